@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import datetime
 import functools
 import hashlib
 import json
@@ -19,8 +20,9 @@ import numpy as np
 from lrsched.schedules import registry
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.plan import Plan, plan
-from lrsched.training import batches, devices, models, optim, provenance, train
+from lrsched.training import batches, models, optim, provenance, train
 from lrsched.training import data as datasets
+from lrsched.training import devices as machine
 
 _IN_FLIGHT, _FETCH = 32, 16  # updates the device may be behind; metrics fetched together
 
@@ -101,8 +103,11 @@ class Status(NamedTuple):
 Record = dict[str, Any]
 
 
-def task(config: RunConfig, *, data_dir: str | None = None) -> Task:
-    """Loads the data, puts it on the devices and builds the model of a configuration; the last one is kept."""
+Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+
+
+def task(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Task:
+    """Loads the data, puts it on the devices and builds the model of a configuration; the last ones are kept."""
     return _task(
         config.data,
         data_dir,
@@ -110,19 +115,26 @@ def task(config: RunConfig, *, data_dir: str | None = None) -> Task:
         config.model,
         config.sync_batch_norm,
         optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode),
+        devices or tuple(jax.local_devices()),
     )
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)  # one machine's accelerators
 def _task(
-    name: str, data_dir: str | None, holdout_fraction: float, model: str, sync: bool, optimizer: optim.Optimizer
+    name: str,
+    data_dir: str | None,
+    holdout_fraction: float,
+    model: str,
+    sync: bool,
+    optimizer: optim.Optimizer,
+    devices: tuple[jax.Device, ...],
 ) -> Task:
     if model not in models.BLOCKS:
         models.build(model, classes=2)  # says what is allowed, before the data is read
     dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
 
     def put(split: datasets.Split) -> train.Data:
-        return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std)
+        return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
 
     return Task(
         data=dataset,
@@ -134,7 +146,7 @@ def _task(
     )
 
 
-def check(config: RunConfig, *, data_dir: str | None = None) -> Plan:
+def check(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Plan:
     """The plan of a configuration.
 
     Raises:
@@ -146,11 +158,11 @@ def check(config: RunConfig, *, data_dir: str | None = None) -> Plan:
         raise ValueError(f"weight_decay must be at least 0, got {config.weight_decay:g}.")
     if not 0 <= config.seed < 2**31:
         raise ValueError(f"seed must be from 0 to 2**31 - 1, got {config.seed}.")
-    examples = len(task(config, data_dir=data_dir).data.train)
+    examples = len(task(config, data_dir=data_dir, devices=devices).data.train)
     if not 1 <= config.batch <= examples:
         raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {config.batch}.")
-    if config.batch % jax.local_device_count():
-        count = jax.local_device_count()
+    count = len(devices or jax.local_devices())
+    if config.batch % count:
         raise ValueError(f"batch_size must be a multiple of the {count} devices, got {config.batch}.")
     per_epoch = batches.steps_per_epoch(examples, config.batch)
     budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
@@ -161,13 +173,13 @@ def check(config: RunConfig, *, data_dir: str | None = None) -> Plan:
     return plan(config.schedule, budget, peak_value=config.peak_value, momentum=momentum)
 
 
-def run_id(config: RunConfig, *, data_dir: str | None = None) -> str:
+def run_id(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> str:
     """What tells runs apart: a hash over the configuration and the data it is trained on."""
-    identity = {**config.as_json(), "data_digest": task(config, data_dir=data_dir).data.digest}
+    identity = {**config.as_json(), "data_digest": task(config, data_dir=data_dir, devices=devices).data.digest}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run(config: RunConfig, *, data_dir: str | None = None) -> Generator[Status, None, Record]:
+def run(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Generator[Status, None, Record]:
     """Trains and evaluates; yields how it is getting on and returns the record (`finish` takes it).
 
     A loss that is not finite ends the run: its record says before which update (total_steps: after the last), and has
@@ -176,8 +188,9 @@ def run(config: RunConfig, *, data_dir: str | None = None) -> Generator[Status, 
     Raises:
       ValueError: before anything is trained, if the configuration cannot be run.
     """
-    started = time.perf_counter()
-    follow, shared = check(config, data_dir=data_dir), task(config, data_dir=data_dir)
+    started, begun_at = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    where: Any = {"data_dir": data_dir, "devices": devices}
+    follow, shared = check(config, **where), task(config, **where)
     rates, momenta = (values(schedule, follow.total_steps) for schedule in (follow.lr, follow.momentum))
     shape: Any = shared.data.train.images.shape[1:]
     state = train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
@@ -212,7 +225,7 @@ def run(config: RunConfig, *, data_dir: str | None = None) -> Generator[Status, 
     if diverged_at is None and not all(math.isfinite(evaluated[f"{part}_loss"] or 0.0) for part in ("test", "holdout")):
         diverged_at, evaluated = len(metrics), dict.fromkeys(evaluated)  # the last update did it: no loss saw it
     record: Record = {
-        "run": run_id(config, data_dir=data_dir),
+        "run": run_id(config, **where),
         "label": registry.label(config.schedule),
         "config": config.as_json(),
         "plan": json.loads(follow.words),
@@ -229,9 +242,10 @@ def run(config: RunConfig, *, data_dir: str | None = None) -> Generator[Status, 
         "seconds": 0.0,
         "compiles": train.compiled_steps(),
         "data": _data_facts(shared.data),
-        "device": devices.describe(),
+        "device": {**machine.describe(), "run_devices": len(shared.train.images.sharding.device_set)},
         "versions": provenance.versions(),
         "commit": provenance.commit(),
+        "started": begun_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     record["seconds"] = round(time.perf_counter() - started, 3)
@@ -285,7 +299,8 @@ def _evaluated(shared: Task, state: train.State | None, batch_size: int) -> Reco
     names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
     if state is None:
         return dict.fromkeys(names)
-    size = -(-max(batch_size, 256) // jax.local_device_count()) * jax.local_device_count()
+    count = len(shared.test.images.sharding.device_set)
+    size = -(-max(batch_size, 256) // count) * count
     test = train.evaluate(state.variables, model=shared.model, data=shared.test, batch_size=size)
     held = (
         train.evaluate(state.variables, model=shared.model, data=shared.holdout, batch_size=size)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrsched import run as runs
+from lrsched import spread
 from lrsched.analysis import ledger, paper, plots, tables
 from lrsched.run import RunConfig
 from lrsched.schedules import registry
@@ -39,6 +40,9 @@ class StudyConfig:
       augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
       sync_batch_norm: share BatchNorm's batch statistics over the devices.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there are several peak values, else 0.
+      workers: runs made at once, in processes that share out a CPU's cores, elsewhere one per device. None: as many as
+        there are cores (and memory for them) or devices; 1: one after another, each over all devices. The number
+        changes the order of summation in a run, and so its last digits; the records hold it.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs that these words name.
     """
@@ -60,6 +64,7 @@ class StudyConfig:
     augment: bool = RunConfig.augment
     sync_batch_norm: bool = RunConfig.sync_batch_norm
     holdout_fraction: float | None = None
+    workers: int | None = None
     out: str | None = None
 
 
@@ -139,27 +144,34 @@ def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
     out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
     path = out / "records.jsonl"
     done = {record["run"]: record for record in ledger.read_records(path).rows}
+    left = {i: p.total_steps for i, (p, name) in enumerate(zip(plans, names, strict=True)) if name not in done}
+    workers = spread.choose(asked=config.workers, left=len(left), updates=sum(left.values()))
     out.mkdir(parents=True, exist_ok=True)
-    left = sum(p.total_steps for p, name in zip(plans, names, strict=True) if name not in done)
-    for index, (one, follow, name) in enumerate(zip(todo, plans, names, strict=True)):
-        if name not in done:
-            left -= follow.total_steps
-            steps = runs.run(one, data_dir=config.data_dir)
-            while name not in done:
-                try:
-                    status = next(steps)
-                    yield Status(index, len(todo), left + status.total_steps - status.completed, one, status, None)
-                except StopIteration as end:
-                    ledger.append_record(path, end.value)
-                    done[name] = end.value
-        yield Status(index + 1, len(todo), left, one, None, done[name])
+    for index in [i for i, name in enumerate(names) if name in done]:
+        yield Status(len(done), len(todo), sum(left.values()), todo[index], None, done[names[index]])
+    waiting = list(left)
+    for position, event in spread.made([todo[i] for i in waiting], data_dir=config.data_dir, workers=workers):
+        index = waiting[position]
+        if isinstance(event, runs.Status):
+            left[index] = event.total_steps - event.completed
+            yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], event, None)
+        else:
+            del left[index]
+            event["device"]["workers"] = workers
+            ledger.append_record(path, event)
+            done[names[index]] = event
+            yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, event)
     records = [done[name] for name in names]
     text, files = write_results(records, out)
     return Outcome(records, text, [path, *files])
 
 
 def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
-    """The table (returned as text, written as Markdown) and the figures of the records of one study."""
+    """The table (returned as text, written as Markdown) and the figures of the records of one study.
+
+    Schedules and budgets stand in the order in which their runs were started.
+    """
+    records = sorted(records, key=lambda record: record.get("started", ""))
     cells = ledger.cells(records)
     papers = paper.paper_numbers(records)
     table, schedules, errors = out / "table.md", out / "schedules.svg", out / "error_over_budget.svg"

@@ -1,31 +1,53 @@
 """What must be set before JAX starts, and what a record says about the machine."""
 
+import ctypes
 import importlib.util
 import mmap
 import os
 import pathlib
+import sys
 
 import jax
 from jax._src.xla_bridge import backends_are_initialized  # no public spelling; initialising to ask would defeat it
 
-# XLA:CPU hands these operations to YNNPACK: 1.1 to 1.6 times the training rate of ResNet-20 on two cores, jax 0.10.2.
-_CPU_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
-_CPU_FLAG_VALUE = "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+# What each gains is in results/speed.md (jax 0.10.2).
+_CPU_FLAGS = {
+    # YNNPACK for convolutions, matrix products and sums.
+    "--xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+    # Optimisation barriers (in `layers`) stay until fusion has been decided.
+    "--xla_disable_hlo_passes": "cse_barrier_expander",
+}
+# glibc: one arena, no mapping of its own for a large block, nothing handed back. mallopt's numbers are in malloc.h.
+_MALLOC = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
+_memory_kept = False
+
+
+def plain() -> bool:
+    """Whether LRSCHED_PLAIN asks for JAX and Flax as they come, without what makes them faster on CPUs."""
+    return os.environ.get("LRSCHED_PLAIN", "0") not in ("", "0")
 
 
 def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
-    """Sets XLA's flags and JAX's persistent compilation cache; call it once, before the first use of JAX.
+    """Sets XLA's flags, the process's memory and JAX's persistent compilation cache; call it once, before using JAX.
 
-    The user's own words win: a flag already in XLA_FLAGS stays as it is, and JAX_COMPILATION_CACHE_DIR keeps the cache
-    where it says. Flags are read when JAX starts, so once it has started they are left alone.
+    The user's own words win: a flag already in XLA_FLAGS stays as it is, MALLOC_... variables and GLIBC_TUNABLES keep
+    the memory as they say, and JAX_COMPILATION_CACHE_DIR keeps the cache where it says. Flags are read when JAX starts,
+    so once it has started they are left alone. With LRSCHED_PLAIN=1 only the cache is set.
+
+    The memory: XLA:CPU asks for a step's working memory (0.3 GB for ResNet-20 at batch 128) anew at each step, and
+    glibc hands it back after each, so that every page of it is zeroed again by the system: a fifth of the step's time.
+    The process is told to keep its memory instead. That holds for the whole process.
 
     Args:
       cache_dir: folder of the compilation cache. None: $LRSCHED_CACHE/xla, else $XDG_CACHE_HOME/lrsched/xla, else
         ~/.cache/lrsched/xla.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if not backends_are_initialized() and _CPU_FLAG not in flags and _jaxlib_knows(_CPU_FLAG.removeprefix("--")):
-        os.environ["XLA_FLAGS"] = f"{flags} {_CPU_FLAG}={_CPU_FLAG_VALUE}".strip()
+    if not plain():
+        _keep_memory()
+        for flag, value in _CPU_FLAGS.items():
+            flags = os.environ.get("XLA_FLAGS", "")
+            if not backends_are_initialized() and flag not in flags and _jaxlib_knows(flag.removeprefix("--")):
+                os.environ["XLA_FLAGS"] = f"{flags} {flag}={value}".strip()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir or _user_cache() / "xla"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
@@ -43,7 +65,17 @@ def describe() -> dict[str, object]:
         "processes": jax.process_count(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "memory_kept": _memory_kept,
+        "plain": plain(),
     }
+
+
+def _keep_memory() -> None:
+    global _memory_kept
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    asked = any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ
+    if mallopt is not None and not asked:
+        _memory_kept = all(mallopt(number, value) == 1 for number, value in _MALLOC.values())
 
 
 def _user_cache() -> pathlib.Path:

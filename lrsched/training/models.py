@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lrsched.training import devices, layers
+
 BLOCKS = {  # name -> n, the blocks in each of the three stages; 6n + 2 layers
     "resnet8": 1,
     "resnet20": 3,
@@ -23,11 +25,15 @@ _WIDTHS = (16, 32, 64)
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def _conv(features: int, *, stride: int = 1) -> nn.Module:
+def _conv(features: int, *, plain: bool, stride: int = 1) -> nn.Module:
+    if not plain:
+        return layers.Conv(features, stride, _he_normal)
     return nn.Conv(features, (3, 3), strides=stride, padding=1, use_bias=False, kernel_init=_he_normal)
 
 
-def _norm(*, train: bool, axis_name: str | None) -> nn.Module:
+def _norm(*, plain: bool, train: bool, axis_name: str | None) -> nn.Module:
+    if not plain:
+        return layers.BatchNorm(not train, axis_name)
     return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name)
 
 
@@ -37,12 +43,14 @@ class Block(nn.Module):
     features: int
     stride: int = 1
     axis_name: str | None = None
+    plain: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch h w c"], *, train: bool) -> Float[Array, "batch h2 w2 features"]:
-        norm = functools.partial(_norm, train=train, axis_name=self.axis_name)
-        y = nn.relu(norm()(_conv(self.features, stride=self.stride)(x)))
-        y = norm()(_conv(self.features)(y))
+        conv = functools.partial(_conv, self.features, plain=self.plain)
+        norm = functools.partial(_norm, plain=self.plain, train=train, axis_name=self.axis_name)
+        y = nn.relu(norm()(conv(stride=self.stride)(x)))
+        y = norm()(conv()(y))
         shortcut = x[:, :: self.stride, :: self.stride]
         shortcut = jnp.pad(shortcut, ((0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1])))
         return nn.relu(shortcut + y)
@@ -54,24 +62,28 @@ class ResNet(nn.Module):
     blocks: int
     classes: int
     axis_name: str | None = None
+    plain: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch h w c"], *, train: bool) -> Float[Array, "batch classes"]:
-        x = nn.relu(_norm(train=train, axis_name=self.axis_name)(_conv(_WIDTHS[0])(x)))
+        norm = _norm(plain=self.plain, train=train, axis_name=self.axis_name)
+        x = nn.relu(norm(_conv(_WIDTHS[0], plain=self.plain)(x)))
         for stage, features in enumerate(_WIDTHS):
             for block in range(self.blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                x = Block(features, stride, self.axis_name)(x, train=train)
+                x = Block(features, stride, self.axis_name, self.plain)(x, train=train)
         return nn.Dense(self.classes, kernel_init=_he_normal)(x.mean((1, 2)))
 
 
-def build(name: str, *, classes: int, axis_name: str | None = None) -> ResNet:
+def build(name: str, *, classes: int, axis_name: str | None = None, plain: bool | None = None) -> ResNet:
     """The network called `name`, a key of BLOCKS.
 
     Args:
       name: resnet8, resnet20, ... resnet110.
       classes: number of outputs; at least 2.
       axis_name: mapped axis over which BatchNorm shares its statistics (`train.AXIS`); None: each device its own.
+      plain: Flax's own convolution and BatchNorm instead of the forms for CPUs (`layers`), which have the same
+        parameters; None: where JAX does not run on a CPU, or LRSCHED_PLAIN is set (`devices.plain`).
     Raises:
       ValueError: for an unknown name or too few classes.
     Source:
@@ -81,7 +93,9 @@ def build(name: str, *, classes: int, axis_name: str | None = None) -> ResNet:
         raise ValueError(f"model must be one of {', '.join(BLOCKS)}, got {name!r}.")
     if classes < 2:
         raise ValueError(f"classes must be at least 2, got {classes}.")
-    return ResNet(BLOCKS[name], classes, axis_name)
+    if plain is None:
+        plain = devices.plain() or jax.default_backend() != "cpu"
+    return ResNet(BLOCKS[name], classes, axis_name, plain)
 
 
 def initial_variables(model: ResNet, *, image_shape: tuple[int, int, int], seed: int) -> dict[str, Any]:

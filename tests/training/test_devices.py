@@ -34,14 +34,26 @@ def _not_started(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_flags_added_after_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
     devices.prepare()
-    assert os.environ["XLA_FLAGS"] == f"--xla_a=1 {FLAG}=LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    assert os.environ["XLA_FLAGS"].startswith("--xla_a=1 --xla")
+    assert f" {FLAG}=LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE" in os.environ["XLA_FLAGS"]
+    assert " --xla_disable_hlo_passes=cse_barrier_expander" in os.environ["XLA_FLAGS"]
 
 
 @pytest.mark.usefixtures("_not_started")
 def test_flags_kept_when_the_user_names_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XLA_FLAGS", f"{FLAG}=")
+    monkeypatch.setenv("XLA_FLAGS", f"{FLAG}= --xla_disable_hlo_passes=some-pass")
     devices.prepare()
-    assert os.environ["XLA_FLAGS"] == f"{FLAG}="
+    assert os.environ["XLA_FLAGS"] == f"{FLAG}= --xla_disable_hlo_passes=some-pass"
+
+
+@pytest.mark.usefixtures("_not_started")
+def test_nothing_but_the_cache_is_set_when_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("LRSCHED_PLAIN", "1")
+    monkeypatch.setattr(devices, "_keep_memory", lambda: pytest.fail("memory was touched"))
+    devices.prepare()
+    assert os.environ["XLA_FLAGS"] == ""
+    assert devices.describe()["plain"] is True
 
 
 @pytest.mark.usefixtures("_not_started")
@@ -106,3 +118,28 @@ def test_prepare_in_a_fresh_process_is_accepted_by_xla(tmp_path: pathlib.Path) -
     assert facts["platform"] == "cpu"
     assert facts["local_devices"] == facts["processes"] == 1
     assert any((tmp_path / "xla").iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+@pytest.mark.parametrize(("variable", "kept"), [(None, True), ("MALLOC_ARENA_MAX", False), ("GLIBC_TUNABLES", False)])
+def test_memory_of_a_large_block_is_kept_unless_the_user_says_how(variable: str | None, kept: bool) -> None:
+    program = """
+import ctypes, resource
+from lrsched.training import devices
+devices.prepare()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(ctypes.c_size_t(200_000_000))
+    ctypes.memset(block, 1, 200_000_000)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(devices.describe()["memory_kept"], faults() < 100)
+"""
+    words = {"MALLOC_ARENA_MAX": "2", "GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}
+    environment = {name: value for name, value in os.environ.items() if name != "LRSCHED_PLAIN"}
+    environment |= {variable: words[variable]} if variable else {}
+    out = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout.split() == [str(kept), str(kept)]

@@ -63,15 +63,16 @@ def test_shortcut_takes_every_second_pixel_and_zero_channels(size: int) -> None:
     np.testing.assert_array_equal(y[..., 4:], 0)
 
 
-def test_batch_norm_keeps_nine_tenths_of_its_statistics() -> None:
-    norm = models._norm(train=True, axis_name=None)
-    x = np.array([[1.0], [3.0]], np.float32)  # mean 2, variance 1
+@pytest.mark.parametrize("plain", [False, True])
+def test_batch_norm_keeps_nine_tenths_of_its_statistics(plain: bool) -> None:
+    norm = models._norm(plain=plain, train=True, axis_name=None)
+    x = np.array([[[[1.0]]], [[[3.0]]]], np.float32)  # mean 2, variance 1
     stats = {"mean": np.array([10.0], np.float32), "var": np.array([5.0], np.float32)}
     params = {"scale": np.ones(1, np.float32), "bias": np.zeros(1, np.float32)}
     y, new = norm.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
     np.testing.assert_allclose(new["batch_stats"]["mean"], [0.9 * 10 + 0.1 * 2], rtol=1e-6)
     np.testing.assert_allclose(new["batch_stats"]["var"], [0.9 * 5 + 0.1 * 1], rtol=1e-6)
-    np.testing.assert_allclose(y[:, 0], [-1 / math.sqrt(1 + 1e-5), 1 / math.sqrt(1 + 1e-5)], rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(y), [-1 / math.sqrt(1 + 1e-5), 1 / math.sqrt(1 + 1e-5)], rtol=1e-6)
 
 
 def _drawn_and_own(seed: int) -> list[tuple[str, Any, Any]]:

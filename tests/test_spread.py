@@ -1,0 +1,132 @@
+"""Runs spread over workers come to what they come to one by one, and the workers end with whoever began them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+import pytest
+
+from lrsched import run as runs
+from lrsched import spread, study
+from lrsched.analysis import ledger
+from lrsched.run import RunConfig
+from lrsched.study import StudyConfig
+
+SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
+
+
+def by_index(events: Any) -> dict[int, runs.Record]:
+    return {index: event for index, event in events if not isinstance(event, runs.Status)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "updates", "workers"),
+    [(1, 9, 9999, 1), (3, 2, 9999, 2), (4, 9, 9, 4), (2, 0, 0, 1), (None, 9, 1999, 1), (None, 1, 9999, 1)],
+)
+def test_number_of_workers(asked: int | None, left: int, updates: int, workers: int) -> None:
+    assert spread.choose(asked=asked, left=left, updates=updates) == workers
+
+
+def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
+    assert spread.choose(asked=None, left=99, updates=99_999) == 8
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 5 * 10**9)
+    assert spread.choose(asked=None, left=99, updates=99_999) == 3
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
+    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+
+
+def test_no_worker_is_refused() -> None:
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        spread.choose(asked=0, left=3, updates=10)
+
+
+def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(ValueError, match=r"workers must be at most 4 \(the devices\), got 5"):
+        spread.choose(asked=5, left=9, updates=10)
+    assert spread.choose(asked=None, left=9, updates=99_999) == 4
+
+
+def test_two_processes_make_every_run_on_their_own_core() -> None:
+    records = by_index(spread.made(SHORT, data_dir=None, workers=2))
+    assert [records[i]["seed"] for i in range(3)] == [0, 1, 2]
+    cores = len(os.sched_getaffinity(0))
+    assert {records[i]["device"]["cpus"] for i in range(3)} <= {max(cores // 2, 1), -(-cores // 2)}
+    alone = by_index(spread.made(SHORT, data_dir=None, workers=1))
+    for i in range(3):
+        assert records[i]["run"] == alone[i]["run"]
+        assert records[i]["train_loss"] == pytest.approx(alone[i]["train_loss"], rel=1e-3)
+
+
+def test_one_run_per_device_is_the_run_on_that_device() -> None:
+    devices = jax.local_devices()[:2]
+    records = by_index(spread.by_threads(SHORT, None, devices))
+    alone = [runs.finish(runs.run(config, devices=(devices[1],))) for config in SHORT]
+    assert [records[i]["params_digest"] for i in range(3)] == [record["params_digest"] for record in alone]
+    assert {record["device"]["run_devices"] for record in records.values()} == {1}
+
+
+def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
+    shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
+    tables = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        outcome = runs.finish(study.study(StudyConfig(**shared, workers=workers, out=str(out))))  # type: ignore[arg-type]
+        rows = ledger.read_records(out / "records.jsonl").rows
+        assert {row["device"]["workers"] for row in rows} == {workers}
+        assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
+            row["run"] for row in sorted(rows, key=lambda row: row["started"])
+        ]
+        tables.append([line.split("|")[1] for line in (out / "table.md").read_text().splitlines() if "|" in line])
+    assert tables[0] == tables[1]
+
+
+PARENT = """
+import sys
+from lrsched import spread
+from lrsched.run import RunConfig
+if __name__ == "__main__":
+    for _, event in spread.made([RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)], data_dir=None, workers=2):
+        print("going", flush=True)
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "going\n"
+        children = _children(parent.pid)
+        assert len(children) >= 2
+        parent.kill()
+    for _ in range(100):
+        if not any(pathlib.Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"workers {children} outlived their parent")
+
+
+def test_a_killed_worker_is_one_clear_line() -> None:
+    events = spread.made([RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)], data_dir=None, workers=2)
+    next(events)
+    workers = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
+    os.kill(workers[-1], 9)
+    with pytest.raises(ChildProcessError, match="workers must live to the end of the study"):
+        for _ in events:
+            pass
+
+
+def _children(pid: int) -> list[int]:
+    tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _words(pid: int) -> bytes:
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()

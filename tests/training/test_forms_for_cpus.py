@@ -1,0 +1,112 @@
+"""The forms for CPUs against Flax's own: the same trees, values, gradients, running statistics and training."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lrsched.training import layers, models, optim, train
+
+
+def _normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    "shape", [(3, 8, 8, 2), (40, 9, 7, 5), (130, 6, 6, 3), (2, 2, 2, 4), (5, 4, 3, 2), (1, 1, 1, 1)]
+)
+def test_convolution_and_its_gradients_are_flaxs(shape: tuple[int, ...], stride: int) -> None:
+    theirs = nn.Conv(6, (3, 3), strides=stride, padding=1, use_bias=False)
+    ours = layers.Conv(6, stride, nn.initializers.zeros)
+    x, kernel = _normal(*shape), _normal(3, 3, shape[-1], 6, seed=1)
+    weights = _normal(*jax.eval_shape(theirs.apply, {"params": {"kernel": kernel}}, x).shape, seed=2)
+
+    def loss(conv: nn.Module, x: Any, kernel: Any) -> Any:
+        return (conv.apply({"params": {"kernel": kernel}}, x) * weights).sum()  # type: ignore[operator]
+
+    got, expected = (
+        jax.jit(jax.value_and_grad(functools.partial(loss, conv), argnums=(0, 1)))(x, kernel) for conv in (ours, theirs)
+    )
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5 * float(np.abs(b).max()))
+
+
+@pytest.mark.parametrize("train_mode", [True, False])
+@pytest.mark.parametrize("axis_name", [None, "device"])
+def test_batch_norm_and_its_gradients_are_flaxs(axis_name: str | None, train_mode: bool) -> None:
+    theirs = nn.BatchNorm(not train_mode, momentum=0.9, epsilon=1e-5, axis_name=axis_name)
+    ours = layers.BatchNorm(not train_mode, axis_name)
+    x = 3 + 2 * _normal(2, 6, 5, 4, 7)  # two devices
+    weights = _normal(2, 6, 5, 4, 7, seed=1)
+    params = {"scale": 1 + _normal(7, seed=2), "bias": _normal(7, seed=3)}
+    stats = {"mean": _normal(7, seed=4), "var": np.abs(_normal(7, seed=5))}
+
+    def both(norm: nn.Module) -> Any:
+        def loss(params: Any, x: Any, weights: Any) -> Any:
+            variables = {"params": params, "batch_stats": stats}
+            y, new = norm.apply(variables, x, mutable=["batch_stats"])  # type: ignore[misc]
+            return (y * weights).sum(), new["batch_stats"]
+
+        step = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+        return jax.pmap(step, "device", in_axes=(None, 0, 0), devices=jax.local_devices()[:2])(params, x, weights)
+
+    for a, b in zip(jax.tree.leaves(both(ours)), jax.tree.leaves(both(theirs)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+
+
+def test_both_forms_have_the_same_variables() -> None:
+    trees = [
+        models.initial_variables(
+            models.build("resnet8", classes=10, plain=plain), image_shape=(8, 8, 1), seed=3
+        ) for plain in (False, True)
+    ]  # fmt: skip
+    assert jax.tree.structure(trees[0]) == jax.tree.structure(trees[1])
+    assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, trees), strict=True))
+
+
+def _trained(image_shape: tuple[int, int, int], *, plain: bool, shift: float = 0.0) -> np.ndarray:
+    """All parameters after twenty updates, in a row; `shift` is added to the mean taken off the images."""
+    rng, channels = np.random.default_rng(0), image_shape[-1]
+    images = rng.integers(0, 256, (64, *image_shape), dtype=np.uint8)
+    labels = rng.integers(0, 10, 64).astype(np.int32)
+    mean, std = (0.5 + shift,) * channels, (0.25,) * channels
+    data = train.put(images, labels, mean=mean, std=std, devices=jax.local_devices()[:1])
+    model, optimizer = models.build("resnet8", classes=10, plain=plain), optim.Optimizer()
+    state = train.initial_state(model, optimizer, image_shape=image_shape, seed=0)
+    steps = train.updates(
+        state, model=model, optimizer=optimizer, data=data, batch_size=32, seed=0, rates=np.full(20, 0.01),
+        momenta=np.full(20, 0.9), weight_decay=5e-4, pad=1, flip=False,
+    )  # fmt: skip
+    for state, _ in steps:  # noqa: B007
+        pass
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)]).astype(np.float64)
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (32, 32, 3)])
+def test_twenty_updates_lead_to_the_same_parameters(image_shape: tuple[int, int, int]) -> None:
+    """No further apart than Flax's form is from itself when an input changes by two units in its last place."""
+    flax = _trained(image_shape, plain=True)
+    apart = np.linalg.norm(_trained(image_shape, plain=False) - flax)
+    nudged = np.linalg.norm(_trained(image_shape, plain=True, shift=1.2e-7) - flax)
+    assert 0 < apart < 3 * nudged
+    assert apart < 5e-4 * np.linalg.norm(flax)
+
+
+def test_plain_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LRSCHED_PLAIN", raising=False)
+    assert not models.build("resnet8", classes=10).plain
+    monkeypatch.setenv("LRSCHED_PLAIN", "1")
+    assert models.build("resnet8", classes=10).plain
+
+
+def test_statistics_that_are_returned_take_no_gradient() -> None:
+    def total(x: Any) -> Any:
+        _, mean, var = layers.normalise(x, jnp.ones(3), jnp.zeros(3), None)
+        return mean.sum() + var.sum()
+
+    assert not np.any(jax.grad(total)(_normal(2, 4, 4, 3)))
