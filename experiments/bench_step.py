@@ -46,6 +46,8 @@ def environment(name: str, folder: str, cache_dir: str | None) -> dict[str, str]
     found = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.15", **os.environ}
     found.pop("JAX_COMPILATION_CACHE_DIR", None)
     found |= {"LRSCHED_CACHE": f"{folder}/{name}", "TORCHINDUCTOR_CACHE_DIR": f"{cache_dir or folder}/inductor"}
+    if name == "ours_plain":
+        found["LRSCHED_PLAIN"] = "1"
     return found | ({"JAX_COMPILATION_CACHE_DIR": cache_dir} if cache_dir else {})
 
 

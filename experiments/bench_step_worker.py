@@ -42,9 +42,10 @@ def ours(
 
     import lrsched as ls
     from lrsched.run import values
-    from lrsched.training import models, optim, train
+    from lrsched.training import devices, models, optim, train
 
-    model, optimizer = models.ResNet(blocks, classes), optim.Optimizer()
+    model = models.ResNet(blocks, classes, plain=devices.plain())
+    optimizer = optim.Optimizer()
     shape: Any = images.shape[1:]
     state = train.initial_state(model, optimizer, image_shape=shape, seed=seed)
     onecycle = ls.onecycle(peak_value, total_steps=total_steps, variant="optax_cosine")
@@ -84,8 +85,7 @@ def contender(name: str) -> Callable[..., tuple[int, Iterator[Any]]]:
         return bench_step_flax.contender
     from lrsched.training import devices
 
-    if name != "ours_plain":
-        devices.prepare()
+    devices.prepare()
     return matmul if name == "matmul" else functools.partial(ours, schedule=name.removeprefix("ours_"))
 
 

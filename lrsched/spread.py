@@ -22,7 +22,7 @@ from lrsched import run as runs
 from lrsched.run import RunConfig
 from lrsched.training import devices
 
-_BYTES_EACH = 1_500_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.2 GB with its data
+_BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data
 _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
 
