@@ -44,6 +44,7 @@ from bench_step_flax import TrainState
 from bench_step_worker import machine_seconds
 
 from lrsched import run as runs
+from lrsched import task as tasks
 from lrsched.analysis import ledger
 from lrsched.study import StudyConfig, configs
 from lrsched.training import batches, data, devices, provenance, train
@@ -189,7 +190,7 @@ def contender(name: str, size: str, *schedules: str) -> Json:
         losses = [runs.finish(runs.run(c))["train_loss"] if name == "ours" else user_run(c, make) for c in todo]
     return turn | {
         "runs": len(todo),
-        "updates": sum(runs.check(config).total_steps for config in todo),
+        "updates": sum(tasks.check(config).total_steps for config in todo),
         "batch_size": todo[0].batch,
         "train_steps_compiled": train.compiled_steps() if name == "ours" else _traced,
         "compilations": len(compiled),
@@ -199,11 +200,11 @@ def contender(name: str, size: str, *schedules: str) -> Json:
     }
 
 
-def make_train_step(config: runs.RunConfig, total_steps: int) -> tuple[Any, Any]:
+def make_train_step(config: tasks.RunConfig, total_steps: int) -> tuple[Any, Any]:
     """The user's: the schedule is a constant of the jitted step."""
     schedule = OPTAX[config.schedule](config.peak_value, total_steps)
     sgd = optax.sgd(schedule, momentum=float(config.momentum or 0))
-    pad = runs.task(config).data.pad
+    pad = tasks.task(config).data.pad
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train_step(state: TrainState, split: train.Data, order: jax.Array, key: jax.Array) -> tuple[TrainState, Any]:
@@ -227,9 +228,9 @@ def make_train_step(config: runs.RunConfig, total_steps: int) -> tuple[Any, Any]
 epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
-def user_run(config: runs.RunConfig, make: Callable[..., tuple[Any, Any]]) -> float:
+def user_run(config: tasks.RunConfig, make: Callable[..., tuple[Any, Any]]) -> float:
     """The same run by the user's loop. Data, its order, network, first weights and evaluation are ours."""
-    shared, total_steps = runs.task(config), runs.check(config).total_steps
+    shared, total_steps = tasks.task(config), tasks.check(config).total_steps
     shape: Any = shared.data.train.images.shape[1:]
     start = train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
     tx, train_step = make(dataclasses.replace(config, seed=0), total_steps)

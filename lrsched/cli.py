@@ -15,11 +15,14 @@ import rich.console
 import rich.progress
 import tyro
 
-from lrsched import catalogue
+from lrsched import catalogue, folder
+from lrsched import ensemble as ensembles
 from lrsched import study as studies
 from lrsched.catalogue import Catalogue
-from lrsched.run import RunConfig
+from lrsched.ensemble import EnsembleConfig
+from lrsched.folder import Train
 from lrsched.study import StudyConfig
+from lrsched.task import RunConfig
 from lrsched.training import data as datasets
 from lrsched.training import devices, prepare
 
@@ -62,7 +65,9 @@ class Data:
 
 Command = (
     Annotated[Catalogue, tyro.conf.subcommand("schedules")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[StudyConfig, tyro.conf.subcommand("study")]
+    | Annotated[EnsembleConfig, tyro.conf.subcommand("ensemble")]
     | Annotated[Data, tyro.conf.subcommand("data")]
 )
 
@@ -77,6 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
         command = _parse(sys.argv[1:] if arguments is None else arguments)
         if isinstance(command, StudyConfig):
             _study(command)
+        elif isinstance(command, Train):
+            _train(command)
+        elif isinstance(command, EnsembleConfig):
+            _ensemble(command)
         elif isinstance(command, Catalogue):
             _schedules(command)
         elif isinstance(command.command, Prepare):
@@ -136,6 +145,37 @@ def _study(config: StudyConfig) -> None:
     outcome = _follow(studies.study(config), _bar if rich.console.Console(stderr=True).is_terminal else _lines)
     print(outcome.text)
     print("written:", *outcome.files, sep="\n  ")
+
+
+def _train(command: Train, every_seconds: float = 10.0) -> None:
+    """A line now and then, and one as the run ends."""
+    devices.prepare()
+    said = -every_seconds
+    steps = folder.begin(command)
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            print(_summary(end.value), flush=True)
+            return
+        if isinstance(event, str):
+            print(event, flush=True)
+        elif time.perf_counter() - said >= every_seconds:
+            said = time.perf_counter()
+            loss, speed = f"loss {event.loss:.3f}", f"{event.images_per_second:.0f} images/s"
+            print(f"  {event.completed}/{event.total_steps}  rate {event.rate:.4f}  {loss}  {speed}", flush=True)
+
+
+def _ensemble(config: EnsembleConfig) -> None:
+    devices.prepare()
+    steps = ensembles.ensemble(config)
+    while True:
+        try:
+            print(next(steps), flush=True)
+        except StopIteration as end:
+            print(end.value.text)
+            print("written:", *end.value.files, sep="\n  ")
+            return
 
 
 def _follow(steps: Generator[studies.Status, None, studies.Outcome], show: Callable[..., Any]) -> studies.Outcome:

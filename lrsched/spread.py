@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from lrsched import run as runs
-from lrsched.run import RunConfig
+from lrsched.task import RunConfig
 from lrsched.training import devices
 
 _BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data

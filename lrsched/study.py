@@ -11,10 +11,11 @@ import numpy as np
 
 from lrsched import run as runs
 from lrsched import spread
+from lrsched import task as tasks
 from lrsched.analysis import ledger, paper, plots, tables
-from lrsched.run import RunConfig
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
+from lrsched.task import RunConfig
 from lrsched.training import optim
 
 
@@ -139,8 +140,8 @@ def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
       ValueError: before anything is written, if any run of it cannot be run.
     """
     todo = configs(config)
-    plans = [runs.check(one, data_dir=config.data_dir) for one in todo]
-    names = [runs.run_id(one, data_dir=config.data_dir) for one in todo]
+    plans = [tasks.check(one, data_dir=config.data_dir) for one in todo]
+    names = [tasks.run_id(one, data_dir=config.data_dir) for one in todo]
     out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
     path = out / "records.jsonl"
     done = {record["run"]: record for record in ledger.read_records(path).rows}

@@ -12,7 +12,7 @@ import lrsched
 PACKAGE = pathlib.Path(lrsched.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = {"schedules": {"schedules"}, "training": {"training", "schedules"}, "analysis": {"analysis"}}
-HALL = {"run", "study", "spread", "catalogue", "cli"}
+HALL = {"task", "run", "folder", "study", "spread", "ensemble", "members", "catalogue", "cli"}
 
 
 def imported(path: pathlib.Path) -> set[str]:

@@ -35,6 +35,8 @@ def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
         "lrsched study",
         "lrsched schedules",
         "lrsched data",
+        "lrsched train",
+        "lrsched ensemble",
         "uv run pytest",
         "-m venv",
         "pip install --require-hashes",
@@ -71,6 +73,17 @@ def test_data_commands_are_understood(line: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(prepare, "prepare", lambda name, **where: asked.append((name, where)))
     assert cli.main(words(line)) == 0
     assert asked or "list" in line
+
+
+def test_train_and_ensemble_commands_run_one_after_another(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in SHELL if "lrsched train" in line or "lrsched ensemble" in line]
+    assert len(lines) >= 5
+    for line in lines:
+        assert cli.main(words(line)) == 0, capsys.readouterr().err
+        assert "error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])

@@ -13,8 +13,8 @@ import pytest
 from lrsched import run as runs
 from lrsched import spread, study
 from lrsched.analysis import ledger
-from lrsched.run import RunConfig
 from lrsched.study import StudyConfig
+from lrsched.task import RunConfig
 
 SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
 
@@ -35,7 +35,7 @@ def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
     monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
     assert spread.choose(asked=None, left=99, updates=99_999) == 8
-    monkeypatch.setattr(spread, "_free_bytes", lambda: 5 * 10**9)
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 7 * 10**9)
     assert spread.choose(asked=None, left=99, updates=99_999) == 3
     monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
     assert spread.choose(asked=None, left=99, updates=99_999) == 1
@@ -90,7 +90,7 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
 PARENT = """
 import sys
 from lrsched import spread
-from lrsched.run import RunConfig
+from lrsched.task import RunConfig
 if __name__ == "__main__":
     for _, event in spread.made([RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)], data_dir=None, workers=2):
         print("going", flush=True)

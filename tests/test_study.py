@@ -10,8 +10,9 @@ import pytest
 
 from lrsched import run as runs
 from lrsched import study as studies
-from lrsched.run import RunConfig
+from lrsched import task as tasks
 from lrsched.study import StudyConfig
+from lrsched.task import RunConfig
 from lrsched.training import train
 
 SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")
@@ -87,9 +88,9 @@ def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
 
 
 def test_same_run_in_other_words_is_the_same_run() -> None:
-    ids = {runs.run_id(RunConfig(schedule=words)) for words in ("rex", "rex:d=0.5", '{"schedule": "rex"}')}
+    ids = {tasks.run_id(RunConfig(schedule=words)) for words in ("rex", "rex:d=0.5", '{"schedule": "rex"}')}
     assert len(ids) == 1
-    assert len(ids | {runs.run_id(RunConfig(schedule="rex:d=0.9"))}) == 2
+    assert len(ids | {tasks.run_id(RunConfig(schedule="rex:d=0.9"))}) == 2
 
 
 def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.Path) -> None:
@@ -110,6 +111,6 @@ def test_studies_of_several_rates_keep_held_out_data() -> None:
 
 def test_rel_error_sees_a_wrong_rate_and_allows_for_zeros() -> None:
     table = np.array([0.1, 0.05, 0.0])
-    assert runs._max_rel_error(list(np.float32(table)), table) < 1e-7
-    assert runs._max_rel_error([0.1, 0.06, 0.0], table) == pytest.approx(0.2)
-    assert math.isinf(runs._max_rel_error([0.1, 0.05, 0.01], table))
+    assert runs._max_rel_error(list(np.float32(table)), table, 0) < 1e-7
+    assert runs._max_rel_error([0.06, 0.0], table, 1) == pytest.approx(0.2)
+    assert math.isinf(runs._max_rel_error([0.1, 0.05, 0.01], table, 0))

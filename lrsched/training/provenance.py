@@ -25,7 +25,8 @@ def digest(tree: Any) -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that decide the numbers."""
-    names = ("lrsched", "jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "scikit-learn")
+    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets", "scikit-learn")
+    names = ("lrsched", *libraries)
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
 
 

@@ -148,6 +148,11 @@ def evaluate(variables: Mapping[str, Any], *, model: models.ResNet, data: Data, 
     return Evaluation(loss / examples, sum(int(correct) for _, correct in sums) / examples, examples)
 
 
+def device_count(data: Data) -> int:
+    """How many devices hold the split, and share the work on it."""
+    return len(_devices(data))
+
+
 def compiled_steps() -> int:
     """How many train steps this process has traced so far: one per model, optimiser form, batch and data shape."""
     return _traces
@@ -291,3 +296,54 @@ def _devices(data: Data) -> tuple[jax.Device, ...]:
 def _check_division(batch_size: int, devices: tuple[jax.Device, ...]) -> None:
     if batch_size < 1 or batch_size % len(devices):
         raise ValueError(f"batch_size must be a multiple of the {len(devices)} devices, got {batch_size}.")
+
+
+def predictions(
+    variables: Mapping[str, Any], *, model: models.ResNet, data: Data, batch_size: int
+) -> list[Float[Array, "device batch classes"]]:
+    """Logits of a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
+    devices, examples = _devices(data), len(data.labels)
+    _check_division(batch_size, devices)
+    step, index = _reading_step(_logits, 0, model, batch_size, devices), _device_index(devices)
+    variables = jax.device_put(variables, _replicated(devices))
+    return [step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)]
+
+
+def moved_statistics(
+    variables: Mapping[str, Any], *, model: models.ResNet, data: Data, batch_size: int, batches: int
+) -> list[Any]:
+    """`batch_stats` after one batch in training mode, for each of the first `batches` of a split in its order.
+
+    BatchNorm's statistics are those of the whole batch, over however many devices. There must be so many whole batches.
+    """
+    devices = _devices(data)
+    _check_division(batch_size, devices)
+    step = _reading_step(_moved, None, model.clone(axis_name=AXIS), batch_size, devices)
+    variables, index = jax.device_put(variables, _replicated(devices)), _device_index(devices)
+    return [step(variables, data, np.int32(i * batch_size), index) for i in range(batches)]
+
+
+def _logits(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.ResNet, size: int
+) -> Float[Array, "batch classes"]:
+    return model.apply(variables, _images(data, start, size), train=False)
+
+
+def _moved(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.ResNet, size: int
+) -> Any:
+    return model.apply(variables, _images(data, start, size), train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+
+def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, "batch h w c"]:
+    """This device's part of the batch whose first row is `start`; rows beyond the end are the last one again."""
+    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
+    return batches.normalise(data.images[jnp.minimum(rows, len(data.labels) - 1)], data.mean, data.std)
+
+
+@functools.cache
+def _reading_step(
+    function: Any, out_axes: int | None, model: models.ResNet, batch_size: int, devices: tuple[jax.Device, ...]
+) -> Any:
+    mapped = functools.partial(function, model=model, size=batch_size // len(devices))
+    return jax.pmap(mapped, AXIS, in_axes=(None, None, None, 0), out_axes=out_axes, devices=devices)

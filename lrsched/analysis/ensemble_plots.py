@@ -1,0 +1,86 @@
+"""Figures of an ensemble's record: error and loss over the number of members, and reliability. The same bytes again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lrsched.analysis import plots
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CURVES = {"forward": "first members", "backward": "last members", "weights": "mean weights of the first"}
+
+
+def growing(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draws test error and negative log-likelihood over the number of members; baselines are horizontal lines.
+
+    Args:
+      record: of `lrsched.ensemble.ensemble`, or as JSON gives it back.
+      path: ends in .svg or .png.
+    Raises:
+      ValueError: if the ending is another.
+    """
+    plots._check_ending(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    curves = {label: record["growing"][name] for name, label in CURVES.items() if record["growing"][name]}
+    baselines = [row for row in record["rows"] if row["kind"] == "baseline"]
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for axes, what, factor, title in zip(
+            panels, ("error", "nll"), (100, 1), ("test error, %", "test NLL, nats"), strict=True
+        ):
+            for i, (label, curve) in enumerate(curves.items()):
+                sizes = range(1, len(curve) + 1)
+                axes.plot(sizes, [factor * point[what] for point in curve], label=label, **plots._look(i))
+            for i, row in enumerate(baselines, start=len(curves)):
+                look = {**plots._look(i), "marker": "none", "linestyle": "--"}
+                axes.axhline(factor * row[what], label=f"{row['name']} ({row['updates']} updates)", **look)
+            axes.set_xlabel("members")
+            axes.set_ylabel(title)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        plots._save(figure, path)
+
+
+def reliability(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draws how often predictions are right over how confident they are: one network against the ensemble.
+
+    Bins without examples are left out; the number of examples in each stands in the panel below.
+
+    Args:
+      record: as in `growing`.
+      path: ends in .svg or .png.
+    Raises:
+      ValueError: if the ending is another.
+    """
+    plots._check_ending(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(4.4, 4.8), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+        upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+        for i, (label, read) in enumerate(record["reliability"].items()):
+            _draw_reliability(upper, lower, label, read, i)
+        upper.set_ylabel("accuracy")
+        upper.legend(loc="lower right")
+        lower.set_ylabel("examples")
+        lower.set_yscale("log")
+        lower.set_xlabel("confidence, uncalibrated")
+        lower.set_xlim(0.0, 1.0)
+        plots._save(figure, path)
+
+
+def _draw_reliability(upper: Axes, lower: Axes, label: str, read: Mapping[str, Any], i: int) -> None:
+    filled = [k for k, count in enumerate(read["examples"]) if count]
+    at = [read["confidence"][k] for k in filled]
+    upper.plot(at, [read["accuracy"][k] for k in filled], label=label, **plots._look(i))
+    lower.plot(at, [read["examples"][k] for k in filled], **plots._look(i))

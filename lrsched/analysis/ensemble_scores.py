@@ -1,0 +1,185 @@
+"""What a record of an ensemble holds, as plain JSON values, from the predictions of its members."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from lrsched.analysis import calibration, ensembles, statistics
+
+Row = dict[str, Any]
+
+
+class Predicted(NamedTuple):
+    """One network's or ensemble's logits (or log-probabilities) on the test set and on held-out data, if there are."""
+
+    test: Float[np.ndarray, "examples classes"]
+    held: Float[np.ndarray, "held_out classes"] | None
+
+
+class Labels(NamedTuple):
+    """The classes of the same examples."""
+
+    test: Int[np.ndarray, " examples"]
+    held: Int[np.ndarray, " held_out"] | None
+
+
+class Combined(NamedTuple):
+    """What a way of combining members came to, and their shares where those are not equal."""
+
+    predicted: Predicted
+    weights: list[float] | None = None
+
+
+ENSEMBLE = "mean of probabilities"  # the ensemble that is compared with others
+
+
+def averaged(
+    members: Sequence[Predicted],
+    *,
+    how: ensembles.How = "probabilities",
+    weights: Float[np.ndarray, " members"] | None = None,
+) -> Predicted:
+    """The ensemble's predictions, on both splits (`ensembles.combine`)."""
+    test, held = stacked(members)
+    combined = ensembles.combine(test, weights=weights, how=how)
+    return Predicted(combined, None if held is None else ensembles.combine(held, weights=weights, how=how))
+
+
+def combinations(members: Sequence[Predicted], labels: Labels) -> dict[str, Combined]:
+    """The ways to average predictions, by name; those that held-out data choose only where there are some."""
+    found = {ENSEMBLE: Combined(averaged(members)), "mean of logits": Combined(averaged(members, how="logits"))}
+    _, held = stacked(members)
+    if held is not None and labels.held is not None:
+        chosen = shares(ensembles.greedy(held, labels.held), len(members))
+        for name, weights in {
+            "weighted mean": ensembles.validation_weights(held, labels.held),
+            "greedy choice": chosen,
+        }.items():
+            found[name] = Combined(averaged(members, weights=weights), weights.tolist())
+    return found
+
+
+def shares(indices: Sequence[int], count: int) -> Float64[np.ndarray, " members"]:
+    """Equal weights for the members that were chosen, 0 for the others."""
+    weights = np.zeros(count)
+    weights[list(indices)] = 1 / len(indices)
+    return weights
+
+
+def scored(predicted: Predicted, labels: Labels, *, bins: int) -> Row:
+    """Error, NLL, Brier and ECE on the test set, and again at the temperature fitted on held-out data.
+
+    Returns:
+      "error", "nll", "brier", "ece"; "temperature", "calibrated_nll", "calibrated_brier", "calibrated_ece",
+      "holdout_error" and "holdout_nll", which are None without held-out data.
+    """
+    names = ("temperature", "calibrated_nll", "calibrated_brier", "calibrated_ece", "holdout_error", "holdout_nll")
+    row = {**calibration.scores(predicted.test, labels.test, bins=bins)._asdict(), **dict.fromkeys(names)}
+    if predicted.held is None or labels.held is None:
+        return row
+    temperature = calibration.fit_temperature(predicted.held, labels.held)
+    fitted = calibration.scores(predicted.test, labels.test, temperature=temperature, bins=bins)
+    held = calibration.scores(predicted.held, labels.held, bins=bins)
+    values = (temperature, fitted.nll, fitted.brier, fitted.ece, held.error, held.nll)
+    return {**row, **dict(zip(names, values, strict=True))}
+
+
+def growing(members: Sequence[Predicted], labels: Labels, *, order: Literal["forward", "backward"]) -> list[Row]:
+    """The mean probabilities of 1, 2, .. members (`ensembles.growing`): error, nll, calibrated_nll of each size."""
+    test, held = stacked(members)
+    plain = ensembles.growing(test, labels.test, order=order)
+    fitted = None
+    if held is not None and labels.held is not None:
+        fitted = ensembles.growing(test, labels.test, order=order, held_out=(held, labels.held))
+    return [
+        {"error": scores.error, "nll": scores.nll, "calibrated_nll": fitted[i].nll if fitted else None}
+        for i, scores in enumerate(plain)
+    ]
+
+
+def diversity(members: Sequence[Predicted]) -> Row:
+    """How far the members' predictions on the test set lie from each other."""
+    test, _ = stacked(members)
+    return {
+        "disagreement": ensembles.disagreement(test).tolist(),
+        "pairwise_kl": ensembles.pairwise_kl(test).tolist(),
+        "ambiguity": ensembles.ambiguity(calibration.probabilities(test)),
+    }
+
+
+def equivalent(calibrated_nll: float, runs: Sequence[Predicted], labels: Labels) -> Row:
+    """How many independent runs an ensemble is worth (`ensembles.deep_ensemble_equivalent`).
+
+    The runs' curve is, at each size, the mean over the choices of as many neighbours in a ring of the runs, so that
+    every run counts equally often.
+
+    Args:
+      calibrated_nll: of the ensemble in question, at its fitted temperature.
+      runs: of independent runs; with held-out data.
+    Returns:
+      "runs", "curve", and "value", which is None if the ensemble is better than all the runs together.
+    """
+    rings = [[*runs[first:], *runs[:first]] for first in range(len(runs))]
+    curves = [[point["calibrated_nll"] for point in growing(ring, labels, order="forward")] for ring in rings]
+    curve = np.mean(curves, axis=0).tolist()
+    value = ensembles.deep_ensemble_equivalent(calibrated_nll, curve)
+    return {"runs": len(runs), "curve": curve, "value": value if math.isfinite(value) else None}
+
+
+def compared(first: Predicted, second: Predicted, labels: Labels) -> Row:
+    """Errors of two predictions of the same test examples: McNemar's exact test, and the interval that goes with it.
+
+    Only examples that one of them alone gets right tell the two apart. Were the two equally good, each would be as
+    likely to have it: p is of a binomial with probability 1/2. The interval of the difference of errors is that
+    binomial's 95 % one (Clopper and Pearson) scaled to all examples, so that it leaves out 0 exactly where p < 5 %. It
+    speaks of these networks, not of what other seeds would give.
+
+    Returns:
+      "examples", "only_first_right", "only_second_right", "difference" (first's error - second's), "interval", "p".
+    Source:
+      McNemar, Psychometrika 12, 1947.
+    """
+    from scipy import stats  # more than a second to import
+
+    right = [predicted.test.argmax(axis=-1) == labels.test for predicted in (first, second)]
+    one, other, examples = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1])), len(labels.test)
+    interval, p = (0.0, 0.0), 1.0
+    if one + other:
+        test = stats.binomtest(other, one + other)
+        share = test.proportion_ci(statistics.LEVEL, method="exact")
+        interval = tuple((2 * end - 1) * (one + other) / examples for end in (share.low, share.high))
+        p = float(test.pvalue)
+    return {
+        "examples": examples,
+        "only_first_right": one,
+        "only_second_right": other,
+        "difference": (other - one) / examples,
+        "interval": list(map(float, interval)),
+        "p": p,
+    }
+
+
+def comparisons(
+    whole: Predicted, members: Sequence[Predicted], baselines: Mapping[str, Predicted], labels: Labels
+) -> list[Row]:
+    """`compared` of the ensemble with the member of least test error (a choice that favours it) and each baseline."""
+    best = max(range(len(members)), key=lambda i: calibration.accuracy(members[i].test, labels.test))
+    others = {f"member {best + 1} (the best on the test set)": members[best], **baselines}
+    return [{"first": ENSEMBLE, "second": name, **compared(whole, other, labels)} for name, other in others.items()]
+
+
+def reliability(predicted: Predicted, labels: Labels, *, bins: int) -> Row:
+    """A reliability diagram's numbers, on the test set, uncalibrated."""
+    read = calibration.reliability(calibration.probabilities(predicted.test), labels.test, bins=bins)
+    return {name: values.tolist() for name, values in read._asdict().items()}
+
+
+def stacked(members: Sequence[Predicted]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The logits of all members in one array a split."""
+    held = [member.held for member in members if member.held is not None]
+    return np.stack([member.test for member in members]), np.stack(held) if held else None

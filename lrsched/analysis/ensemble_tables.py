@@ -1,0 +1,121 @@
+"""The tables of an ensemble's record: what each way of combining is worth, what it costs, and how sure that is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from lrsched.analysis import statistics
+
+Record = Mapping[str, Any]
+
+HEAD = ("", "updates", "error %", "NLL", "Brier", "ECE %", "T", "NLL at T", "Brier at T", "ECE % at T")
+GROWING = ("forward", "backward", "weights")
+
+
+def markdown(record: Record) -> str:
+    """The tables in Markdown, with what their numbers are and what can be said from them.
+
+    Args:
+      record: as `lrsched.ensemble.ensemble` returns it, or as JSON gives it back.
+    Returns:
+      the text, ending in a newline.
+    """
+    blocks = []
+    for rows in (_rows(record), _growing(record)):
+        lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+        blocks.append("\n".join(f"| {' | '.join(row)} |" for row in lines))
+    return "\n\n".join([*blocks, *_sentences(record)]) + "\n"
+
+
+def terminal(record: Record) -> str:
+    """The same as aligned plain text; arguments and result as in `markdown`."""
+    blocks = []
+    for rows in (_rows(record), _growing(record)):
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        pad = [[text.rjust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+        lines = ["  ".join([row[0].ljust(widths[0]), *padded[1:]]) for row, padded in zip(rows, pad, strict=True)]
+        blocks.append("\n".join(line.rstrip() for line in lines))
+    words = [textwrap.fill(sentence, 120) for sentence in _sentences(record)]
+    return "\n\n".join(blocks) + "\n\n" + "\n".join(words) + "\n"
+
+
+def verdict(comparison: Record) -> str:
+    """Whether the first's error is below the second's, in one sentence that says how sure that is and on how much."""
+    first, second, n = comparison["first"], comparison["second"], comparison["examples"]
+    low, high = comparison["interval"]
+    low, high = 100 * low, 100 * high
+    counts = f"{comparison['only_first_right']} right by it alone, {comparison['only_second_right']} by the other alone"
+    test = f"McNemar's exact test, p = {comparison['p']:.2g}; {counts}; n = {n}, one test set"
+    middle = f"{100 * comparison['difference']:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; {test})."
+    if comparison["p"] < 1 - statistics.LEVEL:
+        return f"The error of the {first} is {'below' if high < 0 else 'above'} that of {second}: {middle}"
+    return f"The error of the {first} is not separated from that of {second}: {middle}"
+
+
+def _rows(record: Record) -> list[list[str]]:
+    rows = [list(HEAD)]
+    for row in record["rows"]:
+        calibrated = ["-"] * 4
+        if row["temperature"] is not None:
+            calibrated = [f"{row['temperature']:.3f}", *_scores(row, "calibrated_")]
+        which = f", {row['networks'][0].rpartition('/')[2]}" if row["kind"] == "member" else ""
+        rows.append([row["name"] + which, str(row["updates"]), _percent(row["error"]), *_scores(row), *calibrated])
+    return rows
+
+
+def _scores(row: Record, prefix: str = "") -> list[str]:
+    nll, brier, ece = (row[prefix + name] for name in ("nll", "brier", "ece"))
+    return [f"{nll:.4f}", f"{brier:.4f}", _percent(ece)]
+
+
+def _growing(record: Record) -> list[list[str]]:
+    curves = {name: curve for name in GROWING if (curve := record["growing"][name])}
+    rows = [["members", *(head for name in curves for head in (f"{name}: updates", "error %", "NLL"))]]
+    for i in range(len(record["members"])):
+        points = [curve[i] for curve in curves.values()]
+        texts = [text for p in points for text in (str(p["updates"]), _percent(p["error"]), f"{p['nll']:.4f}")]
+        rows.append([str(i + 1), *texts])
+    return rows
+
+
+def _sentences(record: Record) -> list[str]:
+    count, data = len(record["members"]), record["data"]
+    images = f"{data['test']} test images" + (f", {data['holdout']} held out" if data["holdout"] else "")
+    numbers = (
+        "Updates: all that had to be made, each run's counted once. T: temperature fitted on held-out data. "
+        f"ECE: {record['config']['bins']} bins."
+    )
+    about = f"{data['name']}, {record['task']['model']}, {count} members; {images}. {numbers}"
+    curves = "Of that many members: forward, the first; backward, the last"
+    curves += "; weights, the first ones' mean weights." if record["growing"]["weights"] else "."
+    says = [about, curves, *record["notes"], _between_members(record)]
+    barriers = record["barriers"]
+    if barriers:
+        heights = ", ".join(f"{b['between'][0] + 1}-{b['between'][1] + 1}: {b['barrier']:.3f}" for b in barriers)
+        says.append(
+            f"Barriers between neighbours, in nats of training loss on the line between their weights ({heights})."
+        )
+    for found in record["deep_ensemble_equivalents"]:
+        worth = f"more than {found['runs']}" if found["value"] is None else f"{found['value']:.2f}"
+        says.append(
+            f"By its calibrated NLL the ensemble is worth {worth} of the {found['runs']} independent runs of "
+            f"{found['baseline']}."
+        )
+    return [*says, *(verdict(comparison) for comparison in record["comparisons"])]
+
+
+def _between_members(record: Record) -> str:
+    count = len(record["members"])
+    pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
+    apart = sum(record["disagreement"][i][j] for i, j in pairs) / len(pairs)
+    kl = sum(record["pairwise_kl"][i][j] for i, j in pairs) / len(pairs)
+    return (
+        f"Two members disagree on {_percent(apart)} % of the test images and are {kl:.3f} nats apart (means over "
+        f"pairs); averaging gains {record['ambiguity']:.4f} in Brier score over the mean member (ambiguity)."
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"

@@ -1,0 +1,284 @@
+"""A run in a folder of its own: saved as it goes, gone on with after any end, extended, branched.
+
+FOLDER/run.json        what the run is: configuration, plan, origin, libraries
+FOLDER/resume/         full states: the last two, and those asked for (training.snapshots)
+FOLDER/members/        snapshots at the ends of the rate's cycles
+FOLDER/records.jsonl   the record, once the run has ended
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from lrsched import run as runs
+from lrsched import task as tasks
+from lrsched.analysis import ledger
+from lrsched.schedules.plan import Plan
+from lrsched.task import Origin, RunConfig
+from lrsched.training import provenance, snapshots, train
+
+_BRANCHED = frozenset({"schedule", "peak_value", "momentum", "budget", "max_epochs", "weight_decay"})  # may differ
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """One run, saved as it goes: the same words again go on where it was stopped, wherever that was.
+
+    Attributes:
+      config: the run.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits needs none.
+      out: folder of the run; None: runs/ and the run's id.
+      save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
+      keep: where a full state is kept for good, to branch from: updates (200) or epochs (3ep).
+      members: which ends of cycles become members of an ensemble: all, last:3, every:2 (counted from the last).
+      extend: folder of a run, with @UPDATES if not its last state, that this one is, under a longer budget: it goes on
+        there, and from then on follows the longer plan as if it had always done so.
+      branch: folder of a run, with @UPDATES if not its last state, that this one leaves there: its own plan begins at
+        that update, and its budget is what comes after.
+    """
+
+    config: RunConfig = dataclasses.field(default_factory=RunConfig)
+    data_dir: str | None = None
+    out: str | None = None
+    save_every: str = "2min"
+    keep: tuple[str, ...] = ()
+    members: str = "all"
+    extend: str | None = None
+    branch: str | None = None
+
+
+def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
+    """Makes a run, or what is left of it; yields how it is getting on, and lines to be told.
+
+    Returns:
+      the run's record, with `members` and `resumed_at` (updates made at each start but the first).
+    Raises:
+      ValueError: if the run cannot be made, or its folder holds another one. Nothing is written then.
+      OSError: if the folder cannot be written, or is being written by another process.
+    """
+    config, where = words.config, _where(words)
+    follow = tasks.check(config, **where)
+    like = tasks.initial_state(config, **where)
+    origin, point = _left(words, follow, like)
+    identity = _identity(config, follow, origin, words.data_dir)
+    offset = origin.offset if origin else 0
+    ends = [offset + end for end in follow.cycle_ends]
+    member_steps = set(thinned(words.members, ends))
+    keep = {_updates(each, follow, "keep") for each in words.keep}
+    if keep and max(keep) > offset + follow.total_steps:
+        raise ValueError(f"keep must be at most {offset + follow.total_steps} (the updates), got {max(keep)}.")
+    due = _due(words.save_every, follow)
+    folder = pathlib.Path(words.out or f"runs/{identity['run']}")
+    _check_same(folder, identity)
+    with snapshots.open_store(folder, keep_steps=keep) as store:
+        yield from _note(folder, identity)
+        path = folder / "records.jsonl"
+        done = [record for record in ledger.read_records(path).rows if record["run"] == identity["run"]]
+        if done:
+            yield f"{folder} is done: this is its record."
+            return done[-1]
+        saved, lines = store.newest(like)
+        yield from lines
+        if origin is not None:
+            yield f"{origin.verb} of run {origin.run}: its {origin.step} updates are not made again."
+        resumed: list[int] = []
+        seconds = 0.0
+        if saved is not None:
+            point = runs.Point(saved.tree, _log(saved.facts))
+            resumed, seconds = [*saved.facts["resumed_at"], saved.step], saved.facts["seconds"]
+            yield f"going on after update {saved.step} of {offset + follow.total_steps}."
+        begun = time.perf_counter()
+
+        def stops(completed: int) -> bool:
+            return completed in member_steps or completed in keep or due(completed)
+
+        steps = runs.run(config, start=point, origin=origin, stops=stops, **where)
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                record: runs.Record = end.value
+                break
+            if isinstance(event, runs.Status):
+                yield event
+                continue
+            step, spent = event.log.completed, seconds + time.perf_counter() - begun
+            if step in member_steps:
+                store.save_member(step, event.state.variables, _member_facts(event, ends, follow, offset, words))
+            facts = {"log": event.log._asdict(), "seconds": spent, "resumed_at": resumed, "identity": identity}
+            store.save(step, event.state, facts)
+        record |= {
+            "seconds": round(seconds + record["seconds"], 3),
+            "resumed_at": resumed,
+            "members": [
+                {"step": step, "digest": snapshots.load_member(folder, step, like.variables).digest}
+                for step in snapshots.member_steps(folder)
+            ],
+        }
+        ledger.append_record(path, record)
+        return record
+
+
+def stored(folder: str | os.PathLike[str]) -> RunConfig:
+    """The configuration of the run in a folder.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    config = dict(_stored(pathlib.Path(folder))["config"])
+    return RunConfig(**{**config, "schedule": json.dumps(config["schedule"])})
+
+
+def thinned(words: str, items: Sequence[int]) -> list[int]:
+    """Some of the items: all, the last M (last:M), or every K-th counted back from the last (every:K).
+
+    Raises:
+      ValueError: for other words.
+    """
+    found = re.fullmatch(r"all|(last|every):([1-9][0-9]*)", words)
+    if not found:
+        raise ValueError(f"members must be all, last:M or every:K, got {words!r}.")
+    if words == "all":
+        return list(items)
+    number = int(found[2])
+    return list(items[-number:]) if found[1] == "last" else list(items[::-1][::number][::-1])
+
+
+def _where(words: Train) -> dict[str, Any]:
+    return {"data_dir": words.data_dir}
+
+
+def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None, runs.Point | None]:
+    """The run that this one leaves, and the point where it does; None: it begins by itself."""
+    if words.extend is None and words.branch is None:
+        return None, None
+    if words.extend is not None and words.branch is not None:
+        raise ValueError("extend and branch must not be given together, got both.")
+    folder, _, at = (words.extend or words.branch or "").partition("@")
+    there = _stored(pathlib.Path(folder))
+    config = words.config.as_json()
+    free = {"budget", "max_epochs"} if words.extend else _BRANCHED
+    for name in config:
+        if name not in free and config[name] != there["config"][name]:
+            was = json.dumps(there["config"][name])
+            raise ValueError(f"{name} must be {was} as in {folder}, got {json.dumps(config[name])}.")
+    found = snapshots.steps(folder)
+    if at and not at.isdigit():
+        raise ValueError(f"the state to leave must be FOLDER or FOLDER@UPDATES, got {folder}@{at}.")
+    if not found:
+        raise ValueError(f"{folder} must hold a saved state, got none.")
+    saved = snapshots.load(folder, int(at) if at else found[-1], like)
+    if words.extend and saved.step >= follow.total_steps:
+        raise ValueError(f"budget must be more than the {saved.step} updates made, got {follow.total_steps}.")
+    digest = provenance.digest(saved.tree.params)
+    origin = Origin(there["run"], saved.step, digest, "extend" if words.extend else "branch")
+    return origin, runs.Point(saved.tree, _log(saved.facts))
+
+
+def _identity(config: RunConfig, follow: Plan, origin: Origin | None, data_dir: str | None) -> dict[str, Any]:
+    return {
+        "run": tasks.run_id(config, data_dir=data_dir, origin=origin),
+        "config": config.as_json(),
+        "origin": dataclasses.asdict(origin) if origin else None,
+        "plan": json.loads(follow.words),
+        "plan_digest": follow.digest(),
+        "versions": provenance.versions(),
+    }
+
+
+def _check_same(folder: pathlib.Path, identity: dict[str, Any]) -> None:
+    """Refuses a folder of another run, and says in what it differs first."""
+    if not (folder / "run.json").exists():
+        return
+    there = _stored(folder)
+    parts: list[tuple[dict[str, Any], dict[str, Any]]] = [(there["config"], identity["config"]), (there, identity)]
+    for old, new in parts:
+        for name in new:
+            if name not in ("versions", "config") and old.get(name) != new[name]:
+                label = {"run": "data", "plan_digest": "plan"}.get(name, name)
+                raise ValueError(
+                    f"{label} must be {json.dumps(old.get(name))} as in the run in {folder}, got"
+                    f" {json.dumps(new[name])}; extend and branch make another run of it."
+                )
+
+
+def _note(folder: pathlib.Path, identity: dict[str, Any]) -> Generator[str, None, None]:
+    """Writes run.json, or says which libraries have changed since."""
+    path = folder / "run.json"
+    if path.exists():
+        old, new = _stored(folder)["versions"], identity["versions"]
+        changed = [f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name]]
+        if changed:
+            yield f"begun with other libraries ({', '.join(changed)}): the last digits may differ from now on."
+        return
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        json.dump(identity, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _stored(folder: pathlib.Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "run.json").read_text()))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} must be the folder of a run (with run.json), got none.") from None
+    except ValueError:
+        raise ValueError(f"{folder / 'run.json'} must be JSON, got something else.") from None
+
+
+def _log(facts: dict[str, Any]) -> runs.Log:
+    return runs.Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
+
+
+def _member_facts(
+    point: runs.Point, ends: Sequence[int], follow: Plan, offset: int, words: Train
+) -> dict[str, Any]:  # fmt: skip
+    """Rate at capture (of the update just made), cycle from 0, and metrics; held-out ones if there is such a part."""
+    step = point.log.completed
+    shared = tasks.task(words.config, data_dir=words.data_dir)
+    facts = {"cycle": ends.index(step), "rate": float(follow.lr(step - 1 - offset)), "train_loss": point.log.train_loss}
+    if shared.holdout is not None:
+        size = -(-256 // train.device_count(shared.holdout)) * train.device_count(shared.holdout)
+        held = train.evaluate(point.state.variables, model=shared.model, data=shared.holdout, batch_size=size)
+        facts |= {"holdout_error": round(1 - held.accuracy, 10), "holdout_loss": held.loss}
+    return facts
+
+
+def _updates(words: str, follow: Plan, name: str) -> int:
+    """A number of updates, or of epochs."""
+    found = re.fullmatch(r"([0-9]+)|([0-9.]+)ep", words)
+    steps = 0
+    if found:
+        steps = int(found[1]) if found[1] else round(float(found[2]) * follow.budget.steps_per_epoch)
+    if steps < 1:
+        raise ValueError(f"{name} must be updates (200) or epochs (1ep), got {words!r}.")
+    return steps
+
+
+def _due(words: str, follow: Plan) -> Callable[[int], bool]:
+    """Whether a state is due after so many updates."""
+    found = re.fullmatch(r"([0-9.]+)(s|min)", words)
+    if not found:
+        every = _updates(words, follow, "save_every")
+        return lambda completed: completed % every == 0
+    seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
+    last = time.perf_counter()
+
+    def due(_: int) -> bool:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last < seconds:
+            return False
+        last = now
+        return True
+
+    return due

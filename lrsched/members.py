@@ -1,0 +1,249 @@
+"""The networks that runs left on disk: found by their words, asked what they predict, and averaged."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import pathlib
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lrsched.analysis import calibration, ensemble_scores, ledger, soups
+from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
+from lrsched.folder import stored, thinned
+from lrsched.task import RunConfig, Task
+from lrsched.training import models, optim, predict, provenance, snapshots, train
+
+
+class Network(NamedTuple):
+    """One network that a run left on disk."""
+
+    run: str  # id
+    folder: str
+    step: int  # updates made
+    config: RunConfig
+    facts: dict[str, Any]  # that the run saved with it
+    variables: dict[str, Any]
+    digest: str  # of the variables
+
+    @property
+    def name(self) -> str:
+        """The words for it."""
+        return f"{self.folder}@{self.step}"
+
+
+class Bench(NamedTuple):
+    """Where networks are asked: the data and model, and the training images that averaged weights are given."""
+
+    shared: Task
+    batch_size: int  # of training
+    size: int  # of predicting
+    batches: int
+    part: train.Data  # the training images in so many batches
+
+
+class Averages(NamedTuple):
+    """What averaging weights came to."""
+
+    found: dict[str, Combined]
+    growing: list[dict[str, Any]]  # running means of the first 1, 2, .. members
+    barriers: list[dict[str, Any]]  # between neighbours
+    evaluations: int
+
+
+def parsed(word: str) -> tuple[str, int | None]:
+    """FOLDER or FOLDER@STEP."""
+    folder, at, step = word.rpartition("@")
+    return (folder, int(step)) if at and folder and step.isdecimal() else (word, None)
+
+
+def check_alike(words: Sequence[str]) -> RunConfig:
+    """The configuration of the first run, if all of them share data, model and held-out part.
+
+    Raises:
+      ValueError: naming the first difference, or a folder that holds no run.
+    """
+    folders = [parsed(word)[0] for word in words]
+    configs = [stored(folder) for folder in folders]
+    for field in ("data", "model", "holdout_fraction"):
+        for folder, config in zip(folders, configs, strict=True):
+            mine, other = getattr(configs[0], field), getattr(config, field)
+            if mine != other:
+                raise ValueError(
+                    f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
+                )
+    return configs[0]
+
+
+def members(word: str, keep: str, shared: Task) -> list[Network]:
+    """The networks of a word of `EnsembleConfig.runs`: the members of a folder, or the one at its step.
+
+    Raises:
+      ValueError: if there are none, one is damaged, or the run was made on other data.
+    """
+    folder, step = parsed(word)
+    if step is not None:
+        return [_network(folder, step, shared)]
+    steps = thinned(keep, snapshots.member_steps(folder))
+    if not steps:
+        raise ValueError(f"{folder} must hold members, or be asked for as {folder}@STEP, got none.")
+    return [_network(folder, each, shared, member=True) for each in steps]
+
+
+def state(word: str, shared: Task) -> Network:
+    """The network of a word of a baseline: of FOLDER its last state.
+
+    Raises:
+      ValueError: as `members`.
+    """
+    folder, step = parsed(word)
+    there = [*snapshots.steps(folder), *snapshots.member_steps(folder)]
+    if not there:
+        raise ValueError(f"{folder} must hold a state, got none.")
+    return _network(folder, max(there) if step is None else step, shared)
+
+
+def updates(networks: Sequence[Network]) -> int:
+    """The updates that had to be made for these networks: of each run those up to the latest one, counted once."""
+    latest: dict[str, int] = {}
+    for network in networks:
+        latest[network.run] = max(latest.get(network.run, 0), network.step)
+    return sum(latest.values())
+
+
+def independent(networks: Sequence[Network]) -> bool:
+    """Whether these are at least two networks of as many runs, each with a seed of its own."""
+    count = len(networks)
+    return count > 1 and len({n.run for n in networks}) == len({n.config.seed for n in networks}) == count
+
+
+def bench(config: RunConfig, shared: Task, *, batches: int) -> Bench:
+    """Where networks of this configuration are asked."""
+    count, examples = train.device_count(shared.train), len(shared.data.train)
+    batch_size, size = (-(-n // count) * count for n in (config.batch, max(config.batch, 256)))
+    some = min(batches, examples // batch_size) * batch_size
+    split, data = shared.data.train, shared.data
+    placement: Any = shared.train.images.sharding
+    devices = tuple(placement.mesh.devices.flat)
+    part = train.put(split.images[:some], split.labels[:some], mean=data.mean, std=data.std, devices=devices)
+    return Bench(shared, batch_size, size, batches, part)
+
+
+def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
+    """A network's predictions on the test set and the held-out part, and on how many of the two it had to be evaluated.
+
+    They are kept in the user's cache by weights, data, model and kind of device.
+    """
+    model, made, found = at.shared.model, 0, {}
+    weights = provenance.digest(variables)
+    device = jax.local_devices()[0]
+    for name in ("test", "holdout") if at.shared.holdout else ("test",):
+        key = [weights, at.shared.data.digest, name, model.blocks, model.plain, device.platform, device.device_kind]
+        ask = functools.partial(
+            predict.logits, variables, model=model, data=getattr(at.shared, name), batch_size=at.size
+        )
+        found[name], kept = predict.cached(repr(key), ask)
+        made += not kept
+    return Predicted(found["test"], found.get("holdout")), made
+
+
+def completed(at: Bench, params: Any, like: Network) -> dict[str, Any]:
+    """Variables with these weights and batch statistics re-estimated on training images."""
+    variables = {"params": params, "batch_stats": like.variables["batch_stats"]}
+    words: dict[str, Any] = {"model": at.shared.model, "data": at.part, "batch_size": at.batch_size}
+    return {"params": params, "batch_stats": predict.reestimated(variables, batches=at.batches, **words)}
+
+
+def training_loss(at: Bench, variables: dict[str, Any]) -> float:
+    """Mean loss over the bench's training images, unaltered, in nats."""
+    logits = predict.logits(variables, model=at.shared.model, data=at.part, batch_size=at.size)
+    return calibration.nll(logits, np.asarray(at.part.labels))
+
+
+def weight_averages(
+    at: Bench, members: Sequence[Network], labels: Labels, *, points: int
+) -> Generator[str, None, Averages]:
+    """Soups with batch statistics of their own, and the barriers between neighbouring members."""
+    trees = [network.variables["params"] for network in members]
+    seen: dict[str, dict[str, Any]] = {}
+    evaluations = 0
+
+    def complete(tree: Any) -> dict[str, Any]:
+        key = provenance.digest(tree)
+        if key not in seen:
+            seen[key] = completed(at, tree, members[0])
+        return seen[key]
+
+    def ask(tree: Any) -> Predicted:
+        nonlocal evaluations
+        found, made = predicted(at, complete(tree))
+        evaluations += made
+        return found
+
+    def held_out(tree: Any) -> float:
+        found, classes = ask(tree).held, labels.held
+        assert found is not None
+        assert classes is not None
+        return calibration.accuracy(found, classes)
+
+    means, growing = _running_means(trees), []
+    for n, tree in enumerate(means, start=1):
+        scores = calibration.scores(ask(tree).test, labels.test)
+        growing.append({"error": scores.error, "nll": scores.nll, "updates": updates(members[:n])})
+        yield f"mean of the weights of {n} members"
+    found = {
+        "uniform soup": Combined(ask(soups.mean_tree(trees))),
+        "running mean of weights (SWA)": Combined(ask(means[-1])),
+    }
+    if labels.held is not None:
+        soup = soups.greedy_soup(trees, held_out)
+        weights = ensemble_scores.shares(soup.indices, len(trees)).tolist()
+        found["greedy soup"] = Combined(ask(soup.tree), weights)
+        yield f"greedy soup of {len(soup.indices)} members"
+    alphas, barriers = np.linspace(0, 1, points), []
+    ends = [training_loss(at, complete(tree)) for tree in trees]
+    for i, (one, other) in enumerate(itertools.pairwise(trees)):
+        way = (completed(at, soups.interpolate(one, other, alpha=alpha), members[0]) for alpha in alphas.tolist()[1:-1])
+        losses = np.array([ends[i], *(training_loss(at, variables) for variables in way), ends[i + 1]])
+        line = {"alphas": alphas.tolist(), "losses": losses.tolist(), "barrier": soups.barrier(losses, alphas)}
+        barriers.append({"between": [i, i + 1], **line})
+        yield f"barrier between members {i + 1} and {i + 2}: {line['barrier']:.3f} nats"
+    return Averages(found, growing, barriers, evaluations)
+
+
+def _running_means(trees: Sequence[Any]) -> list[Any]:
+    """The mean of the first 1, 2, .. trees, kept in float64 and rounded for use."""
+    mean = jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float64), trees[0])
+    means = []
+    for n, tree in enumerate(trees):
+        mean = soups.running_mean(mean, tree, n=n)
+        means.append(jax.tree.map(lambda wide, like: wide.astype(like.dtype), mean, tree))
+    return means
+
+
+def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> Network:
+    config = stored(folder)
+    if member or step not in snapshots.steps(folder):
+        shape: Any = shared.data.train.images.shape[1:]
+        like = models.initial_variables(shared.model, image_shape=shape, seed=0)
+        saved = snapshots.load_member(folder, step, like)
+        variables = {name: saved.tree[name] for name in ("params", "batch_stats")}
+    else:
+        saved = snapshots.load(folder, step, _state_like(config, shared))
+        variables = saved.tree.variables
+    run = json.loads(pathlib.Path(folder, "run.json").read_text())["run"]
+    rows = [row for row in ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
+    trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record
+    if trained_on != shared.data.digest:
+        raise ValueError(f"data must be what {folder} was trained on ({trained_on}), got {shared.data.digest}.")
+    return Network(run, folder, step, config, saved.facts, variables, provenance.digest(variables))
+
+
+def _state_like(config: RunConfig, shared: Task) -> train.State:
+    optimizer = optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode)
+    shape: Any = shared.data.train.images.shape[1:]
+    return train.initial_state(shared.model, optimizer, image_shape=shape, seed=0)

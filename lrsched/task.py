@@ -1,0 +1,192 @@
+"""What a run is: its configuration, and the plan, data and model it stands for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import tyro
+
+from lrsched.schedules import registry
+from lrsched.schedules.budget import Budget
+from lrsched.schedules.plan import Plan, plan
+from lrsched.training import batches, models, optim, train
+from lrsched.training import data as datasets
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's numbers. These defaults are the only ones.
+
+    Attributes:
+      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped.
+      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56 or resnet110.
+      schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
+      peak_value: the highest learning rate.
+      momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
+      budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
+      max_epochs: what 100 % is.
+      batch_size: examples per update, over all devices; None: 32 for digits, 128 for the others.
+      optimizer: sgd, nesterov or adam (whose b1 is then the momentum).
+      momentum_form: optax (rate outside the momentum) or caffe (rate inside).
+      weight_decay: coefficient on every parameter.
+      weight_decay_mode: coupled (L2 in the gradient) or decoupled.
+      augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
+      sync_batch_norm: share BatchNorm's batch statistics over the devices.
+      holdout_fraction: part of the training set kept for choosing, never trained on.
+      seed: of the initial weights, the order of the data and its alteration.
+    """
+
+    data: str = "digits"
+    model: str = "resnet8"
+    schedule: str = "rex"
+    peak_value: float = 0.1
+    momentum: str | None = None
+    budget: str = "100%"
+    max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
+    batch_size: int | None = None
+    optimizer: optim.Name = "sgd"
+    momentum_form: optim.MomentumForm = "optax"
+    weight_decay: float = 5e-4
+    weight_decay_mode: optim.WeightDecayMode = "coupled"
+    augment: bool = True
+    sync_batch_norm: bool = False
+    holdout_fraction: float = 0.0
+    seed: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The configuration with its words resolved: equal for equal runs, however they were asked for."""
+        return {**dataclasses.asdict(self), "schedule": registry.parse(self.schedule), "batch_size": self.batch}
+
+    @property
+    def batch(self) -> int:
+        """Examples per update."""
+        if self.batch_size is None:
+            return 32 if self.data == "digits" else 128
+        return self.batch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a run left another one.
+
+    Attributes:
+      run: the other run's id.
+      step: updates that were made there.
+      digest: of the parameters there.
+      verb: extend (this run's plan is entered at its update `step`) or branch (this run's plan begins at `step`).
+    """
+
+    run: str
+    step: int
+    digest: str
+    verb: Literal["extend", "branch"]
+
+    @property
+    def offset(self) -> int:
+        """The update at which this run's plan begins."""
+        return self.step if self.verb == "branch" else 0
+
+
+class Task(NamedTuple):
+    """What runs of the same data and model share: the data on the devices, and what is compiled once."""
+
+    data: datasets.Dataset
+    train: train.Data
+    holdout: train.Data | None
+    test: train.Data
+    model: models.ResNet
+    optimizer: optim.Optimizer
+
+
+Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+
+
+def task(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Task:
+    """Loads the data, puts it on the devices and builds the model of a configuration; the last ones are kept."""
+    return _task(
+        config.data,
+        data_dir,
+        config.holdout_fraction,
+        config.model,
+        config.sync_batch_norm,
+        optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode),
+        devices or tuple(jax.local_devices()),
+    )
+
+
+@functools.lru_cache(maxsize=8)  # one machine's accelerators
+def _task(
+    name: str,
+    data_dir: str | None,
+    holdout_fraction: float,
+    model: str,
+    sync: bool,
+    optimizer: optim.Optimizer,
+    devices: tuple[jax.Device, ...],
+) -> Task:
+    if model not in models.BLOCKS:
+        models.build(model, classes=2)  # says what is allowed, before the data is read
+    dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
+
+    def put(split: datasets.Split) -> train.Data:
+        return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
+
+    return Task(
+        data=dataset,
+        train=put(dataset.train),
+        holdout=put(dataset.holdout) if dataset.holdout else None,
+        test=put(dataset.test),
+        model=models.build(model, classes=dataset.classes, axis_name=train.AXIS if sync else None),
+        optimizer=optimizer,
+    )
+
+
+def check(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Plan:
+    """The plan of a configuration.
+
+    Raises:
+      ValueError: with one line that says what is allowed, for anything in the configuration that cannot be run.
+    """
+    if not (math.isfinite(config.max_epochs) and config.max_epochs > 0):
+        raise ValueError(f"max_epochs must be above 0, got {config.max_epochs:g}.")
+    if not (math.isfinite(config.weight_decay) and config.weight_decay >= 0):
+        raise ValueError(f"weight_decay must be at least 0, got {config.weight_decay:g}.")
+    if not 0 <= config.seed < 2**31:
+        raise ValueError(f"seed must be from 0 to 2**31 - 1, got {config.seed}.")
+    examples = len(task(config, data_dir=data_dir, devices=devices).data.train)
+    if not 1 <= config.batch <= examples:
+        raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {config.batch}.")
+    count = len(devices or jax.local_devices())
+    if config.batch % count:
+        raise ValueError(f"batch_size must be a multiple of the {count} devices, got {config.batch}.")
+    per_epoch = batches.steps_per_epoch(examples, config.batch)
+    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
+    momentum: float | str | None = config.momentum
+    if momentum is not None:
+        with contextlib.suppress(ValueError):  # words of a momentum schedule
+            momentum = float(momentum)
+    return plan(config.schedule, budget, peak_value=config.peak_value, momentum=momentum)
+
+
+def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> train.State:
+    """The state before the first update."""
+    shared = task(config, data_dir=data_dir, devices=devices)
+    shape: Any = shared.data.train.images.shape[1:]
+    return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
+
+
+def run_id(
+    config: RunConfig, *, data_dir: str | None = None, devices: Devices = None, origin: Origin | None = None
+) -> str:
+    """What tells runs apart: a hash over the configuration, the data it is trained on, and the run it left."""
+    identity = {**config.as_json(), "data_digest": task(config, data_dir=data_dir, devices=devices).data.digest}
+    if origin is not None:
+        identity["origin"] = dataclasses.asdict(origin)
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,113 @@
+"""What a network says of a split, kept in the user's cache; and batch statistics for weights that have none."""
+
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from lrsched.training import devices, models, train
+
+Logits = Float32[np.ndarray, "examples classes"]
+_MOMENTUM = 0.9  # of the models' BatchNorm
+
+
+def logits(variables: Mapping[str, Any], *, model: models.ResNet, data: train.Data, batch_size: int) -> Logits:
+    """The network's logits for every example of a split, each once and in the split's order.
+
+    Several networks are best asked one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
+
+    Args:
+      variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot; left as they are.
+      batch_size: examples at once, over all devices of the data; may exceed the split.
+    Returns:
+      float32, on the host.
+    Raises:
+      ValueError: if the batch does not divide over the devices.
+    """
+    parts = jax.device_get(train.predictions(variables, model=model, data=data, batch_size=batch_size))
+    return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])[: len(data.labels)]
+
+
+def reestimated(
+    variables: Mapping[str, Any], *, model: models.ResNet, data: train.Data, batch_size: int, batches: int
+) -> Any:
+    """Batch statistics for weights that were averaged, and so never trained with any of their own.
+
+    Each batch-norm layer's mean and variance over a batch in training mode, averaged over batches: the first ones of
+    the data as they are stored, unaltered. A batch is one over all devices, so their number does not matter.
+
+    Args:
+      variables: {"params", "batch_stats"}; of the latter only the shapes matter. Both are left as they are.
+      data: the training split.
+      batch_size: examples of a batch, over all devices; the mean of variances depends on it a little.
+      batches: at most; there are as many as the data has whole ones.
+    Returns:
+      `batch_stats` as NumPy arrays.
+    Raises:
+      ValueError: if there is no whole batch, or it does not divide over the devices.
+    Source:
+      Izmailov et al., UAI 2018, arXiv:1803.05407, section 3.2, who take one pass over the training data.
+    """
+    examples = len(data.labels)
+    if batches < 1:
+        raise ValueError(f"batches must be at least 1, got {batches}.")
+    if not 1 <= batch_size <= examples:
+        raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {batch_size}.")
+    # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
+    start = {**variables, "batch_stats": jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))}
+    count = min(batches, examples // batch_size)
+    moved = jax.device_get(
+        train.moved_statistics(start, model=model, data=data, batch_size=batch_size, batches=count)
+    )  # fmt: skip
+    factor = 1 / ((1 - _MOMENTUM) * count)
+    return jax.tree.map(lambda *leaves: (factor * np.sum(leaves, axis=0, dtype=np.float64)).astype(np.float32), *moved)
+
+
+def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
+    """The predictions kept under a key, or else computed and kept.
+
+    A file is `np.save`'s with the SHA-256 of those bytes behind it: a damaged one is computed anew. It is written whole
+    or not at all, and a cache that cannot be written only costs time.
+
+    Args:
+      key: everything the predictions depend on, in words.
+      compute: called if they are not there.
+    Returns:
+      the predictions, and whether they were there.
+    """
+    path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        content = path.read_bytes()
+        body, digest = content[:-32], content[-32:]
+        if hashlib.sha256(body).digest() == digest:
+            return np.load(io.BytesIO(body)), True
+    found = compute()
+    _keep(path, found)
+    return found, False
+
+
+def folder() -> pathlib.Path:
+    """Where predictions are kept: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
+    return devices._user_cache() / "predictions"
+
+
+def _keep(path: pathlib.Path, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+            os.replace(temporary, path)
+        finally:
+            pathlib.Path(temporary).unlink(missing_ok=True)

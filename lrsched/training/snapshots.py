@@ -1,0 +1,300 @@
+"""States of a run on disk: full ones to go on from (rolling) and members (permanent). The only module with Orbax.
+
+    FOLDER/lock      held while a run writes
+    FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
+    FOLDER/members/  snapshots by the number of updates made: all of them
+
+Leaves are NumPy arrays without a device axis: any number of devices loads what any other saved. A save is committed by
+a rename: a killed one leaves nothing that counts. Orbax loads a flipped byte without a word, so a SHA-256 is beside it.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import pathlib
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection, Mapping
+from typing import IO, Any, NamedTuple
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from lrsched.training import provenance
+
+Path = str | os.PathLike[str]
+
+RESUME, MEMBERS = "resume", "members"
+NOUNS = {RESUME: "state", MEMBERS: "member"}
+
+# Orbax logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
+# failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
+logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in str(record.exc_info))
+_hook = sys.unraisablehook
+sys.unraisablehook = lambda args: None if str(args.exc_value) == "Event loop is closed" else _hook(args)
+
+
+class Saved(NamedTuple):
+    """What was saved after update `step`: a tree of NumPy arrays, and JSON beside it."""
+
+    step: int
+    tree: Any
+    facts: dict[str, Any]
+    digest: str  # SHA-256 over step, facts and leaves
+
+
+class _Damaged(ValueError):
+    """What lies on disk is not what was saved, and how that shows."""
+
+
+def steps(folder: Path) -> list[int]:
+    """The updates after which full states are there, in order; damaged ones included."""
+    return _steps(pathlib.Path(folder, RESUME))
+
+
+def member_steps(folder: Path) -> list[int]:
+    """The updates after which members are there, in order; damaged ones included."""
+    return _steps(pathlib.Path(folder, MEMBERS))
+
+
+def load(folder: Path, step: int, like: Any) -> Saved:
+    """Reads the full state of one of `steps(folder)` into the structure of `like`, to the bit; needs no lock.
+
+    Raises:
+      ValueError: if there is no such state, it is damaged, or `like` differs from it.
+    """
+    return _load(pathlib.Path(folder, RESUME), step, like)
+
+
+def load_member(folder: Path, step: int, like: Any) -> Saved:
+    """Reads one member, as `load` does a full state."""
+    return _load(pathlib.Path(folder, MEMBERS), step, like)
+
+
+def open_store(folder: Path, *, keep_steps: Collection[int] = (), latest: int = 2) -> "Store":
+    """Opens a run's folder for writing, in a `with`: makes it, locks it, and clears away what killed saves left.
+
+    Args:
+      keep_steps: full states that stay, beside the latest.
+      latest: how many of the last full states stay; at least 1.
+    Raises:
+      BlockingIOError: if another store has the folder open, in this process or another.
+      OSError: if the folder cannot be written.
+      ValueError: if latest < 1.
+    """
+    if latest < 1:
+        raise ValueError(f"latest must be at least 1, got {latest}.")
+    return Store(folder, keep_steps=keep_steps, latest=latest)
+
+
+class Store:
+    """A run's folder while the run writes it; `open_store` makes it. For one thread."""
+
+    def __init__(self, folder: Path, *, keep_steps: Collection[int], latest: int) -> None:
+        policies = ocp.training.preservation_policies
+        rolling = policies.AnyPreservationPolicy([policies.LatestN(latest), policies.CustomSteps(sorted(keep_steps))])
+        self._policies = {RESUME: rolling, MEMBERS: policies.PreserveAll()}
+        self._folder = pathlib.Path(folder).absolute()  # as Orbax wants it
+        self._writers: dict[str, Any] = {}
+        self._saving: tuple[int, Any] | None = None  # step, and what Orbax gave to wait for
+        self._lock = _lock(self._folder)
+        try:
+            for kind in NOUNS:
+                self._renew(kind)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def newest(self, like: Any) -> tuple[Saved | None, list[str]]:
+        """The newest undamaged full state; damaged ones after it are removed, so that their steps can be saved again.
+
+        Returns:
+          the state, or None if there is none, and a line for each damaged one.
+        Raises:
+          OSError: if the save under way failed.
+          ValueError: if `like` differs from the state; nothing is removed then.
+        """
+        self._settle()
+        saved, damaged = None, {}
+        for step in reversed(steps(self._folder)):
+            try:
+                saved = _fitted(_read(self._folder / RESUME, step), like)
+                break
+            except _Damaged as error:
+                damaged[step] = str(error)
+        for step in damaged:
+            self._has(RESUME, step)  # which removes it
+        then = f"going on from {saved.step}" if saved else "starting anew"
+        return saved, [f"the state after update {step} is damaged ({how}): {then}" for step, how in damaged.items()]
+
+    def save(self, step: int, tree: Any, facts: Mapping[str, Any], *, wait: bool = False) -> None:
+        """Saves a full state while the caller goes on, once the save before is done. Does nothing if it is there.
+
+        Args:
+          tree: of NumPy or JAX arrays, copied before this returns.
+          facts: JSON to go with it.
+          wait: return when it is on disk.
+        Raises:
+          OSError: if it, or the state saved before it, could not be written; in the latter case this one is not begun.
+          ValueError: if facts are not JSON.
+        """
+        leaves, words = _packed(step, tree, facts)
+        self._settle()
+        if self._has(RESUME, step):
+            return
+        with self._failing(RESUME, step):
+            self._saving = step, self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
+        if wait:
+            self._settle()
+
+    def save_member(self, step: int, tree: Any, facts: Mapping[str, Any]) -> None:
+        """Saves a member as `save` does a full state; it is on disk when this returns. A damaged one is replaced."""
+        leaves, words = _packed(step, tree, facts)
+        if not self._has(MEMBERS, step):
+            with self._failing(MEMBERS, step):
+                self._writers[MEMBERS].save(step, leaves, force=True, custom_metadata=words)
+
+    def close(self) -> None:
+        """Waits for what is being saved and gives the folder free; a closed store may be closed again.
+
+        Raises:
+          OSError: if the last state could not be written.
+        """
+        try:
+            self._settle()
+        finally:
+            for kind in NOUNS:
+                self._end(kind)
+            self._lock.close()
+
+    def _settle(self) -> None:
+        if self._saving:
+            (step, response), self._saving = self._saving, None
+            with self._failing(RESUME, step):
+                response.result()
+
+    @contextlib.contextmanager
+    def _failing(self, kind: str, step: int) -> Any:
+        """Says what could not be saved. Orbax would raise the error again at each later call: it begins anew."""
+        try:
+            yield
+        except Exception as error:
+            with contextlib.suppress(Exception):  # the disk may refuse this too
+                self._renew(kind)
+            what, where = f"the {NOUNS[kind]} after update {step}", self._folder / kind / str(step)
+            raise OSError(f"{what} must be written to {where}, got {_line(error)}") from error
+
+    def _has(self, kind: str, step: int) -> bool:
+        """Whether the step is there, sound; a damaged one is removed."""
+        if (self._folder / kind / str(step)).exists():
+            try:
+                _read(self._folder / kind, step)
+                return True
+            except _Damaged:
+                shutil.rmtree(self._folder / kind / str(step))
+                self._writers[kind].reload()
+        return False
+
+    def _renew(self, kind: str) -> None:
+        self._end(kind)
+        place, policy = self._folder / kind, self._policies[kind]
+        self._writers[kind] = ocp.training.Checkpointer(place, preservation_policy=policy, cleanup_tmp_directories=True)
+
+    def _end(self, kind: str) -> None:
+        if writer := self._writers.pop(kind, None):
+            for end in (writer.wait, writer.close):  # after a failed save the first raises, and the second closes
+                with contextlib.suppress(Exception):
+                    end()
+
+
+def _lock(folder: pathlib.Path) -> IO[bytes]:
+    """Makes the folder and its lock, and takes that."""
+    try:
+        for kind in NOUNS:
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as undo:
+            file = undo.enter_context(open(folder / "lock", "ab"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            undo.pop_all()
+    except BlockingIOError:
+        raise BlockingIOError(f"{folder} must be written by one process at a time, got a second one.") from None
+    except OSError as error:
+        raise OSError(f"folder must be one that can be written, got {folder}: {error.strerror}.") from error
+    return file
+
+
+def _steps(place: pathlib.Path) -> list[int]:
+    return sorted(int(path.name) for path in place.glob("*") if path.name.isdecimal())
+
+
+def _load(place: pathlib.Path, step: int, like: Any) -> Saved:
+    noun, there = NOUNS[place.name], _steps(place)
+    if step not in there:
+        raise ValueError(f"step must be one saved in {place} ({str(there)[1:-1] or 'none'}), got {step}.")
+    try:
+        return _fitted(_read(place, step), like)
+    except _Damaged as error:
+        raise ValueError(f"the {noun} after update {step} must be whole, got {place / str(step)}: {error}.") from error
+
+
+def _read(place: pathlib.Path, step: int) -> Saved:
+    """What was saved, its tree as leaves by name; _Damaged if that is not what lies there."""
+    path = place.absolute() / str(step)
+    try:
+        words: Any = ocp.metadata(path).custom_metadata
+        leaves = {name: np.asarray(leaf) for name, leaf in ocp.load(path).items()}
+        if words["digest"] != _digest(step, leaves, words["facts"]):
+            raise _Damaged("its SHA-256 is not the one saved with it")
+        return Saved(step, leaves, words["facts"], words["digest"])
+    except (_Damaged, MemoryError, PermissionError):  # for the last two nothing may be removed
+        raise
+    except Exception as error:
+        raise _Damaged(_line(error)) from error
+
+
+def _packed(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What Orbax is given: leaves by name, and the words beside them."""
+    try:
+        facts = json.loads(json.dumps(dict(facts)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"facts must be JSON, got: {_line(error)}.") from None
+    leaves = {name: np.asarray(leaf) for name, leaf in _named(jax.device_get(tree))}  # Orbax takes no NumPy scalars
+    return leaves, {"digest": _digest(step, leaves, facts), "facts": facts}
+
+
+def _digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
+    words = json.dumps([step, facts], sort_keys=True).encode()
+    return provenance.digest({"leaves": leaves, "words": np.frombuffer(words, np.uint8)})
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _fitted(saved: Saved, like: Any) -> Saved:
+    """The leaves put into the structure of `like`."""
+    leaves, wanted = saved.tree, dict(_named(like))
+    for name, leaf in wanted.items():
+        if name not in leaves:
+            raise ValueError(f"like must have the leaves that were saved, got {name}, which was not.")
+        right, got = (f"{array.dtype} {tuple(array.shape)}" for array in (leaves[name], leaf))
+        if right != got:
+            raise ValueError(f"like's {name} must be {right}, as saved, got {got}.")
+    if missing := sorted(leaves.keys() - wanted.keys()):
+        raise ValueError(f"like must have the leaves that were saved, got none at {missing[0]}.")
+    return saved._replace(tree=jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in wanted]))
+
+
+def _line(error: BaseException) -> str:
+    return textwrap.shorten(str(error) or type(error).__name__, 250, placeholder=" ...")

@@ -1,0 +1,160 @@
+"""What an ensemble's record holds, and its tables, from predictions made up here."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrsched.analysis import calibration, ensemble_scores, ensemble_tables
+from lrsched.analysis.ensemble_scores import Labels, Predicted
+
+RNG = np.random.default_rng(0)
+LABELS = Labels(RNG.integers(0, 3, 60), RNG.integers(0, 3, 40))
+
+
+def _predicted(skill: float, *, held: bool = True) -> Predicted:
+    assert LABELS.held is not None
+
+    def logits(labels: np.ndarray) -> np.ndarray:
+        return RNG.normal(size=(len(labels), 3)) + skill * np.eye(3)[labels]
+
+    return Predicted(logits(LABELS.test), logits(LABELS.held) if held else None)
+
+
+def _right(right: list[bool], labels: Labels) -> Predicted:
+    """Predictions of class 0 that are right (the labels are all 0) or not."""
+    return Predicted(np.array([[1.0, 0.0] if one else [0.0, 1.0] for one in right]), None)
+
+
+def test_compared_is_mcnemars_exact_test_by_hand() -> None:
+    labels = Labels(np.zeros(10, np.int64), None)
+    first = _right([True] * 8 + [False] * 2, labels)
+    second = _right([False] * 6 + [True] * 3 + [False], labels)
+    found = ensemble_scores.compared(first, second, labels)
+    assert (found["only_first_right"], found["only_second_right"], found["examples"]) == (6, 1, 10)
+    assert found["difference"] == pytest.approx(0.2 - 0.7)
+    assert found["p"] == pytest.approx(2 * (1 + 7) / 2**7)  # both tails of a binomial(7, 1/2): at most one
+    low, high = found["interval"]
+    assert -0.7 <= low < found["difference"] < high
+    assert high > 0  # p is above 5 %
+
+
+def test_compared_interval_leaves_out_0_where_p_is_below_5_percent() -> None:
+    labels = Labels(np.zeros(40, np.int64), None)
+    for first_alone in range(13):
+        first = _right([True] * first_alone + [False] * (12 - first_alone) + [True] * 28, labels)
+        second = _right([False] * first_alone + [True] * (12 - first_alone) + [True] * 28, labels)
+        found = ensemble_scores.compared(first, second, labels)
+        low, high = found["interval"]
+        assert (found["p"] < 0.05) == (low > 0 or high < 0)
+
+
+def test_compared_with_itself_tells_nothing_apart() -> None:
+    one = _predicted(1.0)
+    found = ensemble_scores.compared(one, one, LABELS)
+    assert (found["difference"], found["interval"], found["p"]) == (0.0, [0.0, 0.0], 1.0)
+
+
+def test_scored_fits_its_temperature_on_held_out_data_alone() -> None:
+    one = _predicted(2.0)
+    row = ensemble_scores.scored(one, LABELS, bins=10)
+    assert LABELS.held is not None
+    assert one.held is not None
+    temperature = calibration.fit_temperature(one.held, LABELS.held)
+    assert row["temperature"] == temperature
+    assert row["calibrated_nll"] == calibration.nll(one.test / temperature, LABELS.test)
+    assert row["ece"] == calibration.ece(calibration.probabilities(one.test), LABELS.test, bins=10)
+    without = ensemble_scores.scored(one._replace(held=None), LABELS, bins=10)
+    assert without["temperature"] is without["calibrated_nll"] is without["holdout_error"] is None
+    assert without["nll"] == row["nll"]
+
+
+def test_combinations_have_weights_that_held_out_data_chose() -> None:
+    members = [_predicted(3.0), _predicted(-3.0)]  # the second is wrong
+    found = ensemble_scores.combinations(members, LABELS)
+    assert list(found) == [ensemble_scores.ENSEMBLE, "mean of logits", "weighted mean", "greedy choice"]
+    for name in ("weighted mean", "greedy choice"):
+        assert found[name].weights == pytest.approx([1.0, 0.0], abs=0.1)
+    assert found["mean of logits"].weights is None
+    without = [member._replace(held=None) for member in members]
+    assert list(ensemble_scores.combinations(without, LABELS)) == list(found)[:2]
+
+
+def test_equivalent_of_the_runs_themselves_is_their_number_or_less() -> None:
+    runs = [_predicted(1.5) for _ in range(3)]
+    whole = ensemble_scores.scored(ensemble_scores.averaged(runs), LABELS, bins=15)
+    found = ensemble_scores.equivalent(whole["calibrated_nll"], runs, LABELS)
+    alone = [ensemble_scores.scored(run, LABELS, bins=15)["calibrated_nll"] for run in runs]
+    assert found["curve"][0] == pytest.approx(np.mean(alone))
+    assert found["curve"][2] == pytest.approx(whole["calibrated_nll"])
+    assert ensemble_scores.equivalent(0.0, runs, LABELS)["value"] is None
+
+
+def _record(**changes: Any) -> dict[str, Any]:
+    members = [_predicted(1.0), _predicted(2.0)]
+    rows = [
+        {"name": f"member {i}", "kind": "member", "networks": [f"runs/a@{i}0"], "updates": 10 * i}
+        | ensemble_scores.scored(one, LABELS, bins=15)
+        for i, one in enumerate(members, start=1)
+    ]
+    curve = [{**p, "updates": 10} for p in ensemble_scores.growing(members, LABELS, order="forward")]
+    record = {
+        "config": {"bins": 15},
+        "task": {"model": "resnet8"},
+        "data": {"name": "digits", "test": 60, "holdout": 40},
+        "members": [{}, {}],
+        "rows": rows,
+        "growing": {"forward": curve, "backward": curve, "weights": None},
+        **ensemble_scores.diversity(members),
+        "barriers": [{"between": [0, 1], "barrier": 1.25}],
+        "deep_ensemble_equivalents": [
+            {"baseline": "deep", "runs": 4, "value": None},
+            {"baseline": "two", "runs": 2, "value": 1.5},
+        ],
+        "comparisons": ensemble_scores.comparisons(ensemble_scores.averaged(members), members, {}, LABELS),
+        "notes": ["A note."],
+    }
+    return {**record, **changes}
+
+
+def test_tables_hold_every_row_and_survive_json() -> None:
+    record = _record()
+    again = json.loads(json.dumps(record))
+    text, markdown = ensemble_tables.terminal(record), ensemble_tables.markdown(record)
+    assert text == ensemble_tables.terminal(again)
+    assert markdown == ensemble_tables.markdown(again)
+    lines = markdown.splitlines()
+    assert lines[2].startswith("| member 1, a@10 | 10 | ")
+    assert len({line.count("|") for line in lines[:4]}) == 1
+    for words in ("worth more than 4 of the 4", "worth 1.50 of the 2", "1-2: 1.250", "A note.", "n = 60"):
+        assert words in " ".join(text.split())
+        assert words in markdown
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_table_without_temperatures_says_nothing_of_them() -> None:
+    record = _record()
+    for row in record["rows"]:
+        row["temperature"] = None
+    assert ensemble_tables.markdown(record).splitlines()[2].endswith("| - | - | - | - |")
+
+
+@pytest.mark.parametrize(
+    ("p", "interval", "words"),
+    [
+        (0.01, [-0.05, -0.01], "The error of the ensemble is below that of one: -3.00 points"),
+        (0.01, [0.01, 0.05], "The error of the ensemble is above that of one: +3.00 points"),
+        (0.2, [-0.05, 0.01], "The error of the ensemble is not separated from that of one: -3.00 points"),
+    ],
+)
+def test_verdict_follows_from_its_test(p: float, interval: list[float], words: str) -> None:
+    difference = 0.03 if interval[0] > 0 else -0.03
+    counts = {"examples": 500, "only_first_right": 3, "only_second_right": 18}
+    found = ensemble_tables.verdict(
+        {"first": "ensemble", "second": "one", "difference": difference, "interval": interval, "p": p, **counts}
+    )
+    assert found.startswith(words)
+    assert "n = 500" in found
+    assert f"({100 * interval[0]:+.2f} to" not in found
+    assert f"95 % interval {100 * interval[0]:+.2f} to {100 * interval[1]:+.2f}" in found

@@ -1,0 +1,248 @@
+"""A run in a folder: stopped anywhere and begun again, it comes to the bits of one that was never stopped."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrsched import cli, folder
+from lrsched import run as runs
+from lrsched import task as tasks
+from lrsched.analysis import ledger
+from lrsched.folder import Train
+from lrsched.task import RunConfig
+from lrsched.training import snapshots
+
+SGDR = RunConfig(schedule="sgdr:first_cycle=0.34,cycle_mult=2", max_epochs=1.0, holdout_fraction=0.1)  # 41 updates
+
+
+def words(out: pathlib.Path, **changed: Any) -> Train:
+    own = {field.name for field in dataclasses.fields(Train)}
+    config = dataclasses.replace(SGDR, **{k: v for k, v in changed.items() if k not in own})
+    rest = {k: v for k, v in changed.items() if k in own}
+    return Train(config=config, out=str(out), **{"save_every": "10", **rest})
+
+
+def made(train: Train, *, stop_after: int | None = None) -> tuple[runs.Record | None, list[str]]:
+    """Runs to the end, or until so many updates have been seen; the lines it said."""
+    said, steps = [], folder.begin(train)
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            return end.value, said
+        if isinstance(event, str):
+            said.append(event)
+        elif stop_after is not None and event.completed >= stop_after:
+            steps.close()
+            return None, said
+
+
+def numbers(record: runs.Record | None) -> dict[str, Any]:
+    """What may not differ."""
+    assert record is not None
+    return {name: value for name, value in record.items() if name not in runs.CIRCUMSTANCES}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, runs.Record]:
+    out = tmp_path_factory.mktemp("whole")
+    record, _ = made(words(out))
+    assert record is not None
+    return out, record
+
+
+def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, runs.Record]) -> None:
+    out, record = whole
+    assert [member["step"] for member in record["members"]] == [13, 41]
+    assert snapshots.member_steps(out) == [13, 41]
+    assert record["resumed_at"] == []
+    assert ledger.read_records(out / "records.jsonl").rows == [record]
+
+
+def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, runs.Record]) -> None:
+    plain = runs.finish(runs.run(SGDR))  # type: ignore[arg-type]
+    assert numbers(plain) == {k: v for k, v in numbers(whole[1]).items() if k != "members"}
+
+
+@pytest.mark.parametrize("stop_after", [1, 10, 13, 40])
+def test_a_run_that_was_stopped_comes_to_the_same_bits(
+    stop_after: int, whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
+) -> None:
+    train = words(tmp_path, save_every="7")
+    assert made(train, stop_after=stop_after)[0] is None
+    record, said = made(train)
+    assert record is not None
+    assert numbers(record) == numbers(whole[1])
+    assert len(record["resumed_at"]) == 1 == sum("going on after update" in line for line in said)
+
+
+def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, runs.Record]) -> None:
+    out, record = whole
+    again, said = made(words(out))
+    assert again == record
+    assert "is done" in said[0]
+    assert len(ledger.read_records(out / "records.jsonl").rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"peak_value": 0.2}, "peak_value must be 0.1 as in the run in .*, got 0.2; extend and branch"),
+        ({"seed": 1}, "seed must be 0"),
+        ({"schedule": "rex"}, "schedule must be .*sgdr"),
+    ],
+)
+def test_another_run_is_refused_with_the_first_difference(
+    changed: dict[str, Any], message: str, whole: tuple[pathlib.Path, runs.Record]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        made(words(whole[0], **changed))
+
+
+def test_a_damaged_newest_state_falls_back_and_says_so(
+    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
+) -> None:
+    train = words(tmp_path, save_every="7")
+    made(train, stop_after=40)
+    newest = snapshots.steps(tmp_path)[-1]
+    data = max((tmp_path / "resume" / str(newest)).rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(bytes(content))
+    record, said = made(train)
+    assert numbers(record) == numbers(whole[1])
+    assert any(f"the state after update {newest} is damaged" in line for line in said)
+
+
+def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path) -> None:
+    train = words(tmp_path)
+    made(train)
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    record, _ = made(train)
+    assert numbers(record) == numbers(whole[1])
+    assert len(ledger.read_records(path).rows) == 1
+
+
+def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path) -> None:
+    short = words(tmp_path / "short", schedule="rex")
+    made(short)
+    longer = words(tmp_path / "long", schedule="rex", budget="2ep", extend=str(tmp_path / "short"))
+    record, _ = made(longer)
+    assert record is not None
+    assert record["total_steps"] == 82
+    assert record["origin"]["step"] == 41
+    assert record["origin"]["verb"] == "extend"
+    assert record["applied_rate_max_rel_error"] < 1e-6
+    assert record["run"] != tasks.run_id(longer.config)
+
+
+def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Path) -> None:
+    trunk = words(tmp_path / "trunk", schedule="constant", keep=("20",))
+    made(trunk)
+    assert 20 in snapshots.steps(tmp_path / "trunk")
+    records = []
+    for name in ("linear", "cosine"):
+        branch = words(
+            tmp_path / name, schedule=name, budget="0.5ep", branch=f"{tmp_path / 'trunk'}@20", save_every="6"
+        )
+        assert made(branch, stop_after=30)[0] is None
+        record, said = made(branch)
+        assert record is not None
+        assert any("going on after update" in line for line in said)
+        assert record["total_steps"] == 20 + 21
+        assert record["origin"]["step"] == 20
+        assert record["applied_rate_max_rel_error"] < 1e-6
+        whole, _ = made(dataclasses.replace(branch, out=str(tmp_path / f"{name}-whole")))
+        assert numbers(record) == numbers(whole)
+        records.append(record)
+    assert records[0]["params_digest"] != records[1]["params_digest"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"branch": "TRUNK@7"}, "must be one of|no such|got 7"),
+        ({"branch": "TRUNK", "seed": 3}, "seed must be 0 as in"),
+        ({"extend": "TRUNK", "schedule": "rex"}, "schedule must be"),
+        (
+            {"extend": "TRUNK", "schedule": "constant", "budget": "0.5ep"},
+            "budget must be more than the 41 updates made",
+        ),
+        ({"extend": "TRUNK", "branch": "TRUNK"}, "must not be given together"),
+        ({"branch": "nowhere"}, "must be the folder of a run"),
+        ({"members": "first:2"}, "members must be all, last:M or every:K"),
+        ({"save_every": "often"}, "save_every must be updates"),
+        ({"keep": ("0",)}, "keep must be updates"),
+        ({"keep": ("42",)}, r"keep must be at most 41 \(the updates\), got 42"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
+    changed: dict[str, Any], message: str, trunk: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    changed = {k: v.replace("TRUNK", str(trunk)) if isinstance(v, str) else v for k, v in changed.items()}
+    with pytest.raises(ValueError, match=message):
+        made(words(tmp_path / "out", **{"schedule": "linear", **changed}))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("trunk")
+    made(words(out, schedule="constant"))
+    return out
+
+
+def test_a_second_process_is_refused(tmp_path: pathlib.Path) -> None:
+    with snapshots.open_store(tmp_path), pytest.raises(OSError, match="one process at a time"):
+        made(words(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["train", "--max-epochs", "0.1", "--out", str(tmp_path / "file" / "run")]) == 2
+    assert capsys.readouterr().err.startswith("lrsched: ")
+
+
+def test_stored_gives_the_configuration(whole: tuple[pathlib.Path, runs.Record]) -> None:
+    assert folder.stored(whole[0]).as_json() == SGDR.as_json()
+
+
+@pytest.mark.parametrize(
+    ("members", "kept"),
+    [
+        ("all", [1, 3, 7, 15]),
+        ("last:2", [7, 15]),
+        ("last:9", [1, 3, 7, 15]),
+        ("every:2", [3, 15]),
+        ("every:3", [1, 15]),
+    ],
+)
+def test_thinned(members: str, kept: list[int]) -> None:
+    assert folder.thinned(members, [1, 3, 7, 15]) == kept
+
+
+@pytest.mark.parametrize("mult", ["0.5", "1", "1.5", "2", "3"])
+@pytest.mark.parametrize("warmup", ["0", "0.1"])
+def test_members_are_taken_at_the_ends_of_cycles_and_nowhere_else(
+    mult: str, warmup: str, tmp_path: pathlib.Path
+) -> None:
+    first = 0.6 if mult == "0.5" else 0.3
+    schedule = f"sgdr:first_cycle={first},cycle_mult={mult},warmup={warmup}"
+    train = words(tmp_path, schedule=schedule, max_epochs=0.57, holdout_fraction=0.0)  # 26 updates
+    record, _ = made(train)
+    ends = tasks.check(train.config).cycle_ends
+    assert record is not None
+    assert [member["step"] for member in record["members"]] == list(ends)
+    rates = tasks.check(train.config).lr.table()
+    for step in ends[:-1]:
+        assert warmup != "0" or rates[step] > rates[step - 1]  # a restart; a warmup begins at 0
+    like = tasks.initial_state(train.config).variables
+    facts = [snapshots.load_member(tmp_path, step, like).facts for step in ends]
+    assert [fact["cycle"] for fact in facts] == list(range(len(ends)))
+    np.testing.assert_allclose([fact["rate"] for fact in facts], rates[np.array(ends) - 1], rtol=1e-6)
+    assert json.loads((tmp_path / "run.json").read_text())["run"] == record["run"]

@@ -1,0 +1,353 @@
+"""States on disk: every bit back, or a line that says what is damaged; nothing here trains."""
+
+import gc
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from lrsched.training import models, optim, snapshots, train
+
+TREE = {"step": np.int32(3), "params": {"kernel": np.arange(600, dtype=np.float32).reshape(20, 30)}, "none": ()}
+FACTS = {"config": {"seed": 3, "rate": 0.1}, "losses": [1e-300, 2.5], "name": "é"}
+
+
+def _tree(step: int) -> dict[str, Any]:
+    values = np.random.default_rng(step).normal(size=(20, 30)).astype(np.float32)
+    return {"step": np.int32(step), "params": {"kernel": values}, "none": ()}
+
+
+def _save(folder: pathlib.Path, *steps: int, **words: Any) -> None:
+    with snapshots.open_store(folder, **words) as store:
+        for step in steps:
+            store.save(step, _tree(step), {"after": step})
+
+
+def _assert_same(a: Any, b: Any) -> None:
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert isinstance(x, np.ndarray)
+        assert (x.dtype, x.shape, x.tobytes()) == (np.asarray(y).dtype, np.shape(y), np.asarray(y).tobytes())
+
+
+def _python(code: str, *words: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_state_of_training_comes_back_to_the_bit(tmp_path: pathlib.Path, name: str) -> None:
+    model = models.build("resnet8", classes=3)
+    state = train.initial_state(model, optim.Optimizer(name=name), image_shape=(8, 8, 1), seed=0)
+    rng = np.random.default_rng(0)
+    random = jax.tree.map(lambda leaf: np.frombuffer(rng.bytes(leaf.nbytes), leaf.dtype).reshape(leaf.shape), state)
+    with snapshots.open_store(tmp_path) as store:
+        store.save(7, random, FACTS)
+        store.save_member(7, random.variables, FACTS)
+        found, lines = store.newest(state)
+    assert lines == []
+    for saved in (found, snapshots.load(tmp_path, 7, state)):
+        assert saved is not None
+        assert (saved.step, saved.facts, type(saved.tree)) == (7, FACTS, train.State)
+        _assert_same(saved.tree, random)  # NaNs of every kind among them
+    _assert_same(snapshots.load_member(tmp_path, 7, state.variables).tree, random.variables)
+
+
+def test_arrays_changed_after_a_save_are_saved_as_they_were(tmp_path: pathlib.Path) -> None:
+    tree = _tree(1)
+    with snapshots.open_store(tmp_path) as store:
+        store.save(1, tree, {})
+        tree["params"]["kernel"][:] = 0
+    _assert_same(snapshots.load(tmp_path, 1, TREE).tree, _tree(1))
+
+
+def test_nothing_saved_is_said(tmp_path: pathlib.Path) -> None:
+    with snapshots.open_store(tmp_path / "run") as store:
+        assert store.newest(TREE) == (None, [])
+    assert snapshots.steps(tmp_path / "elsewhere") == []
+    with pytest.raises(ValueError, match=r"^step must be one saved in .*resume \(none\), got 3\.$"):
+        snapshots.load(tmp_path / "run", 3, TREE)
+    _save(tmp_path / "run", 1, 2)
+    with pytest.raises(ValueError, match=r"resume \(1, 2\), got 3\.$"):
+        snapshots.load(tmp_path / "run", 3, TREE)
+
+
+def test_the_latest_and_the_kept_stay(tmp_path: pathlib.Path) -> None:
+    _save(tmp_path, 1, 2, 3, 4, 5, keep_steps=(2,))
+    assert snapshots.steps(tmp_path) == [2, 4, 5]
+    _save(tmp_path, 6, keep_steps=(2,), latest=1)
+    assert snapshots.steps(tmp_path) == [2, 6]
+    with pytest.raises(ValueError, match=r"^latest must be at least 1, got 0\.$"):
+        snapshots.open_store(tmp_path, latest=0)
+
+
+def test_members_all_stay(tmp_path: pathlib.Path) -> None:
+    for steps in ((1, 2, 3), (4, 5)):
+        with snapshots.open_store(tmp_path, latest=1) as store:
+            for step in steps:
+                store.save_member(step, _tree(step), {})
+    assert snapshots.member_steps(tmp_path) == [1, 2, 3, 4, 5]
+    _assert_same(snapshots.load_member(tmp_path, 2, TREE).tree, _tree(2))
+
+
+def _files(folder: pathlib.Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _largest(folder: pathlib.Path) -> pathlib.Path:
+    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def _flip(path: pathlib.Path, where: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[where] ^= 1
+    path.write_bytes(data)
+
+
+def _flip_values(folder: pathlib.Path) -> None:
+    path = _largest(folder)
+    _flip(path, path.stat().st_size // 2)
+
+
+def _flip_facts(folder: pathlib.Path) -> None:
+    path = folder / "_CHECKPOINT_METADATA"
+    _flip(path, path.read_bytes().index(b'"after": ') + 9)  # a digit: JSON as before
+
+
+def _truncate(folder: pathlib.Path) -> None:
+    path = _largest(folder)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _rename(folder: pathlib.Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("1"), folder)  # whole, but of another step
+
+
+DAMAGES = {
+    "flipped byte of values": _flip_values,
+    "flipped byte of facts": _flip_facts,
+    "truncated values": _truncate,
+    "truncated words": lambda folder: (folder / "_CHECKPOINT_METADATA").write_bytes(b'{"item'),
+    "no values": lambda folder: _largest(folder).unlink(),
+    "no words": lambda folder: (folder / "_CHECKPOINT_METADATA").unlink(),
+    "no tree": lambda folder: (folder / "state" / "_METADATA").unlink(),
+    "no arrays": lambda folder: shutil.rmtree(folder / "state"),
+    "nothing": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
+    "another step": _rename,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_state_is_passed_over_and_saved_again(tmp_path: pathlib.Path, damage: str) -> None:
+    _save(tmp_path, 1, 2)
+    DAMAGES[damage](tmp_path / "resume" / "2")
+    with pytest.raises(ValueError, match=r"^the state after update 2 must be whole, got .+$") as error:
+        snapshots.load(tmp_path, 2, TREE)
+    assert "\n" not in str(error.value)
+    with snapshots.open_store(tmp_path) as store:
+        saved, lines = store.newest(TREE)
+        assert saved is not None
+        assert saved.step == 1
+        _assert_same(saved.tree, _tree(1))
+        assert len(lines) == 1
+        assert lines[0].startswith("the state after update 2 is damaged (")
+        assert lines[0].endswith("): going on from 1")
+        assert snapshots.steps(tmp_path) == [1]
+        store.save(2, _tree(2), {"after": 2})
+    _assert_same(snapshots.load(tmp_path, 2, TREE).tree, _tree(2))
+
+
+def test_all_states_damaged_starts_anew(tmp_path: pathlib.Path) -> None:
+    _save(tmp_path, 1, 2)
+    for step in (1, 2):
+        _flip_values(tmp_path / "resume" / str(step))
+    with snapshots.open_store(tmp_path) as store:
+        saved, lines = store.newest(TREE)
+    assert saved is None
+    assert [line[:24] for line in lines] == ["the state after update 2", "the state after update 1"]
+    assert all(line.endswith("starting anew") for line in lines)
+
+
+def test_sound_step_is_not_saved_twice_and_a_damaged_one_is(tmp_path: pathlib.Path) -> None:
+    with snapshots.open_store(tmp_path) as store:
+        for save, load, kind in (
+            (store.save, snapshots.load, "resume"),
+            (store.save_member, snapshots.load_member, "members"),
+        ):
+            for tree in (1, 2):
+                save(5, _tree(tree), {})
+            store.newest(TREE)  # waits
+            _assert_same(load(tmp_path, 5, TREE).tree, _tree(1))
+            _flip_values(tmp_path / kind / "5")
+            save(5, _tree(2), {})
+            store.newest(TREE)
+            _assert_same(load(tmp_path, 5, TREE).tree, _tree(2))
+
+
+def test_wrong_like_is_refused_and_removes_nothing(tmp_path: pathlib.Path) -> None:
+    _save(tmp_path, 1, 2)
+    kernel = TREE["params"]["kernel"]
+    wrong = {
+        r"like's \['params'\]\['kernel'\] must be float32 \(20, 30\), as saved, got float32 \(30, 20\)\.": {
+            **TREE,
+            "params": {"kernel": kernel.T},
+        },
+        r"like's \['step'\] must be int32 \(\), as saved, got float32 \(\)\.": {**TREE, "step": np.float32(0)},
+        r"like must have the leaves that were saved, got \['more'\], which was not\.": {**TREE, "more": kernel},
+        r"like must have the leaves that were saved, got none at \['step'\]\.": {"params": TREE["params"]},
+    }
+    with snapshots.open_store(tmp_path) as store:
+        for message, like in wrong.items():
+            with pytest.raises(ValueError, match=f"^{message}$"):
+                store.newest(like)
+            with pytest.raises(ValueError, match=f"^{message}$"):
+                snapshots.load(tmp_path, 2, like)
+    assert snapshots.steps(tmp_path) == [1, 2]
+
+
+def test_facts_that_are_not_json_are_refused(tmp_path: pathlib.Path) -> None:
+    with snapshots.open_store(tmp_path) as store, pytest.raises(ValueError, match=r"^facts must be JSON, got: .*\.$"):
+        store.save(1, TREE, {"loss": np.float32(1)})
+
+
+def test_second_store_is_refused_until_the_first_is_closed(tmp_path: pathlib.Path) -> None:
+    code = """
+        import sys
+        from lrsched.training import snapshots
+        try:
+            snapshots.open_store(sys.argv[1])
+        except BlockingIOError as error:
+            print(error)
+    """
+    refusal = f"{tmp_path} must be written by one process at a time, got a second one."
+    with snapshots.open_store(tmp_path):
+        with pytest.raises(BlockingIOError, match="must be written by one process at a time, got a second one"):
+            snapshots.open_store(tmp_path)
+        out, err = _python(code, tmp_path).communicate()
+        assert (out.strip(), err) == (refusal, "")
+    store = snapshots.open_store(tmp_path)
+    store.close()
+    store.close()
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"^folder must be one that can be written, got .*: Not a directory\.$"):
+        snapshots.open_store(tmp_path / "file" / "run")
+
+
+def test_killed_process_leaves_the_newest_committed_state(tmp_path: pathlib.Path) -> None:
+    code = """
+        import sys
+        import numpy as np
+        from lrsched.training import snapshots
+        first = max(snapshots.steps(sys.argv[1]), default=0)
+        with snapshots.open_store(sys.argv[1]) as store:
+            for step in range(first + 1, 10**6):
+                values = np.random.default_rng(step).normal(size=(20, 30)).astype(np.float32)
+                tree = {"step": np.int32(step), "params": {"kernel": values}, "none": ()}
+                store.save(step, tree, {})
+                print(step, flush=True)
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        process = _python(code, tmp_path)
+        assert process.stdout is not None
+        begun = [int(process.stdout.readline()) for _ in range(4)]
+        time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        with snapshots.open_store(tmp_path) as store:
+            saved, lines = store.newest(TREE)
+        assert [path.name for path in (tmp_path / "resume").iterdir() if not path.name.isdecimal()] == []
+        assert saved is not None
+        assert lines == []
+        assert saved.step >= begun[-1] - 1  # the one before was waited for
+        _assert_same(saved.tree, _tree(saved.step))
+
+
+def test_full_disk_is_said_in_one_line_and_costs_no_earlier_state(tmp_path: pathlib.Path) -> None:
+    code = """
+        import resource, signal, sys
+        import numpy as np
+        from lrsched.training import snapshots
+        folder = sys.argv[1]
+        small, big = {"a": np.ones(9, np.float32)}, {"a": np.random.default_rng(0).bytes(10**6)}
+        big = {"a": np.frombuffer(big["a"], np.uint8)}
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        store = snapshots.open_store(folder)
+        store.save(1, small, {}, wait=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, resource.RLIM_INFINITY))
+        for act in (lambda: store.save(2, big, {}, wait=True), lambda: store.save_member(2, big, {})):
+            try:
+                act()
+            except OSError as error:
+                print(error)
+        store.save(3, big, {})
+        try:
+            store.close()
+        except OSError as error:
+            print(error)
+        with snapshots.open_store(folder) as store:
+            saved, lines = store.newest(small)
+            print(saved.step, float(saved.tree["a"].sum()), lines)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            store.save(2, big, {})
+        print(snapshots.steps(folder), snapshots.member_steps(folder))
+    """
+    out, err = _python(code, tmp_path).communicate()
+    lines = out.splitlines()
+    assert err == ""
+    assert len(lines) == 5
+    for line, noun, place in zip(
+        lines, ("state after update 2", "member after update 2", "state after update 3"),
+        ("resume/2", "members/2", "resume/3"), strict=False,
+    ):  # fmt: skip
+        assert line.startswith(f"the {noun} must be written to {tmp_path / place}, got ")
+    assert lines[3:] == ["1 9.0 []", "[1, 2] []"]
+
+
+def test_reading_needs_no_lock_and_leaves_the_terminal_alone(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with snapshots.open_store(tmp_path) as store:
+        store.save(1, _tree(1), {}, wait=True)
+        _assert_same(snapshots.load(tmp_path, 1, TREE).tree, _tree(1))
+        store.save_member(1, _tree(1), {})
+        _flip_values(tmp_path / "resume" / "1")
+        store.newest(TREE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damage_is_raised_and_not_logged(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    _save(tmp_path, 1)
+    _flip(tmp_path / "resume" / "1" / "state" / "manifest.ocdbt", 20)
+    for _ in range(20):
+        with pytest.raises(ValueError, match="after update 1 must be whole"):
+            snapshots.load(tmp_path, 1, TREE)
+    gc.collect()  # what asyncio says of tasks, it says when they go
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 2), (2, 1), (2, 4), (4, 2)])
+def test_number_of_devices_leaves_no_trace(tmp_path: pathlib.Path, here: int, there: int) -> None:
+    def put(tree: Any, devices: int) -> Any:
+        mesh = Mesh(np.array(jax.devices()[:devices]), ("device",))
+        return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+    with snapshots.open_store(tmp_path) as store:
+        store.save(1, put(_tree(1), here), {})
+        saved, _ = store.newest(put(TREE, there))
+    assert saved is not None
+    _assert_same(saved.tree, _tree(1))
+    _assert_same(jax.device_get(put(saved.tree, there)), _tree(1))
