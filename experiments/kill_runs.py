@@ -11,6 +11,7 @@ Expected  "equal": true, and where the kills fell: starting, training, saving (a
 import argparse
 import collections
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -22,6 +23,7 @@ from typing import Any
 
 from lrsched import run as runs
 from lrsched.analysis import ledger
+from lrsched.training import devices
 
 TRAIN = (
     "train --data digits --model resnet8 --schedule sgdr --max-epochs 3 --seed 0 --holdout-fraction 0.1 --save-every 3"
@@ -30,9 +32,12 @@ ENSEMBLE = ("ensemble", "--batches", "4", "--points", "3")
 
 
 def command(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lrsched.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    """Begins it, with a cache of predictions beside the run's folder: none is taken from another run."""
+    folder = pathlib.Path(words[words.index("--out") + 1] if "--out" in words else words[-1])
+    compiled = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(devices.cache_folder() / "xla")
+    environment = {**os.environ, "LRSCHED_CACHE": str(folder.parent), "JAX_COMPILATION_CACHE_DIR": compiled}
+    pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, "-m", "lrsched.cli", *words], env=environment, **pipe)
 
 
 def until(process: subprocess.Popen[str], seconds: float | None) -> tuple[bool, float, list[str]]:

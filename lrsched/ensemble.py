@@ -17,7 +17,7 @@ import tyro
 from lrsched import members as networks
 from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
-from lrsched.folder import thinned
+from lrsched.folder import located, thinned
 from lrsched.members import Network
 from lrsched.task import Task, task
 from lrsched.training import devices as machine
@@ -162,7 +162,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - begun, 3),
     }
-    out = pathlib.Path(config.out or pathlib.Path(networks.parsed(config.runs[0])[0], "ensemble"))
+    out = pathlib.Path(config.out or pathlib.Path(located(config.runs[0])[0], "ensemble"))
     out.mkdir(parents=True, exist_ok=True)
     words = json.dumps(record, sort_keys=True, indent=1, allow_nan=False)
     _atomically(out / "record.json", lambda path: path.write_text(words + "\n"))

@@ -15,7 +15,7 @@ import pathlib
 import re
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lrsched import run as runs
 from lrsched import task as tasks
@@ -24,6 +24,7 @@ from lrsched.schedules.plan import Plan
 from lrsched.task import Origin, RunConfig
 from lrsched.training import provenance, snapshots, train
 
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _BRANCHED = frozenset({"schedule", "peak_value", "momentum", "budget", "max_epochs", "weight_decay"})  # may differ
 
 
@@ -36,7 +37,8 @@ class Train:
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits needs none.
       out: folder of the run; None: runs/ and the run's id.
       save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
-      keep: where a full state is kept for good, to branch from: updates (200) or epochs (3ep).
+      keep: where a full state is kept for good, to branch from: updates (200) or epochs (3ep), of a branch those of the
+        run it left among them.
       members: which ends of cycles become members of an ensemble: all, last:3, every:2 (counted from the last).
       extend: folder of a run, with @UPDATES if not its last state, that this one is, under a longer budget: it goes on
         there, and from then on follows the longer plan as if it had always done so.
@@ -66,19 +68,21 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     config, where = words.config, _where(words)
     follow = tasks.check(config, **where)
     like = tasks.initial_state(config, **where)
-    origin, point = _left(words, follow, like)
+    origin, left = _left(words, follow, like)
     identity = _identity(config, follow, origin, words.data_dir)
     offset = origin.offset if origin else 0
     ends = [offset + end for end in follow.cycle_ends]
     member_steps = set(thinned(words.members, ends))
     keep = {_updates(each, follow, "keep") for each in words.keep}
-    if keep and max(keep) > offset + follow.total_steps:
-        raise ValueError(f"keep must be at most {offset + follow.total_steps} (the updates), got {max(keep)}.")
+    first, last = origin.step if origin else 0, offset + follow.total_steps
+    if any(not first < step <= last for step in keep):
+        raise ValueError(f"keep must be from {first + 1} to {last} (updates in all), got {sorted(keep)}.")
     due = _due(words.save_every, follow)
     folder = pathlib.Path(words.out or f"runs/{identity['run']}")
-    _check_same(folder, identity)
+    _check_same(folder, identity, words)
+    keep |= set(_stored(folder)["keep"]) if (folder / "run.json").exists() else set()
     with snapshots.open_store(folder, keep_steps=keep) as store:
-        yield from _note(folder, identity)
+        yield from _note(folder, {**identity, "members": words.members, "keep": sorted(keep)})
         path = folder / "records.jsonl"
         done = [record for record in ledger.read_records(path).rows if record["run"] == identity["run"]]
         if done:
@@ -90,6 +94,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
             yield f"{origin.verb} of run {origin.run}: its {origin.step} updates are not made again."
         resumed: list[int] = []
         seconds = 0.0
+        point = left() if left and saved is None else None
         if saved is not None:
             point = runs.Point(saved.tree, _log(saved.facts))
             resumed, seconds = [*saved.facts["resumed_at"], saved.step], saved.facts["seconds"]
@@ -117,11 +122,14 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
         record |= {
             "seconds": round(seconds + record["seconds"], 3),
             "resumed_at": resumed,
-            "members": [
-                {"step": step, "digest": snapshots.load_member(folder, step, like.variables).digest}
-                for step in snapshots.member_steps(folder)
-            ],
+            "members": [],
         }
+        for step in snapshots.member_steps(folder):
+            try:
+                digest = snapshots.load_member(folder, step, like.variables).digest
+                record["members"].append({"step": step, "digest": digest})
+            except ValueError as error:
+                yield f"{error} It is left out."
         ledger.append_record(path, record)
         return record
 
@@ -134,6 +142,12 @@ def stored(folder: str | os.PathLike[str]) -> RunConfig:
     """
     config = dict(_stored(pathlib.Path(folder))["config"])
     return RunConfig(**{**config, "schedule": json.dumps(config["schedule"])})
+
+
+def located(words: str) -> tuple[str, int | None]:
+    """Folder and updates of FOLDER or FOLDER@UPDATES; a folder's own name may hold an @."""
+    folder, _, at = words.rpartition("@")
+    return (folder, int(at)) if folder and at.isdecimal() else (words, None)
 
 
 def thinned(words: str, items: Sequence[int]) -> list[int]:
@@ -155,13 +169,21 @@ def _where(words: Train) -> dict[str, Any]:
     return {"data_dir": words.data_dir}
 
 
-def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None, runs.Point | None]:
-    """The run that this one leaves, and the point where it does; None: it begins by itself."""
+def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None, Callable[[], runs.Point] | None]:
+    """The run that this one leaves, and what reads the point where it does; None: it begins by itself.
+
+    A run that was begun keeps the origin it has: the other run may go on, or be gone.
+    """
     if words.extend is None and words.branch is None:
         return None, None
     if words.extend is not None and words.branch is not None:
         raise ValueError("extend and branch must not be given together, got both.")
-    folder, _, at = (words.extend or words.branch or "").partition("@")
+    folder, at = located(words.extend or words.branch or "")
+    verb: Literal["extend", "branch"] = "extend" if words.extend else "branch"
+    if words.out and (pathlib.Path(words.out) / "run.json").exists():
+        had = _stored(pathlib.Path(words.out))["origin"]
+        if had and had["verb"] == verb and at in (None, had["step"]):
+            return Origin(**had), lambda: _state_left(folder, Origin(**had), like)
     there = _stored(pathlib.Path(folder))
     config = words.config.as_json()
     free = {"budget", "max_epochs"} if words.extend else _BRANCHED
@@ -170,16 +192,25 @@ def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None,
             was = json.dumps(there["config"][name])
             raise ValueError(f"{name} must be {was} as in {folder}, got {json.dumps(config[name])}.")
     found = snapshots.steps(folder)
-    if at and not at.isdigit():
-        raise ValueError(f"the state to leave must be FOLDER or FOLDER@UPDATES, got {folder}@{at}.")
     if not found:
         raise ValueError(f"{folder} must hold a saved state, got none.")
-    saved = snapshots.load(folder, int(at) if at else found[-1], like)
+    if words.extend and there["origin"] and there["origin"]["verb"] == "branch":
+        raise ValueError(f"extend must be of a run that is no branch, got {folder}: branch from it.")
+    saved = snapshots.load(folder, found[-1] if at is None else at, like)
     if words.extend and saved.step >= follow.total_steps:
         raise ValueError(f"budget must be more than the {saved.step} updates made, got {follow.total_steps}.")
     digest = provenance.digest(saved.tree.params)
-    origin = Origin(there["run"], saved.step, digest, "extend" if words.extend else "branch")
-    return origin, runs.Point(saved.tree, _log(saved.facts))
+    origin = Origin(there["run"], saved.step, digest, verb)
+    return origin, lambda: runs.Point(saved.tree, _log(saved.facts))
+
+
+def _state_left(folder: str, origin: Origin, like: train.State) -> runs.Point:
+    saved = snapshots.load(folder, origin.step, like)
+    if provenance.digest(saved.tree.params) != origin.digest:
+        raise ValueError(
+            f"the state after update {origin.step} of {folder} must be the one that was left, got another."
+        )
+    return runs.Point(saved.tree, _log(saved.facts))
 
 
 def _identity(config: RunConfig, follow: Plan, origin: Origin | None, data_dir: str | None) -> dict[str, Any]:
@@ -193,20 +224,21 @@ def _identity(config: RunConfig, follow: Plan, origin: Origin | None, data_dir: 
     }
 
 
-def _check_same(folder: pathlib.Path, identity: dict[str, Any]) -> None:
+def _check_same(folder: pathlib.Path, identity: dict[str, Any], words: Train) -> None:
     """Refuses a folder of another run, and says in what it differs first."""
     if not (folder / "run.json").exists():
         return
     there = _stored(folder)
-    parts: list[tuple[dict[str, Any], dict[str, Any]]] = [(there["config"], identity["config"]), (there, identity)]
-    for old, new in parts:
-        for name in new:
-            if name not in ("versions", "config") and old.get(name) != new[name]:
-                label = {"run": "data", "plan_digest": "plan"}.get(name, name)
-                raise ValueError(
-                    f"{label} must be {json.dumps(old.get(name))} as in the run in {folder}, got"
-                    f" {json.dumps(new[name])}; extend and branch make another run of it."
-                )
+    pairs = [(name, there["config"].get(name), value) for name, value in identity["config"].items()]
+    pairs += [(name, there.get(name), identity[name]) for name in ("origin", "plan", "plan_digest", "run")]
+    pairs.append(("members", there["members"], words.members))
+    for name, old, new in pairs:
+        if old != new:
+            label = {"run": "data", "plan_digest": "plan"}.get(name, name)
+            raise ValueError(
+                f"{label} must be {json.dumps(old)} as in the run in {folder}, got {json.dumps(new)};"
+                " extend and branch make another run of it."
+            )
 
 
 def _note(folder: pathlib.Path, identity: dict[str, Any]) -> Generator[str, None, None]:
@@ -217,7 +249,9 @@ def _note(folder: pathlib.Path, identity: dict[str, Any]) -> Generator[str, None
         changed = [f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name]]
         if changed:
             yield f"begun with other libraries ({', '.join(changed)}): the last digits may differ from now on."
-        return
+        if _stored(folder)["keep"] == identity["keep"]:
+            return
+        identity = {**_stored(folder), "keep": identity["keep"]}
     temporary = path.with_suffix(".tmp")
     with temporary.open("w") as file:
         json.dump(identity, file, indent=1)
@@ -253,24 +287,26 @@ def _member_facts(
     return facts
 
 
-def _updates(words: str, follow: Plan, name: str) -> int:
+def _updates(words: str, follow: Plan, name: str, *, also: str = "") -> int:
     """A number of updates, or of epochs."""
-    found = re.fullmatch(r"([0-9]+)|([0-9.]+)ep", words)
+    found = re.fullmatch(rf"([0-9]+)|({_NUMBER})ep", words)
     steps = 0
     if found:
         steps = int(found[1]) if found[1] else round(float(found[2]) * follow.budget.steps_per_epoch)
     if steps < 1:
-        raise ValueError(f"{name} must be updates (200) or epochs (1ep), got {words!r}.")
+        raise ValueError(f"{name} must be updates (200){',' if also else ' or'} epochs (1ep){also}, got {words!r}.")
     return steps
 
 
 def _due(words: str, follow: Plan) -> Callable[[int], bool]:
     """Whether a state is due after so many updates."""
-    found = re.fullmatch(r"([0-9.]+)(s|min)", words)
+    found = re.fullmatch(rf"({_NUMBER})(s|min)", words)
     if not found:
-        every = _updates(words, follow, "save_every")
+        every = _updates(words, follow, "save_every", also=", seconds (90s) or minutes (2min)")
         return lambda completed: completed % every == 0
     seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
+    if not seconds:
+        raise ValueError(f"save_every must be above 0, got {words!r}.")
     last = time.perf_counter()
 
     def due(_: int) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lrsched.analysis import calibration, ensemble_scores, ledger, soups
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
-from lrsched.folder import stored, thinned
+from lrsched.folder import located, stored, thinned
 from lrsched.task import RunConfig, Task
 from lrsched.training import models, optim, predict, provenance, snapshots, train
 
@@ -55,19 +55,13 @@ class Averages(NamedTuple):
     evaluations: int
 
 
-def parsed(word: str) -> tuple[str, int | None]:
-    """FOLDER or FOLDER@STEP."""
-    folder, at, step = word.rpartition("@")
-    return (folder, int(step)) if at and folder and step.isdecimal() else (word, None)
-
-
 def check_alike(words: Sequence[str]) -> RunConfig:
     """The configuration of the first run, if all of them share data, model and held-out part.
 
     Raises:
       ValueError: naming the first difference, or a folder that holds no run.
     """
-    folders = [parsed(word)[0] for word in words]
+    folders = [located(word)[0] for word in words]
     configs = [stored(folder) for folder in folders]
     for field in ("data", "model", "holdout_fraction"):
         for folder, config in zip(folders, configs, strict=True):
@@ -85,7 +79,7 @@ def members(word: str, keep: str, shared: Task) -> list[Network]:
     Raises:
       ValueError: if there are none, one is damaged, or the run was made on other data.
     """
-    folder, step = parsed(word)
+    folder, step = located(word)
     if step is not None:
         return [_network(folder, step, shared)]
     steps = thinned(keep, snapshots.member_steps(folder))
@@ -100,7 +94,7 @@ def state(word: str, shared: Task) -> Network:
     Raises:
       ValueError: as `members`.
     """
-    folder, step = parsed(word)
+    folder, step = located(word)
     there = [*snapshots.steps(folder), *snapshots.member_steps(folder)]
     if not there:
         raise ValueError(f"{folder} must hold a state, got none.")

@@ -10,6 +10,7 @@ import concurrent.futures as futures
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def choose(*, asked: int | None, left: int, updates: int) -> int:
 
     Args:
       asked: by the user; None: one per CPU core, as far as the free memory allows, or one per accelerator; one alone if
-        there is little to do.
+        there is little to do, or where processes cannot be given cores of their own (macOS, Windows).
     Raises:
       ValueError: if fewer than one worker is asked for, or more than there are accelerators.
     """
@@ -42,7 +43,7 @@ def choose(*, asked: int | None, left: int, updates: int) -> int:
     if asked is None:
         if updates < _UPDATES_WORTH_IT:
             return 1
-        most = min(len(_cores()), _free_bytes() // _BYTES_EACH) if on_cpu else jax.local_device_count()
+        most = min(_pinnable(), _free_bytes() // _BYTES_EACH) if on_cpu else jax.local_device_count()
         return max(1, min(most, left))
     if asked < 1:
         raise ValueError(f"workers must be at least 1, got {asked}.")
@@ -79,7 +80,10 @@ def _by_processes(configs: Sequence[RunConfig], data_dir: str | None, workers: i
         made = {pool.submit(_run_in_process, index, config, data_dir): index for index, config in enumerate(configs)}
         yield from _arriving(made, statuses)
     except futures.process.BrokenProcessPool:
-        raise ChildProcessError("workers must live to the end of the study, got one killed (memory?).") from None
+        raise ChildProcessError(
+            "workers must live to the end of the study, got one that ended: killed (memory?), or begun by a script that"
+            ' lacks `if __name__ == "__main__":`. --workers 1 (workers=1) needs none.'
+        ) from None
     finally:
         held.close()  # the workers' sign to end
         pool.shutdown(wait=False, cancel_futures=True)
@@ -92,6 +96,7 @@ def _begin_process(shares: Any, statuses: Any, watched: Connection) -> None:
     """Takes a share of the cores before JAX counts them, and ends with the process that began this one."""
     global _statuses
     _statuses = statuses
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is interrupted, and ends this one
     threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
     share = shares.get()
     if share and hasattr(os, "sched_setaffinity"):
@@ -153,7 +158,7 @@ def _arriving(made: dict[futures.Future[runs.Record], int], statuses: Any) -> It
         done, _ = futures.wait(made, timeout=_SECONDS_BETWEEN, return_when=futures.FIRST_COMPLETED)
         while not statuses.empty():
             yield statuses.get()
-        for future in sorted(done, key=made.__getitem__):
+        for future in sorted(done, key=lambda future: (future.exception() is not None, made[future])):  # records first
             yield made.pop(future), future.result()
 
 
@@ -166,6 +171,10 @@ def _cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def _pinnable() -> int:
+    return len(_cores()) if hasattr(os, "sched_setaffinity") else 1
 
 
 def _free_bytes() -> int:

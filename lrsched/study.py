@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from lrsched import run as runs
@@ -140,8 +141,10 @@ def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
       ValueError: before anything is written, if any run of it cannot be run.
     """
     todo = configs(config)
-    plans = [tasks.check(one, data_dir=config.data_dir) for one in todo]
-    names = [tasks.run_id(one, data_dir=config.data_dir) for one in todo]
+    alone = config.workers != 1 and jax.default_backend() != "cpu"  # a run then has one device
+    where: dict[str, Any] = {"data_dir": config.data_dir, "devices": tuple(jax.local_devices()[:1]) if alone else None}
+    plans = [tasks.check(one, **where) for one in todo]
+    names = [tasks.run_id(one, **where) for one in todo]
     out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
     path = out / "records.jsonl"
     done = {record["run"]: record for record in ledger.read_records(path).rows}
@@ -149,7 +152,7 @@ def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
     workers = spread.choose(asked=config.workers, left=len(left), updates=sum(left.values()))
     out.mkdir(parents=True, exist_ok=True)
     for index in [i for i, name in enumerate(names) if name in done]:
-        yield Status(len(done), len(todo), sum(left.values()), todo[index], None, done[names[index]])
+        yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, done[names[index]])
     waiting = list(left)
     for position, event in spread.made([todo[i] for i in waiting], data_dir=config.data_dir, workers=workers):
         index = waiting[position]

@@ -168,6 +168,10 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
     [
         ({"branch": "TRUNK@7"}, "must be one of|no such|got 7"),
         ({"branch": "TRUNK", "seed": 3}, "seed must be 0 as in"),
+        ({"branch": "TRUNK", "keep": ("41",)}, r"keep must be from 42 to 82 \(updates in all\), got \[41\]"),
+        ({"save_every": "5m"}, r"save_every must be updates \(200\), epochs \(1ep\), seconds \(90s\) or minutes"),
+        ({"save_every": "1.2.3s"}, "save_every must be updates"),
+        ({"save_every": "0s"}, "save_every must be above 0"),
         ({"extend": "TRUNK", "schedule": "rex"}, "schedule must be"),
         (
             {"extend": "TRUNK", "schedule": "constant", "budget": "0.5ep"},
@@ -178,7 +182,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         ({"members": "first:2"}, "members must be all, last:M or every:K"),
         ({"save_every": "often"}, "save_every must be updates"),
         ({"keep": ("0",)}, "keep must be updates"),
-        ({"keep": ("42",)}, r"keep must be at most 41 \(the updates\), got 42"),
+        ({"keep": ("42",)}, r"keep must be from 1 to 41 \(updates in all\), got \[42\]"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_written(
@@ -195,6 +199,42 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     out = tmp_path_factory.mktemp("trunk")
     made(words(out, schedule="constant"))
     return out
+
+
+def test_a_branch_goes_on_when_its_trunk_has_gone(tmp_path: pathlib.Path) -> None:
+    made(words(tmp_path / "trunk", schedule="constant", budget="0.5ep"))
+    branch = words(tmp_path / "out", schedule="linear", branch=str(tmp_path / "trunk"), save_every="5")
+    assert made(branch, stop_after=30)[0] is None
+    (tmp_path / "trunk").rename(tmp_path / "elsewhere")
+    record, _ = made(branch)
+    assert record is not None
+    assert record["total_steps"] == 21 + 41
+    assert made(branch)[0] == record
+
+
+def test_a_branch_is_not_extended(tmp_path: pathlib.Path, trunk: pathlib.Path) -> None:
+    made(words(tmp_path / "branch", schedule="linear", budget="0.2ep", branch=str(trunk)))
+    longer = words(tmp_path / "out", schedule="linear", budget="0.5ep", extend=str(tmp_path / "branch"))
+    with pytest.raises(ValueError, match="extend must be of a run that is no branch"):
+        made(longer)
+
+
+def test_kept_states_stay_when_the_words_leave_them_out(tmp_path: pathlib.Path) -> None:
+    made(words(tmp_path, keep=("5",), save_every="3"), stop_after=12)
+    made(words(tmp_path, save_every="3"))
+    assert 5 in snapshots.steps(tmp_path)
+
+
+def test_other_members_are_refused(whole: tuple[pathlib.Path, runs.Record]) -> None:
+    with pytest.raises(ValueError, match='members must be "all" as in the run in'):
+        made(words(whole[0], members="last:1"))
+
+
+@pytest.mark.parametrize(
+    ("words_", "folder_", "step"), [("a", "a", None), ("a@12", "a", 12), ("linear@50-75", "linear@50-75", None)]
+)
+def test_located(words_: str, folder_: str, step: int | None) -> None:
+    assert folder.located(words_) == (folder_, step)
 
 
 def test_a_second_process_is_refused(tmp_path: pathlib.Path) -> None:

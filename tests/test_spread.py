@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import queue
 import subprocess
 import sys
 import time
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -39,6 +41,21 @@ def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPa
     assert spread.choose(asked=None, left=99, updates=99_999) == 3
     monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
     assert spread.choose(asked=None, left=99, updates=99_999) == 1
+
+
+def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_setaffinity")
+    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+
+
+def test_records_come_before_a_failure_that_came_with_them() -> None:
+    good, bad = futures.Future[runs.Record](), futures.Future[runs.Record]()
+    bad.set_exception(ValueError("bad"))
+    good.set_result({"seed": 1})
+    events = spread._arriving({bad: 0, good: 1}, queue.SimpleQueue())
+    assert next(events) == (1, {"seed": 1})
+    with pytest.raises(ValueError, match="bad"):
+        next(events)
 
 
 def test_no_worker_is_refused() -> None:

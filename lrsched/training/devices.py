@@ -35,7 +35,7 @@ def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
     so once it has started they are left alone. With LRSCHED_PLAIN=1 only the cache is set.
 
     The memory: XLA:CPU asks for a step's working memory (0.3 GB for ResNet-20 at batch 128) anew at each step, and
-    glibc hands it back after each, so that every page of it is zeroed again by the system: a fifth of the step's time.
+    glibc hands it back after each, so that every page of it is zeroed again by the system: a sixth of the step.
     The process is told to keep its memory instead. That holds for the whole process.
 
     Args:
@@ -49,7 +49,7 @@ def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
             if not backends_are_initialized() and flag not in flags and _jaxlib_knows(flag.removeprefix("--")):
                 os.environ["XLA_FLAGS"] = f"{flags} {flag}={value}".strip()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir or _user_cache() / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir or cache_folder() / "xla"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX's default of 1 s would leave out the small programs, which together cost a start some seconds.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -78,7 +78,7 @@ def _keep_memory() -> None:
         _memory_kept = all(mallopt(number, value) == 1 for number, value in _MALLOC.values())
 
 
-def _user_cache() -> pathlib.Path:
+def cache_folder() -> pathlib.Path:
     if folder := os.environ.get("LRSCHED_CACHE"):
         return pathlib.Path(folder)
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "lrsched"

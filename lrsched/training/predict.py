@@ -96,7 +96,7 @@ def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
 
 def folder() -> pathlib.Path:
     """Where predictions are kept: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
-    return devices._user_cache() / "predictions"
+    return devices.cache_folder() / "predictions"
 
 
 def _keep(path: pathlib.Path, array: np.ndarray) -> None:

@@ -3,6 +3,7 @@
     FOLDER/lock      held while a run writes
     FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
     FOLDER/members/  snapshots by the number of updates made: all of them
+    FOLDER/damaged/  what was found damaged when its step was needed
 
 Leaves are NumPy arrays without a device axis: any number of devices loads what any other saved. A save is committed by
 a rename: a killed one leaves nothing that counts. Orbax loads a flipped byte without a word, so a SHA-256 is beside it.
@@ -117,7 +118,7 @@ class Store:
         self.close()
 
     def newest(self, like: Any) -> tuple[Saved | None, list[str]]:
-        """The newest undamaged full state; damaged ones after it are removed, so that their steps can be saved again.
+        """The newest undamaged full state; damaged ones after it are put aside, so that their steps can be saved again.
 
         Returns:
           the state, or None if there is none, and a line for each damaged one.
@@ -196,15 +197,21 @@ class Store:
             raise OSError(f"{what} must be written to {where}, got {_line(error)}") from error
 
     def _has(self, kind: str, step: int) -> bool:
-        """Whether the step is there, sound; a damaged one is removed."""
+        """Whether the step is there, sound; a damaged one is put aside."""
         if (self._folder / kind / str(step)).exists():
             try:
                 _read(self._folder / kind, step)
                 return True
             except _Damaged:
-                shutil.rmtree(self._folder / kind / str(step))
-                self._writers[kind].reload()
+                self._put_aside(kind, step)
         return False
+
+    def _put_aside(self, kind: str, step: int) -> None:
+        aside = self._folder / "damaged" / f"{kind}-{step}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        (self._folder / kind / str(step)).rename(aside)
+        self._writers[kind].reload()
 
     def _renew(self, kind: str) -> None:
         self._end(kind)
