@@ -65,7 +65,8 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
       ValueError: if the run cannot be made, or its folder holds another one. Nothing is written then.
       OSError: if the folder cannot be written, or is being written by another process.
     """
-    config, where = words.config, _where(words)
+    config = words.config
+    where: dict[str, Any] = {"data_dir": words.data_dir}
     follow = tasks.check(config, **where)
     like = tasks.initial_state(config, **where)
     origin, left = _left(words, follow, like)
@@ -163,10 +164,6 @@ def thinned(words: str, items: Sequence[int]) -> list[int]:
         return list(items)
     number = int(found[2])
     return list(items[-number:]) if found[1] == "last" else list(items[::-1][::number][::-1])
-
-
-def _where(words: Train) -> dict[str, Any]:
-    return {"data_dir": words.data_dir}
 
 
 def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None, Callable[[], runs.Point] | None]:

@@ -68,9 +68,11 @@ class Schedule:
     def _value(self, step: Any) -> Any:
         """The schedule's formula: int32 JAX steps -> float32, int64 NumPy steps -> float64; clamps.
 
-        The one thing that every schedule must define; this class has none to fall back on.
+        The one method that every schedule defines. The base class has no curve of its own, and a rate made up here
+        would train somebody's network: only a new class that forgot its formula gets this far, and test_contracts,
+        which calls all that are registered, finds it.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no formula")
+        raise NotImplementedError(f"{type(self).__name__} must define _value, the schedule's formula")
 
     def _check_budget(self, total_steps: int) -> None:
         """Raises ValueError if what does not scale with the budget does not fit into this one."""

@@ -135,7 +135,7 @@ class Store:
             except _Damaged as error:
                 damaged[step] = str(error)
         for step in damaged:
-            self._has(RESUME, step)  # which removes it
+            self._has(RESUME, step)  # which puts it aside
         then = f"going on from {saved.step}" if saved else "starting anew"
         return saved, [f"the state after update {step} is damaged ({how}): {then}" for step, how in damaged.items()]
 
