@@ -38,7 +38,7 @@ class Log(NamedTuple):
     """What a run remembers of the updates it has made."""
 
     completed: int = 0
-    losses: tuple[float, ...] = ()  # of the last updates
+    losses: tuple[float, ...] = ()  # of every update
     rate_error: float = 0.0  # largest relative difference of an applied rate from the float64 table
     momentum_error: float = 0.0
     diverged_at: int | None = None  # the first update whose loss was not finite
@@ -46,7 +46,17 @@ class Log(NamedTuple):
     @property
     def train_loss(self) -> float:
         """Mean over the last updates."""
-        return float(np.mean(np.asarray(self.losses, np.float32)))
+        return float(np.mean(np.asarray(self.losses[-_FETCH:], np.float32)))
+
+    def curve(self, points: int = 100) -> list[float]:
+        """Mean losses of equal blocks of updates, at most so many (the last block may be shorter), to 6 digits.
+
+        A loss that is not finite is left out.
+        """
+        losses = [loss for loss in self.losses if math.isfinite(loss)]
+        size = -(-len(losses) // points) or 1
+        blocks = (losses[first : first + size] for first in range(0, len(losses), size))
+        return [float(f"{np.mean(block):.6g}") for block in blocks]
 
     def after(self, metrics: Sequence[train.Metrics], tables: Tables) -> Log:
         """With the updates that came next; those after a loss that is not finite are left out."""
@@ -56,7 +66,7 @@ class Log(NamedTuple):
         rates, momenta = [float(m.rate) for m in made], [float(m.momentum) for m in made]
         return Log(
             self.completed + len(made),
-            (*self.losses, *losses[: len(made)])[-_FETCH:],
+            (*self.losses, *losses[: len(made)]),
             max(self.rate_error, _max_rel_error(rates, tables[0], self.completed)),
             max(self.momentum_error, _max_rel_error(momenta, tables[1], self.completed)),
             None if bad is None else self.completed + bad,
@@ -147,6 +157,7 @@ def run(
         "total_steps": total,
         "diverged_at": diverged_at,
         "train_loss": None if diverged_at is not None else log.train_loss,
+        "train_losses": log.curve(),
         **evaluated,
         "applied_rate_max_rel_error": log.rate_error,
         "applied_momentum_max_rel_error": log.momentum_error,

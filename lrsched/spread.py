@@ -7,8 +7,10 @@ what a small network does is too short to be cut in two.
 from __future__ import annotations
 
 import concurrent.futures as futures
+import contextlib
 import multiprocessing
 import os
+import pathlib
 import queue
 import signal
 import threading
@@ -26,6 +28,7 @@ from lrsched.training import devices
 _BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data
 _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
+_CONTAINER = pathlib.Path("/sys/fs/cgroup")  # where Linux keeps the limits of one
 
 Event = runs.Status | runs.Record
 
@@ -178,8 +181,12 @@ def _pinnable() -> int:
 
 
 def _free_bytes() -> int:
-    try:
-        with open("/proc/meminfo") as lines:  # what programs may take without swapping
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 2**62
+    """What programs may take without swapping, and a container's limit with it, as far as Linux tells."""
+    free = 2**62
+    with contextlib.suppress(OSError, StopIteration):
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+        limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, limit - taken)
+    return free

@@ -140,34 +140,44 @@ def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
     Raises:
       ValueError: before anything is written, if any run of it cannot be run.
     """
-    todo = configs(config)
-    alone = config.workers != 1 and jax.default_backend() != "cpu"  # a run then has one device
-    where: dict[str, Any] = {"data_dir": config.data_dir, "devices": tuple(jax.local_devices()[:1]) if alone else None}
+    out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
+    records = yield from made(configs(config), data_dir=config.data_dir, out=out, workers=config.workers)
+    text, files = write_results(records, out)
+    return Outcome(records, text, [out / "records.jsonl", *files])
+
+
+def made(
+    todo: Sequence[RunConfig], *, data_dir: str | None, out: pathlib.Path, workers: int | None
+) -> Generator[Status, None, list[runs.Record]]:
+    """The records of these runs, in order: those in out/records.jsonl as they are, the others made and put there.
+
+    Raises:
+      ValueError: before anything is written, if any of them cannot be run.
+    """
+    alone = workers != 1 and jax.default_backend() != "cpu"  # a run then has one device
+    where: dict[str, Any] = {"data_dir": data_dir, "devices": tuple(jax.local_devices()[:1]) if alone else None}
     plans = [tasks.check(one, **where) for one in todo]
     names = [tasks.run_id(one, **where) for one in todo]
-    out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
     path = out / "records.jsonl"
     done = {record["run"]: record for record in ledger.read_records(path).rows}
     left = {i: p.total_steps for i, (p, name) in enumerate(zip(plans, names, strict=True)) if name not in done}
-    workers = spread.choose(asked=config.workers, left=len(left), updates=sum(left.values()))
+    at_once = spread.choose(asked=workers, left=len(left), updates=sum(left.values()))
     out.mkdir(parents=True, exist_ok=True)
     for index in [i for i, name in enumerate(names) if name in done]:
         yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, done[names[index]])
     waiting = list(left)
-    for position, event in spread.made([todo[i] for i in waiting], data_dir=config.data_dir, workers=workers):
+    for position, event in spread.made([todo[i] for i in waiting], data_dir=data_dir, workers=at_once):
         index = waiting[position]
         if isinstance(event, runs.Status):
             left[index] = event.total_steps - event.completed
             yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], event, None)
         else:
             del left[index]
-            event["device"]["workers"] = workers
+            event["device"]["workers"] = at_once
             ledger.append_record(path, event)
             done[names[index]] = event
             yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, event)
-    records = [done[name] for name in names]
-    text, files = write_results(records, out)
-    return Outcome(records, text, [path, *files])
+    return [done[name] for name in names]
 
 
 def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:

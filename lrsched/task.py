@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -62,7 +61,11 @@ class RunConfig:
 
     def as_json(self) -> dict[str, Any]:
         """The configuration with its words resolved: equal for equal runs, however they were asked for."""
-        return {**dataclasses.asdict(self), "schedule": registry.parse(self.schedule), "batch_size": self.batch}
+        fields = dataclasses.asdict(self)
+        numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
+        momentum = None if self.momentum is None else str(_number(self.momentum))
+        resolved = {"schedule": registry.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}
+        return {**fields, **numbers, **resolved}
 
     @property
     def batch(self) -> int:
@@ -168,11 +171,16 @@ def check(config: RunConfig, *, data_dir: str | None = None, devices: Devices = 
         raise ValueError(f"batch_size must be a multiple of the {count} devices, got {config.batch}.")
     per_epoch = batches.steps_per_epoch(examples, config.batch)
     budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
-    momentum: float | str | None = config.momentum
-    if momentum is not None:
-        with contextlib.suppress(ValueError):  # words of a momentum schedule
-            momentum = float(momentum)
+    momentum = None if config.momentum is None else _number(config.momentum)
     return plan(config.schedule, budget, peak_value=config.peak_value, momentum=momentum)
+
+
+def _number(words: str) -> float | str:
+    """The number that the words are, or else the words."""
+    try:
+        return float(words)
+    except ValueError:
+        return words
 
 
 def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> train.State:

@@ -6,11 +6,13 @@ import re
 
 import pytest
 
-from lrsched import study
+from lrsched import ensemble, study
 from lrsched.analysis import ledger
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
-STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl"))
+STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl") if (path.parent / "schedules.svg").exists())
+RUNS = sorted(RESULTS.rglob("records.jsonl"))
+ENSEMBLES = sorted(path.parent for path in RESULTS.rglob("record.json") if (path.parent / "growing.svg").exists())
 
 
 def texts(svg: pathlib.Path) -> list[str]:
@@ -27,9 +29,22 @@ def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tm
         assert texts(folder / figure) == texts(tmp_path / figure)
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
-def test_records_have_their_provenance(folder: pathlib.Path) -> None:
-    for line in (folder / "records.jsonl").read_text().splitlines():
+@pytest.mark.parametrize("folder", ENSEMBLES, ids=lambda folder: folder.name)
+def test_table_and_figures_are_rebuilt_from_the_record(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    record = json.loads((folder / "record.json").read_text())
+    ensemble.write_results(record, tmp_path)
+    assert (folder / "table.md").read_text() == (tmp_path / "table.md").read_text()
+    for figure in ("growing.svg", "reliability.svg"):
+        assert texts(folder / figure)
+        assert texts(folder / figure) == texts(tmp_path / figure)
+    assert re.fullmatch("[0-9a-f]{40}", record["commit"])
+    digests = {row["params_digest"] for path in folder.rglob("records.jsonl") for row in ledger.read_records(path).rows}
+    assert digests  # of the runs: their records stand beside it
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
+def test_records_have_their_provenance(path: pathlib.Path) -> None:
+    for line in path.read_text().splitlines():
         record = json.loads(line)
         assert re.fullmatch("[0-9a-f]{40}", record["commit"])  # a commit, with nothing changed beside it
         assert record["applied_rate_max_rel_error"] < 1e-6
@@ -39,7 +54,7 @@ def test_records_have_their_provenance(folder: pathlib.Path) -> None:
         assert record["seconds"] > 0
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", STUDIES + ENSEMBLES, ids=lambda folder: folder.name)
 def test_index_names_every_study(folder: pathlib.Path) -> None:
     assert f"]({folder.name}/table.md)" in (RESULTS / "README.md").read_text()
 

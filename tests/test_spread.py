@@ -43,6 +43,16 @@ def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPa
     assert spread.choose(asked=None, left=99, updates=99_999) == 1
 
 
+def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_cores", lambda: list(range(4)))
+    monkeypatch.setattr(spread, "_CONTAINER", tmp_path)
+    (tmp_path / "memory.max").write_text("4000000000\n")
+    (tmp_path / "memory.current").write_text("1500000000\n")
+    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+    (tmp_path / "memory.max").write_text("max\n")
+    assert spread.choose(asked=None, left=99, updates=99_999) > 1
+
+
 def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_setaffinity")
     assert spread.choose(asked=None, left=99, updates=99_999) == 1

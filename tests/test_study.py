@@ -93,6 +93,23 @@ def test_same_run_in_other_words_is_the_same_run() -> None:
     assert len(ids | {tasks.run_id(RunConfig(schedule="rex:d=0.9"))}) == 2
 
 
+def test_equal_numbers_are_the_same_run_however_they_are_spelt() -> None:
+    spelt = RunConfig(max_epochs=8, momentum=".90", weight_decay=0, peak_value=1)
+    plain = RunConfig(max_epochs=8.0, momentum="0.9", weight_decay=0.0, peak_value=1.0)
+    assert tasks.run_id(spelt) == tasks.run_id(plain)
+    assert tasks.run_id(plain) != tasks.run_id(
+        RunConfig(max_epochs=8.0, momentum="0.8", weight_decay=0.0, peak_value=1.0)
+    )
+
+
+def test_record_holds_the_training_losses_in_a_hundred_blocks() -> None:
+    log = runs.Log(losses=tuple(float(i) for i in range(250)))
+    assert log.curve()[:2] == [1.0, 4.0]
+    assert len(log.curve()) == 84
+    assert runs.Log(losses=(2.0, float("nan"))).curve() == [2.0]
+    assert runs.Log().curve() == []
+
+
 def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.Path) -> None:
     outcome = finished(small(schedules=("constant", "rex:end_value=0.0"), peak_values=(1e30,), out=str(tmp_path)))
     assert len(outcome.records) == 2
