@@ -3,8 +3,11 @@
     sched = lrsched.rex(0.1, total_steps=1173)      # an Optax schedule
     tx = optax.sgd(sched, momentum=0.9)
 
-The public names are the schedule library. Training, studies and figures load when they are used.
+The public names are the schedule library and the LR range test. The latter, training, studies and figures load when
+they are used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.algebra import clip, jumps, per_label, product, truncated
@@ -36,6 +39,9 @@ from lrsched.schedules.interop.from_keras import from_keras
 from lrsched.schedules.interop.from_optax import from_optax
 from lrsched.schedules.interop.from_torch import from_torch, from_torch_momentum
 from lrsched.schedules.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from lrsched.finder import range_test
 
 __version__ = "0.1.0"
 __all__ = [
@@ -80,6 +86,7 @@ __all__ = [
     "polynomial",
     "product",
     "profiles",
+    "range_test",
     "refined",
     "rex",
     "rsqrt",
@@ -96,3 +103,11 @@ __all__ = [
     "warmup",
     "wsd",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "range_test":
+        from lrsched.finder import range_test
+
+        return range_test
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

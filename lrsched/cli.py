@@ -15,16 +15,21 @@ import rich.console
 import rich.progress
 import tyro
 
-from lrsched import catalogue, folder
+from lrsched import catalogue, folder, sweep
 from lrsched import ensemble as ensembles
+from lrsched import search as searches
 from lrsched import study as studies
+from lrsched import tune as tuning
 from lrsched.catalogue import Catalogue
 from lrsched.ensemble import EnsembleConfig
 from lrsched.folder import Train
+from lrsched.search import SearchConfig
 from lrsched.study import StudyConfig
+from lrsched.sweep import RangeTestConfig
 from lrsched.task import RunConfig
 from lrsched.training import data as datasets
 from lrsched.training import devices, prepare
+from lrsched.tune import TuneConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +37,10 @@ class Prepare:
     """Prepares a data set for reading: downloads it, or takes it from files that are already there.
 
     Attributes:
-      name: cifar10, cifar100, mnist, fashion_mnist or svhn_cropped.
+      name: cifar10, cifar100, mnist, fashion_mnist, svhn_cropped or boston.
       data_dir: where to put it; None: TFDS_DATA_DIR, else TFDS's own folder.
-      source: the original archive, or a folder of train/CLASS/IMAGE and test/CLASS/IMAGE; None: download it.
+      source: the original archive, or a folder of train/CLASS/IMAGE and test/CLASS/IMAGE (of boston: housing.data, or a
+        CSV of its 14 columns); None: download it.
     """
 
     name: tyro.conf.Positional[str]
@@ -65,6 +71,9 @@ class Data:
 
 Command = (
     Annotated[Catalogue, tyro.conf.subcommand("schedules")]
+    | Annotated[RangeTestConfig, tyro.conf.subcommand("range-test")]
+    | Annotated[SearchConfig, tyro.conf.subcommand("search")]
+    | Annotated[TuneConfig, tyro.conf.subcommand("tune")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[StudyConfig, tyro.conf.subcommand("study")]
     | Annotated[EnsembleConfig, tyro.conf.subcommand("ensemble")]
@@ -80,12 +89,20 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         command = _parse(sys.argv[1:] if arguments is None else arguments)
+        if isinstance(command, StudyConfig | SearchConfig | TuneConfig | RangeTestConfig | EnsembleConfig | Train):
+            devices.prepare()
         if isinstance(command, StudyConfig):
-            _study(command)
+            _tell(followed(studies.study(command)))
+        elif isinstance(command, SearchConfig):
+            _tell(followed(searches.search(command)))
+        elif isinstance(command, TuneConfig):
+            _tell(followed(tuning.tune(command)))
+        elif isinstance(command, RangeTestConfig):
+            _tell(told(sweep.range_test(command)))
+        elif isinstance(command, EnsembleConfig):
+            _tell(told(ensembles.ensemble(command)))
         elif isinstance(command, Train):
             _train(command)
-        elif isinstance(command, EnsembleConfig):
-            _ensemble(command)
         elif isinstance(command, Catalogue):
             _schedules(command)
         elif isinstance(command.command, Prepare):
@@ -135,21 +152,41 @@ def _list(command: List) -> None:
     for name in datasets.NAMES:
         try:
             found = datasets.load(name, data_dir=command.data_dir)
-            print(f"{name:14s} {found.version:8s} {len(found.train):6d} + {len(found.test)} images")
+            print(f"{name:14s} {found.version:8s} {len(found.train):6d} + {len(found.test)} examples")
         except ValueError as error:
             print(f"{name:14s} {error}")
 
 
-def _study(config: StudyConfig) -> None:
-    devices.prepare()
-    outcome = _follow(studies.study(config), _bar if rich.console.Console(stderr=True).is_terminal else _lines)
+def followed(steps: Generator[Any, None, Any]) -> Any:
+    """Makes many runs while their statuses are shown; what the generator returns."""
+    with (_bar if rich.console.Console(stderr=True).is_terminal else _lines)() as show:
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                return end.value
+            if isinstance(event, str):
+                print(event, flush=True)
+            else:
+                show(event)
+
+
+def told(steps: Generator[str, None, Any]) -> Any:
+    """Prints a line at a time; what the generator returns."""
+    while True:
+        try:
+            print(next(steps), flush=True)
+        except StopIteration as end:
+            return end.value
+
+
+def _tell(outcome: Any) -> None:
     print(outcome.text)
     print("written:", *outcome.files, sep="\n  ")
 
 
 def _train(command: Train, every_seconds: float = 10.0) -> None:
     """A line now and then, and one as the run ends."""
-    devices.prepare()
     said = -every_seconds
     steps = folder.begin(command)
     while True:
@@ -164,28 +201,6 @@ def _train(command: Train, every_seconds: float = 10.0) -> None:
             said = time.perf_counter()
             loss, speed = f"loss {event.loss:.3f}", f"{event.images_per_second:.0f} images/s"
             print(f"  {event.completed}/{event.total_steps}  rate {event.rate:.4f}  {loss}  {speed}", flush=True)
-
-
-def _ensemble(config: EnsembleConfig) -> None:
-    devices.prepare()
-    steps = ensembles.ensemble(config)
-    while True:
-        try:
-            print(next(steps), flush=True)
-        except StopIteration as end:
-            print(end.value.text)
-            print("written:", *end.value.files, sep="\n  ")
-            return
-
-
-def _follow(steps: Generator[studies.Status, None, studies.Outcome], show: Callable[..., Any]) -> studies.Outcome:
-    """Runs a study to its end while its statuses are shown."""
-    with show() as shown:
-        while True:
-            try:
-                shown(next(steps))
-            except StopIteration as end:
-                return end.value
 
 
 class Pace:

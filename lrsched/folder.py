@@ -4,6 +4,7 @@ FOLDER/run.json        what the run is: configuration, plan, origin, libraries
 FOLDER/resume/         full states: the last two, and those asked for (training.snapshots)
 FOLDER/members/        snapshots at the ends of the rate's cycles
 FOLDER/records.jsonl   the record, once the run has ended
+FOLDER/run.svg         rate, momentum and training loss of every update
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from lrsched import run as runs
 from lrsched import task as tasks
-from lrsched.analysis import ledger
+from lrsched.analysis import ledger, range_plots
 from lrsched.schedules.plan import Plan
 from lrsched.task import Origin, RunConfig
 from lrsched.training import provenance, snapshots, train
 
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _BRANCHED = frozenset({"schedule", "peak_value", "momentum", "budget", "max_epochs", "weight_decay"})  # may differ
 
 
@@ -74,7 +76,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     offset = origin.offset if origin else 0
     ends = [offset + end for end in follow.cycle_ends]
     member_steps = set(thinned(words.members, ends))
-    keep = {_updates(each, follow, "keep") for each in words.keep}
+    keep = {tasks.updates_of(each, follow, "keep") for each in words.keep}
     first, last = origin.step if origin else 0, offset + follow.total_steps
     if any(not first < step <= last for step in keep):
         raise ValueError(f"keep must be from {first + 1} to {last} (updates in all), got {sorted(keep)}.")
@@ -105,6 +107,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
         def stops(completed: int) -> bool:
             return completed in member_steps or completed in keep or due(completed)
 
+        log = point.log if point else runs.Log()
         steps = runs.run(config, start=point, origin=origin, stops=stops, **where)
         while True:
             try:
@@ -115,10 +118,12 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
             if isinstance(event, runs.Status):
                 yield event
                 continue
-            step, spent = event.log.completed, seconds + time.perf_counter() - begun
+            log = event.log
+            step, spent = log.completed, seconds + time.perf_counter() - begun
             if step in member_steps:
-                store.save_member(step, event.state.variables, _member_facts(event, ends, follow, offset, words))
-            facts = {"log": event.log._asdict(), "seconds": spent, "resumed_at": resumed, "identity": identity}
+                asked = tasks.variables(tasks.task(config, **where), event.state, batch_size=config.batch)
+                store.save_member(step, asked, _member_facts(log, asked, ends, follow, offset, words))
+            facts = {"log": log._asdict(), "seconds": spent, "resumed_at": resumed, "identity": identity}
             store.save(step, event.state, facts)
         record |= {
             "seconds": round(seconds + record["seconds"], 3),
@@ -132,6 +137,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
             except ValueError as error:
                 yield f"{error} It is left out."
         ledger.append_record(path, record)
+        _draw(log, follow, offset, folder / "run.svg")
         return record
 
 
@@ -271,35 +277,32 @@ def _log(facts: dict[str, Any]) -> runs.Log:
 
 
 def _member_facts(
-    point: runs.Point, ends: Sequence[int], follow: Plan, offset: int, words: Train
-) -> dict[str, Any]:  # fmt: skip
+    log: runs.Log, variables: dict[str, Any], ends: Sequence[int], follow: Plan, offset: int, words: Train
+) -> dict[str, Any]:
     """Rate at capture (of the update just made), cycle from 0, and metrics; held-out ones if there is such a part."""
-    step = point.log.completed
+    step = log.completed
     shared = tasks.task(words.config, data_dir=words.data_dir)
-    facts = {"cycle": ends.index(step), "rate": float(follow.lr(step - 1 - offset)), "train_loss": point.log.train_loss}
+    facts = {"cycle": ends.index(step), "rate": float(follow.lr(step - 1 - offset)), "train_loss": log.train_loss}
     if shared.holdout is not None:
-        size = -(-256 // train.device_count(shared.holdout)) * train.device_count(shared.holdout)
-        held = train.evaluate(point.state.variables, model=shared.model, data=shared.holdout, batch_size=size)
+        held = tasks.evaluate(shared, variables, shared.holdout)
         facts |= {"holdout_error": round(1 - held.accuracy, 10), "holdout_loss": held.loss}
     return facts
 
 
-def _updates(words: str, follow: Plan, name: str, *, also: str = "") -> int:
-    """A number of updates, or of epochs."""
-    found = re.fullmatch(rf"([0-9]+)|({_NUMBER})ep", words)
-    steps = 0
-    if found:
-        steps = int(found[1]) if found[1] else round(float(found[2]) * follow.budget.steps_per_epoch)
-    if steps < 1:
-        raise ValueError(f"{name} must be updates (200){',' if also else ' or'} epochs (1ep){also}, got {words!r}.")
-    return steps
+def _draw(log: runs.Log, follow: Plan, offset: int, path: pathlib.Path) -> None:
+    """The updates of this run's own plan, thinned to 2,000; none: no figure."""
+    losses = np.array(log.losses[offset:])[: follow.total_steps]
+    some = slice(None, None, -(-len(losses) // 2000) or 1)
+    if np.isfinite(losses).any():
+        table = {name: values[: len(losses)][some] for name, values in follow.table().items()}
+        range_plots.run(table["step"] + offset, table["lr"], table["momentum"], losses[some], path)
 
 
 def _due(words: str, follow: Plan) -> Callable[[int], bool]:
     """Whether a state is due after so many updates."""
-    found = re.fullmatch(rf"({_NUMBER})(s|min)", words)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min)", words)
     if not found:
-        every = _updates(words, follow, "save_every", also=", seconds (90s) or minutes (2min)")
+        every = tasks.updates_of(words, follow, "save_every", also=", seconds (90s) or minutes (2min)")
         return lambda completed: completed % every == 0
     seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
     if not seconds:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lrsched import task as tasks
 from lrsched.analysis import calibration, ensemble_scores, ledger, soups
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
 from lrsched.folder import located, stored, thinned
 from lrsched.task import RunConfig, Task
+from lrsched.training import data as datasets
 from lrsched.training import models, optim, predict, provenance, snapshots, train
 
 
@@ -59,7 +61,7 @@ def check_alike(words: Sequence[str]) -> RunConfig:
     """The configuration of the first run, if all of them share data, model and held-out part.
 
     Raises:
-      ValueError: naming the first difference, or a folder that holds no run.
+      ValueError: naming the first difference, a folder that holds no run, or data without classes.
     """
     folders = [located(word)[0] for word in words]
     configs = [stored(folder) for folder in folders]
@@ -70,6 +72,8 @@ def check_alike(words: Sequence[str]) -> RunConfig:
                 raise ValueError(
                     f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
                 )
+    if configs[0].data in datasets.TABULAR:
+        raise ValueError(f"data must have classes, whose probabilities are combined, got {configs[0].data}.")
     return configs[0]
 
 
@@ -136,7 +140,7 @@ def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
     weights = provenance.digest(variables)
     device = jax.local_devices()[0]
     for name in ("test", "holdout") if at.shared.holdout else ("test",):
-        key = [weights, at.shared.data.digest, name, model.blocks, model.plain, device.platform, device.device_kind]
+        key = [weights, at.shared.data.digest, name, repr(model), device.platform, device.device_kind]
         ask = functools.partial(
             predict.logits, variables, model=model, data=getattr(at.shared, name), batch_size=at.size
         )
@@ -228,7 +232,8 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
         variables = {name: saved.tree[name] for name in ("params", "batch_stats")}
     else:
         saved = snapshots.load(folder, step, _state_like(config, shared))
-        variables = saved.tree.variables
+        own = shared._replace(optimizer=_optimizer(config))
+        variables = tasks.variables(own, saved.tree, batch_size=config.batch)
     run = json.loads(pathlib.Path(folder, "run.json").read_text())["run"]
     rows = [row for row in ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
     trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record
@@ -238,6 +243,9 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
 
 
 def _state_like(config: RunConfig, shared: Task) -> train.State:
-    optimizer = optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode)
     shape: Any = shared.data.train.images.shape[1:]
-    return train.initial_state(shared.model, optimizer, image_shape=shape, seed=0)
+    return train.initial_state(shared.model, _optimizer(config), image_shape=shape, seed=0)
+
+
+def _optimizer(config: RunConfig) -> optim.Optimizer:
+    return optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode)

@@ -16,7 +16,19 @@ import numpy as np
 
 from lrsched.schedules import registry
 from lrsched.schedules.plan import Plan
-from lrsched.task import Devices, Origin, RunConfig, Task, check, initial_state, run_id, task
+from lrsched.task import (
+    Devices,
+    Origin,
+    RunConfig,
+    Task,
+    check,
+    evaluate,
+    initial_state,
+    run_id,
+    task,
+    updates,
+    variables,
+)
 from lrsched.training import data as datasets
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
@@ -117,19 +129,7 @@ def run(
     rates, momenta, tables = _followed(follow, origin)
     state, log = start or Point(initial_state(config, **where), Log())
     total, first = len(rates), int(state.step)
-    steps = train.updates(
-        state,
-        model=shared.model,
-        optimizer=shared.optimizer,
-        data=shared.train,
-        batch_size=config.batch,
-        seed=config.seed,
-        rates=rates,
-        momenta=momenta,
-        weight_decay=config.weight_decay,
-        pad=shared.data.pad if config.augment else 0,
-        flip=shared.data.flip and config.augment,
-    )
+    steps = updates(config, shared, state, rates=rates, momenta=momenta)
     begun = time.perf_counter()
     for state, arrived, stopped in _fetched(steps, first, total, stops):
         log = log.after(arrived, tables)
@@ -233,14 +233,9 @@ def _evaluated(shared: Task, state: train.State | None, batch_size: int) -> Reco
     names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
     if state is None:
         return dict.fromkeys(names)
-    count = train.device_count(shared.test)
-    size = -(-max(batch_size, 256) // count) * count
-    test = train.evaluate(state.variables, model=shared.model, data=shared.test, batch_size=size)
-    held = (
-        train.evaluate(state.variables, model=shared.model, data=shared.holdout, batch_size=size)
-        if shared.holdout
-        else None
-    )
+    asked = variables(shared, state, batch_size=batch_size)
+    test = evaluate(shared, asked, shared.test, batch_size=batch_size)
+    held = evaluate(shared, asked, shared.holdout, batch_size=batch_size) if shared.holdout else None
     return {
         "test_error": round(1 - test.accuracy, 10),
         "test_loss": test.loss,

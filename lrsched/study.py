@@ -13,7 +13,7 @@ import numpy as np
 from lrsched import run as runs
 from lrsched import spread
 from lrsched import task as tasks
-from lrsched.analysis import ledger, paper, plots, tables
+from lrsched.analysis import ledger, paper, plots, range_plots, tables
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
 from lrsched.task import RunConfig
@@ -35,10 +35,12 @@ class StudyConfig:
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
       momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
       batch_size: examples per update, over all devices; None: 32 for digits, 128 for the others.
-      optimizer: sgd, nesterov or adam (whose b1 is then the momentum).
+      optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
+        apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
       momentum_form: optax (rate outside the momentum) or caffe (rate inside).
       weight_decay: coefficient on every parameter.
-      weight_decay_mode: coupled (L2 in the gradient) or decoupled.
+      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
+        (which have no other), else coupled.
       augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
       sync_batch_norm: share BatchNorm's batch statistics over the devices.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there are several peak values, else 0.
@@ -62,7 +64,7 @@ class StudyConfig:
     optimizer: optim.Name = RunConfig.optimizer
     momentum_form: optim.MomentumForm = RunConfig.momentum_form
     weight_decay: float = RunConfig.weight_decay
-    weight_decay_mode: optim.WeightDecayMode = RunConfig.weight_decay_mode
+    weight_decay_mode: optim.WeightDecayMode | None = RunConfig.weight_decay_mode
     augment: bool = RunConfig.augment
     sync_batch_norm: bool = RunConfig.sync_batch_norm
     holdout_fraction: float | None = None
@@ -191,11 +193,40 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     table, schedules, errors = out / "table.md", out / "schedules.svg", out / "error_over_budget.svg"
     table.write_text(tables.markdown(cells, papers))
     plots.schedules(curves(records), schedules)
+    files, drawn = [table, schedules], losses(records, cells)
+    if drawn:
+        files.append(out / "losses.svg")
+        range_plots.losses(drawn, files[-1])
     if all(cell.diverged for cell in cells):  # nothing to draw
         errors.unlink(missing_ok=True)
-        return tables.terminal(cells, papers), [table, schedules]
-    plots.error_over_budget(cells, errors, papers)
-    return tables.terminal(cells, papers), [table, schedules, errors]
+    else:
+        files.append(errors)
+        plots.error_over_budget(cells, errors, papers)
+    return tables.terminal(cells, papers), files
+
+
+def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Label -> updates, training losses [seeds, points]: of the longest budget, at each schedule's chosen rate."""
+    longest = max(cells, key=lambda cell: cell.epochs).budget
+    drawn = {}
+    for cell in cells:
+        rows = [
+            record
+            for record in records
+            if (record["label"], record["config"]["budget"]) == (cell.label, cell.budget) == (cell.label, longest)
+            and record["config"]["peak_value"] == cell.peak_value
+            and record.get("train_losses")
+        ]
+        if rows:
+            size = -(-rows[0]["total_steps"] // 100)  # updates in a block of `run.Log.curve`
+            points = -(-rows[0]["total_steps"] // size)
+            values = np.full((len(rows), points), np.nan)
+            for row, record in zip(values, rows, strict=True):
+                if record["diverged_at"] is None:
+                    row[:] = record["train_losses"]
+            if np.isfinite(values).any():
+                drawn[cell.label] = (np.arange(points) * size + size / 2, values)
+    return drawn
 
 
 def curves(records: Sequence[runs.Record], points: int = 1000) -> dict[str, Curve]:

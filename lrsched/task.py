@@ -7,15 +7,18 @@ import functools
 import hashlib
 import json
 import math
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 import tyro
 
 from lrsched.schedules import registry
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.plan import Plan, plan
-from lrsched.training import batches, models, optim, train
+from lrsched.training import batches, models, optim, predict, train
 from lrsched.training import data as datasets
 
 
@@ -24,18 +27,20 @@ class RunConfig:
     """Everything that decides a run's numbers. These defaults are the only ones.
 
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56 or resnet110.
+      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped; to predict numbers: diabetes or boston.
+      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp (the one for numbers).
       schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
       peak_value: the highest learning rate.
       momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
       budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
       max_epochs: what 100 % is.
-      batch_size: examples per update, over all devices; None: 32 for digits, 128 for the others.
-      optimizer: sgd, nesterov or adam (whose b1 is then the momentum).
+      batch_size: examples per update, over all devices; None: 32 for digits, diabetes and boston, else 128.
+      optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
+        apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
       momentum_form: optax (rate outside the momentum) or caffe (rate inside).
       weight_decay: coefficient on every parameter.
-      weight_decay_mode: coupled (L2 in the gradient) or decoupled.
+      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
+        (which have no other), else coupled.
       augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
       sync_batch_norm: share BatchNorm's batch statistics over the devices.
       holdout_fraction: part of the training set kept for choosing, never trained on.
@@ -53,7 +58,7 @@ class RunConfig:
     optimizer: optim.Name = "sgd"
     momentum_form: optim.MomentumForm = "optax"
     weight_decay: float = 5e-4
-    weight_decay_mode: optim.WeightDecayMode = "coupled"
+    weight_decay_mode: optim.WeightDecayMode | None = None
     augment: bool = True
     sync_batch_norm: bool = False
     holdout_fraction: float = 0.0
@@ -65,13 +70,14 @@ class RunConfig:
         numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
         momentum = None if self.momentum is None else str(_number(self.momentum))
         resolved = {"schedule": registry.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}
-        return {**fields, **numbers, **resolved}
+        decay_mode = optim.Optimizer(self.optimizer, self.momentum_form, self.weight_decay_mode).weight_decay_mode
+        return {**fields, **numbers, **resolved, "weight_decay_mode": decay_mode}
 
     @property
     def batch(self) -> int:
         """Examples per update."""
         if self.batch_size is None:
-            return 32 if self.data == "digits" else 128
+            return 32 if self.data in ("digits", *datasets.TABULAR) else 128
         return self.batch_size
 
 
@@ -104,7 +110,7 @@ class Task(NamedTuple):
     train: train.Data
     holdout: train.Data | None
     test: train.Data
-    model: models.ResNet
+    model: models.Model
     optimizer: optim.Optimizer
 
 
@@ -134,8 +140,7 @@ def _task(
     optimizer: optim.Optimizer,
     devices: tuple[jax.Device, ...],
 ) -> Task:
-    if model not in models.BLOCKS:
-        models.build(model, classes=2)  # says what is allowed, before the data is read
+    models.check(model, tabular=name in datasets.TABULAR)  # before the data is read
     dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
 
     def put(split: datasets.Split) -> train.Data:
@@ -188,6 +193,62 @@ def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: De
     shared = task(config, data_dir=data_dir, devices=devices)
     shape: Any = shared.data.train.images.shape[1:]
     return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
+
+
+def updates(
+    config: RunConfig, shared: Task, state: train.State, *, rates: np.ndarray, momenta: np.ndarray
+) -> Iterator[tuple[train.State, train.Metrics]]:
+    """Makes updates state.step .. of a configuration at these rates and momenta, on the devices of its task."""
+    return train.updates(
+        state,
+        model=shared.model,
+        optimizer=shared.optimizer,
+        data=shared.train,
+        batch_size=config.batch,
+        seed=config.seed,
+        rates=rates,
+        momenta=momenta,
+        weight_decay=config.weight_decay,
+        pad=shared.data.pad if config.augment else 0,
+        flip=shared.data.flip and config.augment,
+    )
+
+
+def variables(shared: Task, state: train.State, *, batch_size: int) -> dict[str, Any]:
+    """What predicts: the weights and batch statistics of the state; of a schedule-free optimiser those of its average.
+
+    The average was never trained, so its batch statistics are estimated, from 50 training batches at most.
+    """
+    params = optim.evaluated_params(shared.optimizer, state.opt_state, state.params)
+    found = {**state.variables, "params": params}
+    if params is state.params or not jax.tree.leaves(state.batch_stats):
+        return found
+    count = train.device_count(shared.train)
+    size = max(batch_size // count, 1) * count
+    statistics = predict.reestimated(found, model=shared.model, data=shared.train, batch_size=size, batches=50)
+    return {**found, "batch_stats": statistics}
+
+
+def evaluate(shared: Task, variables: dict[str, Any], data: train.Data, *, batch_size: int = 256) -> train.Evaluation:
+    """Loss and accuracy over a split, at least 256 examples at once."""
+    count = train.device_count(data)
+    size = -(-max(batch_size, 256) // count) * count
+    return train.evaluate(variables, model=shared.model, data=data, batch_size=size)
+
+
+def updates_of(words: str, follow: Plan, name: str, *, also: str = "") -> int:
+    """The updates that "200" (so many) or "3ep" (of so many epochs of a plan) stands for.
+
+    Raises:
+      ValueError: for other words, and for fewer than one.
+    """
+    found = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)ep", words)
+    steps = 0
+    if found:
+        steps = int(found[1]) if found[1] else round(float(found[2]) * follow.budget.steps_per_epoch)
+    if steps < 1:
+        raise ValueError(f"{name} must be updates (200){',' if also else ' or'} epochs (1ep){also}, got {words!r}.")
+    return steps
 
 
 def run_id(

@@ -5,6 +5,7 @@ import json
 import pathlib
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from lrsched import task as tasks
 from lrsched.analysis import ledger
 from lrsched.folder import Train
 from lrsched.task import RunConfig
-from lrsched.training import snapshots
+from lrsched.training import optim, snapshots
 
 SGDR = RunConfig(schedule="sgdr:first_cycle=0.34,cycle_mult=2", max_epochs=1.0, holdout_fraction=0.1)  # 41 updates
 
@@ -286,3 +287,18 @@ def test_members_are_taken_at_the_ends_of_cycles_and_nowhere_else(
     assert [fact["cycle"] for fact in facts] == list(range(len(ends)))
     np.testing.assert_allclose([fact["rate"] for fact in facts], rates[np.array(ends) - 1], rtol=1e-6)
     assert json.loads((tmp_path / "run.json").read_text())["run"] == record["run"]
+
+
+def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathlib.Path) -> None:
+    config = dataclasses.replace(SGDR, optimizer="schedule_free_sgd")
+    record, _ = made(words(tmp_path, optimizer="schedule_free_sgd"))
+    assert record is not None
+    shared, like, last = tasks.task(config), tasks.initial_state(config), snapshots.steps(tmp_path)[-1]
+    saved = snapshots.load(tmp_path, last, like).tree
+    average = optim.evaluated_params(shared.optimizer, saved.opt_state, saved.params)
+    assert not np.array_equal(jax.tree.leaves(average)[-1], jax.tree.leaves(saved.params)[-1])
+    asked = tasks.variables(shared, saved, batch_size=config.batch)
+    assert record["test_loss"] == tasks.evaluate(shared, asked, shared.test).loss
+    member = snapshots.load_member(tmp_path, last, like.variables).tree
+    assert "momentum" in (tmp_path / "run.svg").read_text()
+    jax.tree.map(np.testing.assert_array_equal, member, jax.device_get(asked))

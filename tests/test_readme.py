@@ -37,6 +37,9 @@ def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
         "lrsched data",
         "lrsched train",
         "lrsched ensemble",
+        "lrsched range-test",
+        "lrsched search",
+        "lrsched tune",
         "uv run pytest",
         "-m venv",
         "pip install --require-hashes",
@@ -84,6 +87,23 @@ def test_train_and_ensemble_commands_run_one_after_another(
     for line in lines:
         assert cli.main(words(line)) == 0, capsys.readouterr().err
         assert "error" in capsys.readouterr().out
+
+
+SMALL = {
+    "range-test": ["--length", "20", "--seeds", "2"],
+    "search": ["--max-epochs", "0.1", "--length", "20", "--seeds", "1", "--runs-each", "1"],
+    "tune": ["--max-epochs", "0.1", "--runs-each", "1", "--trials", "2"],
+}
+
+
+@pytest.mark.parametrize("line", [line for line in SHELL if any(f"lrsched {name} " in line for name in SMALL)])
+def test_searching_commands_run(
+    line: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*words(line), *SMALL[words(line)[0]]]) == 0, capsys.readouterr().err
+    assert "written:" in capsys.readouterr().out
+    assert list(tmp_path.glob("runs/*/*.md"))
 
 
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])

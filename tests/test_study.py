@@ -11,6 +11,7 @@ import pytest
 from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import task as tasks
+from lrsched.analysis import ledger
 from lrsched.study import StudyConfig
 from lrsched.task import RunConfig
 from lrsched.training import train
@@ -66,6 +67,21 @@ def test_study_writes_a_table_and_figures(grid: tuple[studies.Outcome, pathlib.P
     assert {path.name for path in outcome.files} == {p.name for p in out.iterdir()}
     assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
     assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
+
+
+def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
+    grid: tuple[studies.Outcome, pathlib.Path, int],
+) -> None:
+    outcome, out, _ = grid
+    cells = ledger.cells(outcome.records)
+    longest = max(cell.epochs for cell in cells)
+    drawn = studies.losses(outcome.records, cells)
+    for cell in [cell for cell in cells if cell.epochs == longest]:
+        same = [r for r in outcome.records if (r["label"], r["epochs"]) == (cell.label, longest)]
+        rows = [r["train_losses"] for r in same if r["config"]["peak_value"] == cell.peak_value]
+        np.testing.assert_array_equal(drawn[cell.label][1], rows)
+        assert len(drawn[cell.label][0]) == len(rows[0])
+    assert "training loss" in (out / "losses.svg").read_text()
 
 
 def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None:

@@ -1,9 +1,10 @@
-"""Which images an update sees, and how they are altered: pure functions of (key, step), run on the device."""
+"""Which examples an update sees, and how images are altered: pure functions of (key, step), run on the device."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key, UInt8
 
+Images = UInt8[Array, "batch h w c"] | Float[Array, "batch features"]  # pixels in [0, 255]; or rows of a table
 _ORDER, _AUGMENT = 0, 1  # folded into the run's key, so that the two kinds of draws are independent
 
 
@@ -65,8 +66,8 @@ def augment(
     return images
 
 
-def normalise(
-    images: UInt8[Array, "batch h w c"], mean: Float[Array, " c"], std: Float[Array, " c"]
-) -> Float[Array, "batch h w c"]:
-    """(images / 255 - mean) / std per channel, float32."""
-    return (images.astype(jnp.float32) / 255 - mean[None, None, None]) / std[None, None, None]
+def normalise(images: Images, mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "batch *shape"]:
+    """float32: (images / 255 - mean) / std per channel, or (features - mean) / std per feature."""
+    if images.dtype == jnp.uint8:
+        return (images.astype(jnp.float32) / 255 - mean[None, None, None]) / std[None, None, None]
+    return (images - mean[None]) / std[None]

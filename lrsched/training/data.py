@@ -1,21 +1,27 @@
-"""Images and labels as arrays: scikit-learn's digits, and TFDS's image sets read without TensorFlow or a network."""
+"""Examples and labels as arrays: scikit-learn's digits, TFDS's image sets, and tables of numbers.
+
+Nothing here needs TensorFlow or a network.
+"""
 
 import contextlib
 import dataclasses
 import hashlib
 import io
+import math
 import os
 import pathlib
 import tempfile
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 from PIL import Image
+
+from lrsched.training import tabular
 
 PathLike = str | os.PathLike[str]
 
 # The usual augmentation: pixels of zero padding before the random crop, and whether a mirror image keeps its meaning
-# (a mirrored digit does not).
+# (a mirrored digit does not). A table's rows are not altered.
 AUGMENTATION = {
     "digits": (1, False),
     "cifar10": (4, True),
@@ -23,20 +29,23 @@ AUGMENTATION = {
     "mnist": (4, False),
     "fashion_mnist": (4, True),
     "svhn_cropped": (4, False),
+    **dict.fromkeys(tabular.NAMES, (0, False)),
 }
 NAMES = tuple(AUGMENTATION)
+TABULAR = tabular.NAMES
+EMBEDDED = ("digits", "diabetes")  # in scikit-learn
 
-# Which examples are the digits' test set, and which are held out, never changes: no run's seed enters here.
-DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 1797
+# Which examples are the test set where none is published, and which are held out, never changes: no run's seed enters.
+TEST_FRACTION, TEST_SEED = 0.2, 1797
 HOLDOUT_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Images in [0, 255] and their classes, in a fixed order."""
+    """Images in [0, 255] and their classes, or rows of a table and their standardised targets, in a fixed order."""
 
-    images: UInt8[np.ndarray, "examples h w c"]
-    labels: Int32[np.ndarray, " examples"]
+    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"]
+    labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,8 +55,12 @@ class Split:
 class Dataset:
     """One data set, as `load` returns it.
 
-    `mean` and `std` are per channel, of train.images / 255. `pad` (pixels) and `flip` are the usual augmentation.
-    `digest` names the pixels and labels of all three splits: equal digests, equal data.
+    `mean` and `std` are per channel, of train.images / 255; of a table per feature. `pad` (pixels) and `flip` are the
+    usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data.
+
+    `classes` is 0 for a regression. There all labels are (target - target_mean) / target_std, the statistics of the
+    training set before anything is held out: a squared error of theirs is in the same unit whatever is held out, and
+    target_std^2 times it is in the target's own.
     """
 
     name: str
@@ -61,35 +74,46 @@ class Dataset:
     pad: int
     flip: bool
     digest: str
+    target_mean: float | None = None
+    target_std: float | None = None
 
 
 def load(name: str, *, data_dir: PathLike | None = None, holdout_fraction: float = 0.0) -> Dataset:
     """Reads a data set into memory. Downloads nothing.
 
     Args:
-      name: one of NAMES. `digits` comes with scikit-learn (8x8, scaled to [0, 240]); the others must be prepared.
+      name: one of NAMES. `digits` (8x8, scaled to [0, 240]) and `diabetes` come with scikit-learn; the others must be
+        prepared. Of `boston` read the note in `tabular`.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       holdout_fraction: part of every class of the training set that becomes `holdout`, for choosing rates; in [0, 1).
-        The same examples for every run.
+        The same examples for every run. Of a table, part of all rows.
     Returns:
       The splits and their statistics; `mean` and `std` are those of the training part that is left.
     Raises:
-      ValueError: unknown name, fraction outside [0, 1) or too small to hold anything out, or data set not prepared.
+      ValueError: unknown name, fraction outside [0, 1) or too small to hold anything out, data set not prepared, or a
+        table with a column that does not vary in the training part.
     """
     check_name(name)
     if not 0 <= holdout_fraction < 1:
         raise ValueError(f"holdout_fraction must be at least 0 and below 1, got {holdout_fraction}.")
-    version, classes, train, test = _digits() if name == "digits" else _prepared(name, data_folder(data_dir))
+    if name in TABULAR:
+        version, classes, train, test = _table(name, data_folder(data_dir))
+    else:
+        version, classes, train, test = _digits() if name == "digits" else _prepared(name, data_folder(data_dir))
+    target: tuple[float, float] | tuple[None, None] = (None, None)
+    if not classes:
+        target = _column_statistics(train.labels)
+        train, test = (_standardised(split, *target) for split in (train, test))
     holdout = None
     if holdout_fraction > 0:
         train, holdout = _parted(train, holdout_fraction, HOLDOUT_SEED)
         if len(holdout) == 0:
-            least = "0, or enough for one example of a class"
+            least = f"0, or enough for one example{' of a class' if classes else ''}"
             raise ValueError(f"holdout_fraction must be {least}, got {holdout_fraction}.")
     mean, std = _statistics(train.images)
     pad, flip = AUGMENTATION[name]
     digest = _digest([train, holdout, test])
-    return Dataset(name, version, classes, train, holdout, test, mean, std, pad, flip, digest)
+    return Dataset(name, version, classes, train, holdout, test, mean, std, pad, flip, digest, *target)
 
 
 def check_name(name: str) -> None:
@@ -113,13 +137,33 @@ def _digits() -> tuple[str, int, Split, Split]:
 
     digits = load_digits()  # images: float64, whole numbers 0 .. 16
     everything = Split((digits.images * 15).astype(np.uint8)[..., None], digits.target.astype(np.int32))
-    train, test = _parted(everything, DIGITS_TEST_FRACTION, DIGITS_TEST_SEED)
+    train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
     return "1.0.0", 10, train, test
 
 
+def _table(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
+    if name == "diabetes":
+        everything = Split(*tabular.diabetes())
+    else:
+        file = tabular.boston_file(root)
+        if not file.is_file():
+            raise ValueError(f"{name} {tabular.VERSION} is not prepared in {root}; {_how(name, root, 'FILE')}")
+        everything = Split(*tabular.boston(file))
+    train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
+    return tabular.VERSION, 0, train, test
+
+
+def _standardised(split: Split, mean: float, std: float) -> Split:
+    return Split(split.images, ((split.labels.astype(np.float64) - mean) / std).astype(np.float32))
+
+
+def _how(name: str, root: pathlib.Path, source: str) -> str:
+    command = f"lrsched data prepare {name} [--from {source}] --data-dir {root}"
+    return f"prepare it with `{command}`, or name another folder with --data-dir"
+
+
 def _prepared(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
-    command = f"lrsched data prepare {name} [--from ARCHIVE_OR_FOLDER] --data-dir {root}"
-    how = f"prepare it with `{command}`, or name another folder with --data-dir"
+    how = _how(name, root, "ARCHIVE_OR_FOLDER")
     if not root.is_dir():
         raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how}")
     import tensorflow_datasets as tfds
@@ -187,17 +231,29 @@ def _save(path: pathlib.Path, array: np.ndarray) -> None:
 
 
 def _parted(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """(the rest, the chosen part): round(fraction * n) of the n examples of each class, never all; order is kept."""
+    """(the rest, the chosen part): round(fraction * n) of the n examples of each class, never all; order is kept.
+
+    Of a table: of all rows, which are one class here.
+    """
     generator = np.random.default_rng(seed)
     chosen = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
-        members = generator.permutation(np.flatnonzero(split.labels == label))
+    labels = split.labels if split.labels.dtype == np.int32 else np.zeros(len(split), np.int32)
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
         chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
     return Split(split.images[~chosen], split.labels[~chosen]), Split(split.images[chosen], split.labels[chosen])
 
 
-def _statistics(images: UInt8[np.ndarray, "examples h w c"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of images / 255, from integer sums, which round nothing."""
+def _statistics(
+    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of images / 255, from integer sums, which round nothing.
+
+    Of a table: of each column.
+    """
+    if images.dtype != np.uint8:
+        means, stds = zip(*map(_column_statistics, images.T), strict=True)
+        return means, stds
     sums = np.zeros(images.shape[1:], np.int64)
     squares = np.zeros_like(sums)
     for start in range(0, len(images), 500):  # blocks that stay in the processor's cache: 7 times as fast as at once
@@ -208,6 +264,15 @@ def _statistics(images: UInt8[np.ndarray, "examples h w c"]) -> tuple[tuple[floa
     mean = sums.sum(axis=(0, 1)) / count
     std = np.sqrt(squares.sum(axis=(0, 1)) / count - mean**2)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+def _column_statistics(column: Float32[np.ndarray, " examples"]) -> tuple[float, float]:
+    """Mean and standard deviation."""
+    if np.ptp(column) == 0:
+        raise ValueError(f"a column of the training part must vary, got one of {len(column)} times {column[0]:g}.")
+    wide = column.astype(np.float64)
+    mean = math.fsum(wide) / len(wide)  # fsum: the same bits on every machine, and so the same digest
+    return mean, math.sqrt(math.fsum(np.square(wide - mean)) / len(wide))
 
 
 def _digest(splits: list[Split | None]) -> str:

@@ -27,19 +27,20 @@ _apart = jax.lax.optimization_barrier
 
 
 class Conv(nn.Module):
-    """3 x 3 convolution without bias, zero-padded by one pixel; the drop-in for `nn.Conv`."""
+    """3 x 3 convolution, zero-padded by one pixel; the drop-in for `nn.Conv`."""
 
     features: int
     stride: int
     kernel_init: Any
+    use_bias: bool = False
 
     @nn.compact
     def __call__(self, x: Images) -> Float[Any, "batch h2 w2 features"]:
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
         height, width = (-(-side // self.stride) for side in x.shape[1:3])
-        if height * width <= _SMALL:
-            return _over_patches(x, kernel, self.stride)
-        return convolution(x, kernel, self.stride)
+        form = _over_patches if height * width <= _SMALL else convolution
+        y = form(x, kernel, self.stride)
+        return y + _wide(self.param("bias", nn.initializers.zeros, y.shape[-1:])) if self.use_bias else y
 
 
 class BatchNorm(nn.Module):
@@ -140,6 +141,17 @@ def _normalise_backward(axis_name: str | None, kept: Any, gradients: Any) -> tup
 
 
 normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+def halved(x: Images) -> Float[Any, "batch h2 w2 c"]:
+    """The largest of each 2 x 2 pixels; an odd last row or column is left out, as by `nn.max_pool(x, (2, 2), (2, 2))`.
+
+    Elementwise maxima, because the gradient of XLA's window reduction is slow on CPUs: an update of the small CNN would
+    take twice as long. Equal pixels share the gradient.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    x = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
+    return jnp.maximum(x[:, :, 0:width:2], x[:, :, 1:width:2])
 
 
 def _convolved(x: Images, kernel: Kernel, stride: int) -> Any:

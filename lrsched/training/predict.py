@@ -15,11 +15,11 @@ from jaxtyping import Float32
 
 from lrsched.training import devices, models, train
 
-Logits = Float32[np.ndarray, "examples classes"]
+Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
 _MOMENTUM = 0.9  # of the models' BatchNorm
 
 
-def logits(variables: Mapping[str, Any], *, model: models.ResNet, data: train.Data, batch_size: int) -> Logits:
+def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int) -> Logits:
     """The network's logits for every example of a split, each once and in the split's order.
 
     Several networks are best asked one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
@@ -33,11 +33,11 @@ def logits(variables: Mapping[str, Any], *, model: models.ResNet, data: train.Da
       ValueError: if the batch does not divide over the devices.
     """
     parts = jax.device_get(train.predictions(variables, model=model, data=data, batch_size=batch_size))
-    return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])[: len(data.labels)]
+    return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[: len(data.labels)]
 
 
 def reestimated(
-    variables: Mapping[str, Any], *, model: models.ResNet, data: train.Data, batch_size: int, batches: int
+    variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int, batches: int
 ) -> Any:
     """Batch statistics for weights that were averaged, and so never trained with any of their own.
 
@@ -50,7 +50,7 @@ def reestimated(
       batch_size: examples of a batch, over all devices; the mean of variances depends on it a little.
       batches: at most; there are as many as the data has whole ones.
     Returns:
-      `batch_stats` as NumPy arrays.
+      `batch_stats` as NumPy arrays; {} for a model without any.
     Raises:
       ValueError: if there is no whole batch, or it does not divide over the devices.
     Source:

@@ -1,4 +1,7 @@
-"""Makes the prepared folder of a TFDS image set: by TFDS's download, or from files that are already on this machine."""
+"""Makes the prepared folder of a data set: by download, or from files that are already on this machine.
+
+Image sets are TFDS's. The one table, boston, comes from OpenML; of its ethical problem see `tabular`.
+"""
 
 import contextlib
 import functools
@@ -8,12 +11,12 @@ import pathlib
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from PIL import Image
 
-from lrsched.training import data
+from lrsched.training import data, tabular
 from lrsched.training.tf_free import tf_free
 
 ImageFiles = dict[str, list[tuple[pathlib.Path, int]]]  # split -> (file, label)
@@ -52,25 +55,28 @@ CIFAR_LABELS = {"cifar10": CIFAR10, "cifar100": sorted(CIFAR100_GROUP_OF)}
 
 
 def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.PathLike | None = None) -> pathlib.Path:
-    """Writes the data set `name` in TFDS's layout, as array_record, without TensorFlow. All or nothing.
+    """Writes the data set `name` in TFDS's layout, as array_record, without TensorFlow; boston as CSV. All or nothing.
 
     Args:
-      name: one of data.NAMES but `digits`.
+      name: one of data.NAMES but those of data.EMBEDDED.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       source: None downloads from where TFDS downloads. Otherwise the original archive, the folder that holds the
         original files, or a folder of train/<class>/*.png|jpg and test/<class>/*.png|jpg, whose files are stored as
-        they are (<class>: TFDS's label name, with _ for /). The same source gives the same shards, byte for byte.
+        they are (<class>: TFDS's label name, with _ for /). The same source gives the same shards, byte for byte. Of
+        boston: the original `housing.data`, or a CSV of its 14 columns.
     Returns:
       The folder data_dir/name/version. One that is already there is left as it is, and a line says so.
     Raises:
       ValueError: unknown name, missing or wrong source, failed download. Nothing is left behind then.
     """
     data.check_name(name)
-    if name == "digits":
-        raise ValueError("digits needs no preparing: it comes with scikit-learn")
+    if name in data.EMBEDDED:
+        raise ValueError(f"{name} needs no preparing: it comes with scikit-learn")
+    root = data.data_folder(data_dir)
+    if name == "boston":
+        return _boston(root, source)
     import tensorflow_datasets as tfds
 
-    root = data.data_folder(data_dir)
     builder = tfds.builder(name, data_dir=root)  # for what it knows; writes nothing
     folder = root / name / str(builder.version)
     if folder.exists():
@@ -91,14 +97,47 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
             _reach(next(iter(urls.values())))
         _write(name, root, folder, splits)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if source is not None:
-            raise ValueError(f"{name} cannot be prepared from {source}: {reason}") from error
-        raise ValueError(
-            f"{name} cannot be prepared by download from {' '.join(urls.values())} ({reason}); "
-            f"with these files at hand: `lrsched data prepare {name} --from FOLDER_WITH_THEM --data-dir {root}`"
-        ) from error
+        raise _refused(name, root, source, urls.values(), "FOLDER_WITH_THEM", error) from error
     return folder
+
+
+def _boston(root: pathlib.Path, source: data.PathLike | None) -> pathlib.Path:
+    file = tabular.boston_file(root)
+    folder = file.parent
+    if file.is_file():
+        print(f"boston {tabular.VERSION} is already prepared in {root}")
+        return folder
+    try:
+        if source is None:
+            _reach(tabular.OPENML_URL)
+            table = tabular.boston_from_openml()
+        else:
+            source = pathlib.Path(source).expanduser()
+            table = tabular.boston_table(source.read_text("utf-8-sig"))
+    except Exception as error:
+        raise _refused("boston", root, source, [tabular.OPENML_URL], "FILE", error) from error
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".boston-", dir=root) as scratch:
+        made = pathlib.Path(scratch, tabular.VERSION)
+        made.mkdir()
+        (made / file.name).write_text(tabular.csv(table), "utf-8")
+        folder.parent.mkdir(exist_ok=True)
+        os.rename(made, folder)
+    print(tabular.BOSTON_NOTE)
+    return folder
+
+
+def _refused(
+    name: str, root: pathlib.Path, source: data.PathLike | None, urls: Iterable[str], given: str, error: Exception
+) -> ValueError:
+    """What is said of a data set that cannot be prepared."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if source is not None:
+        return ValueError(f"{name} cannot be prepared from {source}: {reason}")
+    return ValueError(
+        f"{name} cannot be prepared by download from {' '.join(urls)} ({reason}); "
+        f"with these files at hand: `lrsched data prepare {name} --from {given} --data-dir {root}`"
+    )
 
 
 def _write(name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGenerators | None) -> None:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int32, Key, UInt8
+from jaxtyping import Array, Float, Float32, Int32, Key, UInt8
 
-from lrsched.training import batches, models, optim
+from lrsched.training import batches, losses, models, optim
 
 AXIS = "device"  # the mapped axis; `models.build(..., axis_name=AXIS)` shares BatchNorm's statistics over it
 _traces = 0
@@ -39,8 +39,8 @@ class State(NamedTuple):
 class Metrics(NamedTuple):
     """Of the update just made: float32 scalars on the device, over the whole batch, before the update."""
 
-    loss: Any
-    accuracy: Any
+    loss: Any  # mean
+    accuracy: Any  # mean score (`losses.of_each`)
     rate: Any  # as applied
     momentum: Any  # as applied
 
@@ -48,23 +48,25 @@ class Metrics(NamedTuple):
 class Data(NamedTuple):
     """A split on the devices, whole on each; `put` makes it."""
 
-    images: UInt8[Array, "examples h w c"]
-    labels: Int32[Array, " examples"]
+    images: UInt8[Array, "examples h w c"] | Float32[Array, "examples features"]
+    labels: Int32[Array, " examples"] | Float32[Array, " examples"]
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
 
 
 class Evaluation(NamedTuple):
-    """Mean loss (cross entropy) and accuracy over all examples of a split, each counted once."""
+    """Mean loss and score (`losses.of_each`) over all examples of a split, each counted once.
+
+    Classes: cross entropy, and the part that is right. Regression: squared error in units of the training targets'
+    variance, and the fraction of variance explained, 1 - loss, so that the error 1 - accuracy is the loss.
+    """
 
     loss: float
     accuracy: float
     examples: int
 
 
-def initial_state(
-    model: models.ResNet, optimizer: optim.Optimizer, *, image_shape: tuple[int, int, int], seed: int
-) -> State:
+def initial_state(model: models.Model, optimizer: optim.Optimizer, *, image_shape: tuple[int, ...], seed: int) -> State:
     """The state before the first update, as NumPy arrays."""
     variables = models.initial_variables(model, image_shape=image_shape, seed=seed)
     zero = np.float32(0)
@@ -73,8 +75,8 @@ def initial_state(
 
 
 def put(
-    images: UInt8[np.ndarray, "examples h w c"],
-    labels: Int32[np.ndarray, " examples"],
+    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
+    labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"],
     *,
     mean: Sequence[float],
     std: Sequence[float],
@@ -83,7 +85,7 @@ def put(
     """Copies a split to every device; `updates` and `evaluate` run where their data is.
 
     Args:
-      mean, std: per channel, of images / 255.
+      mean, std: per channel, of images / 255; or per feature.
       devices: None: all local devices.
     """
     statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)
@@ -93,7 +95,7 @@ def put(
 def updates(
     state: State,
     *,
-    model: models.ResNet,
+    model: models.Model,
     optimizer: optim.Optimizer,
     data: Data,
     batch_size: int,
@@ -130,8 +132,8 @@ def updates(
     return _run(step, state, data, numbers, seed=seed, batch_size=batch_size, weight_decay=weight_decay)
 
 
-def evaluate(variables: Mapping[str, Any], *, model: models.ResNet, data: Data, batch_size: int) -> Evaluation:
-    """Mean loss and accuracy over a split: batches padded and masked, counts added up as integers.
+def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int) -> Evaluation:
+    """Mean loss and score over a split: batches padded and masked, counts of correct ones added up as integers.
 
     Args:
       variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot.
@@ -145,7 +147,7 @@ def evaluate(variables: Mapping[str, Any], *, model: models.ResNet, data: Data, 
     index = _device_index(devices)
     sums = jax.device_get([step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)])
     loss = sum(float(loss) for loss, _ in sums)
-    return Evaluation(loss / examples, sum(int(correct) for _, correct in sums) / examples, examples)
+    return Evaluation(loss / examples, sum(score.item() for _, score in sums) / examples, examples)
 
 
 def device_count(data: Data) -> int:
@@ -184,7 +186,7 @@ def _update(
     numbers: Float[Array, "2"],
     _: Int32[Array, ""],
     *,
-    model: models.ResNet,
+    model: models.Model,
     optimizer: optim.Optimizer,
     batch_size: int,
     pad: int,
@@ -207,10 +209,9 @@ def _update(
 
     def loss_and_rest(params: Any) -> tuple[Any, Any]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        accuracy = (logits.argmax(1).astype(jnp.int32) == labels).astype(jnp.float32).mean()
-        return loss, (accuracy, new["batch_stats"])
+        outputs, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        each, scores = losses.of_each(outputs, labels)
+        return each.mean(), (scores.astype(jnp.float32).mean(), new["batch_stats"])
 
     (loss, (accuracy, batch_stats)), gradients = jax.value_and_grad(loss_and_rest, has_aux=True)(state.params)
     gradients, loss, accuracy = jax.lax.pmean((gradients, loss, accuracy), AXIS)
@@ -228,24 +229,22 @@ def _sums(
     start: Int32[Array, ""],
     _: Int32[Array, ""],
     *,
-    model: models.ResNet,
+    model: models.Model,
     size: int,
-) -> tuple[Float[Array, ""], Int32[Array, ""]]:
-    """Loss and number correct, summed over rows start .. of the split, as far as there are any; runs under pmap."""
+) -> tuple[Float[Array, ""], Int32[Array, ""] | Float[Array, ""]]:
+    """Loss and score (as an integer, if it counts) summed over rows start .., as far as there are any; under pmap."""
     examples = len(data.labels)
     rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
     valid, rows = rows < examples, jnp.minimum(rows, examples - 1)
-    labels = data.labels[rows]
-    logits = model.apply(variables, batches.normalise(data.images[rows], data.mean, data.std), train=False)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    correct = (logits.argmax(1).astype(jnp.int32) == labels) & valid
-    sums = jnp.where(valid, losses, 0).sum(), correct.astype(jnp.int32).sum()
+    outputs = model.apply(variables, batches.normalise(data.images[rows], data.mean, data.std), train=False)
+    each, scores = losses.of_each(outputs, data.labels[rows])
+    sums = jnp.where(valid, each, 0).sum(), jnp.where(valid, scores, jnp.zeros_like(scores)).sum()
     return jax.lax.psum(sums, AXIS)
 
 
 @functools.cache
 def _train_step(
-    model: models.ResNet,
+    model: models.Model,
     optimizer: optim.Optimizer,
     batch_size: int,
     pad: int,
@@ -265,7 +264,7 @@ def _train_step(
 
 
 @functools.cache
-def _evaluation_step(model: models.ResNet, batch_size: int, devices: tuple[jax.Device, ...]) -> Any:
+def _evaluation_step(model: models.Model, batch_size: int, devices: tuple[jax.Device, ...]) -> Any:
     sums = functools.partial(_sums, model=model, size=batch_size // len(devices))
     return jax.pmap(sums, AXIS, in_axes=(None, None, None, 0), out_axes=None, devices=devices)
 
@@ -299,18 +298,18 @@ def _check_division(batch_size: int, devices: tuple[jax.Device, ...]) -> None:
 
 
 def predictions(
-    variables: Mapping[str, Any], *, model: models.ResNet, data: Data, batch_size: int
-) -> list[Float[Array, "device batch classes"]]:
-    """Logits of a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
+    variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int
+) -> list[Float[Array, "device batch *classes"]]:
+    """Outputs for a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
     devices, examples = _devices(data), len(data.labels)
     _check_division(batch_size, devices)
-    step, index = _reading_step(_logits, 0, model, batch_size, devices), _device_index(devices)
+    step, index = _reading_step(_outputs, 0, model, batch_size, devices), _device_index(devices)
     variables = jax.device_put(variables, _replicated(devices))
     return [step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)]
 
 
 def moved_statistics(
-    variables: Mapping[str, Any], *, model: models.ResNet, data: Data, batch_size: int, batches: int
+    variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int, batches: int
 ) -> list[Any]:
     """`batch_stats` after one batch in training mode, for each of the first `batches` of a split in its order.
 
@@ -323,19 +322,19 @@ def moved_statistics(
     return [step(variables, data, np.int32(i * batch_size), index) for i in range(batches)]
 
 
-def _logits(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.ResNet, size: int
-) -> Float[Array, "batch classes"]:
+def _outputs(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
+) -> losses.Outputs:
     return model.apply(variables, _images(data, start, size), train=False)
 
 
 def _moved(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.ResNet, size: int
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
 ) -> Any:
     return model.apply(variables, _images(data, start, size), train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
 
-def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, "batch h w c"]:
+def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, "batch *shape"]:
     """This device's part of the batch whose first row is `start`; rows beyond the end are the last one again."""
     rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
     return batches.normalise(data.images[jnp.minimum(rows, len(data.labels) - 1)], data.mean, data.std)
@@ -343,7 +342,7 @@ def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, "bat
 
 @functools.cache
 def _reading_step(
-    function: Any, out_axes: int | None, model: models.ResNet, batch_size: int, devices: tuple[jax.Device, ...]
+    function: Any, out_axes: int | None, model: models.Model, batch_size: int, devices: tuple[jax.Device, ...]
 ) -> Any:
     mapped = functools.partial(function, model=model, size=batch_size // len(devices))
     return jax.pmap(mapped, AXIS, in_axes=(None, None, None, 0), out_axes=out_axes, devices=devices)

@@ -107,3 +107,9 @@ def test_normalise_per_channel() -> None:
     assert out.dtype == jnp.float32
     expected = [(0 - 0.5) / 0.5, (1 - 0.25) / 2, (0.2 - 0.5) / 0.5, (0.4 - 0.25) / 2]
     np.testing.assert_allclose(out.ravel(), expected, rtol=1e-6)
+
+
+def test_normalise_per_feature() -> None:
+    rows = jnp.array([[1.0, 10.0], [5.0, -10.0]])
+    out = batches.normalise(rows, jnp.array([3.0, 10.0]), jnp.array([2.0, 5.0]))
+    np.testing.assert_allclose(out, [[-1, 0], [1, -4]], rtol=1e-6)

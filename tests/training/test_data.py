@@ -120,7 +120,7 @@ def test_load_from_a_missing_folder_says_so(tmp_path):
         load("cifar10", data_dir=tmp_path / "no")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "digits"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*data.EMBEDDED, *data.TABULAR)])
 def test_load_of_what_is_not_prepared_says_how(name, tmp_path):
     how = rf"prepare it with `lrsched data prepare {name} \[--from ARCHIVE_OR_FOLDER\] --data-dir {tmp_path}`"
     with pytest.raises(ValueError, match=rf"^{name} \d\.\d\.\d is not prepared in {tmp_path}; {how}.*--data-dir$"):

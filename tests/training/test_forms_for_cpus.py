@@ -16,6 +16,26 @@ def _normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8, 2), (2, 2, 2, 4)])
+def test_convolution_with_bias_is_flaxs(shape: tuple[int, ...]) -> None:
+    theirs, ours = nn.Conv(6, (3, 3), padding=1), layers.Conv(6, 1, nn.initializers.zeros, use_bias=True)
+    params = {"kernel": _normal(3, 3, shape[-1], 6, seed=1), "bias": _normal(6, seed=2)}
+    got, expected = (conv.apply({"params": params}, _normal(*shape)) for conv in (ours, theirs))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 6, 2), (2, 5, 7, 3)])
+def test_halved_and_its_gradient_are_flaxs(shape: tuple[int, ...]) -> None:
+    x = _normal(*shape)  # no two pixels are equal
+    weights = _normal(*layers.halved(x).shape, seed=1)
+    got, expected = (
+        jax.value_and_grad(lambda x, pool=pool: (pool(x) * weights).sum())(x)
+        for pool in (layers.halved, lambda x: nn.max_pool(x, (2, 2), (2, 2)))
+    )
+    np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     "shape", [(3, 8, 8, 2), (40, 9, 7, 5), (130, 6, 6, 3), (2, 2, 2, 4), (5, 4, 3, 2), (1, 1, 1, 1)]
@@ -59,10 +79,11 @@ def test_batch_norm_and_its_gradients_are_flaxs(axis_name: str | None, train_mod
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
 
 
-def test_both_forms_have_the_same_variables() -> None:
+@pytest.mark.parametrize("name", ["resnet8", "cnn"])
+def test_both_forms_have_the_same_variables(name: str) -> None:
     trees = [
         models.initial_variables(
-            models.build("resnet8", classes=10, plain=plain), image_shape=(8, 8, 1), seed=3
+            models.build(name, classes=10, plain=plain), image_shape=(8, 8, 1), seed=3
         ) for plain in (False, True)
     ]  # fmt: skip
     assert jax.tree.structure(trees[0]) == jax.tree.structure(trees[1])

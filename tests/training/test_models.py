@@ -1,4 +1,7 @@
-"""The ResNets of He et al.: sizes from the paper's construction, shortcut and initial values by their definitions."""
+"""The ResNets of He et al.: sizes from the paper's construction, shortcut and initial values by their definitions.
+
+The two networks beside them: sizes by hand.
+"""
 
 import functools
 import math
@@ -119,9 +122,58 @@ def test_build_unknown_name() -> None:
         models.build("resnet18", classes=10)
 
 
-def test_build_too_few_classes() -> None:
-    with pytest.raises(ValueError, match="classes must be at least 2, got 1"):
-        models.build("resnet8", classes=1)
+@pytest.mark.parametrize("classes", [1, -1])
+def test_build_too_few_classes(classes: int) -> None:
+    with pytest.raises(ValueError, match=rf"^classes must be at least 2, or 0 for a regression, got {classes}\.$"):
+        models.build("resnet8", classes=classes)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "cnn"])
+def test_check_model_of_images_on_a_table(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^model must be mlp for tabular data, got '{name}'\.$"):
+        models.check(name, tabular=True)
+
+
+def _parameters(name: str, shape: tuple[int, ...], classes: int) -> int:
+    variables = models.initial_variables(models.build(name, classes=classes), image_shape=shape, seed=0)
+    assert variables["batch_stats"] == {}
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "left"), [((28, 28, 1), 7 * 7), ((32, 32, 3), 8 * 8), ((8, 8, 1), 4), ((5, 7, 2), 1)]
+)
+def test_parameters_of_the_cnn_by_hand(shape: tuple[int, int, int], left: int) -> None:
+    convolutions = 9 * shape[-1] * 32 + 32 + 9 * 32 * 64 + 64
+    assert _parameters("cnn", shape, 10) == convolutions + left * 64 * 128 + 128 + 128 * 10 + 10
+
+
+def test_parameters_of_the_mlp_by_hand() -> None:
+    hidden = 20 * 64 + 64 + 64 * 64 + 64
+    assert _parameters("mlp", (20,), 0) == hidden + 64 + 1
+    assert _parameters("mlp", (5, 4, 1), 3) == hidden + 64 * 3 + 3
+
+
+@pytest.mark.parametrize("name", ["resnet8", "cnn", "mlp"])
+@pytest.mark.parametrize(("classes", "shape"), [(0, (6,)), (3, (6, 3))])
+def test_outputs_of_a_regression_have_no_axis_of_their_own(name: str, classes: int, shape: tuple[int, ...]) -> None:
+    model = models.build(name, classes=classes)
+    variables = models.initial_variables(model, image_shape=(8, 8, 1), seed=0)
+    assert (
+        jax.eval_shape(functools.partial(model.apply, train=False), variables, jnp.zeros((6, 8, 8, 1))).shape == shape
+    )
+
+
+def test_mlp_equals_the_same_written_by_hand() -> None:
+    model = models.build("mlp", classes=0)
+    variables = models.initial_variables(model, image_shape=(3,), seed=0)
+    rows = np.random.default_rng(0).standard_normal((5, 3))
+    x = rows
+    for name in ("Dense_0", "Dense_1"):
+        x = np.maximum(x @ variables["params"][name]["kernel"], 0)  # biases are zero
+    expected = (x @ variables["params"]["Dense_2"]["kernel"])[:, 0]
+    found = model.apply(variables, jnp.asarray(rows, jnp.float32), train=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)  # float32 sums
 
 
 def test_initial_variables_image_too_small() -> None:

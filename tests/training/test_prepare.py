@@ -354,8 +354,9 @@ def test_prepare_from_nowhere_says_so(tmp_path):
     assert refused(tmp_path, "mnist", tmp_path / "nowhere").endswith(f"{tmp_path / 'nowhere'} does not exist")
 
 
-def test_prepare_of_digits_needs_nothing(tmp_path):
-    assert refused(tmp_path, "digits", None) == "digits needs no preparing: it comes with scikit-learn"
+@pytest.mark.parametrize("name", data.EMBEDDED)
+def test_prepare_of_what_is_embedded_needs_nothing(name, tmp_path):
+    assert refused(tmp_path, name, None) == f"{name} needs no preparing: it comes with scikit-learn"
 
 
 def test_prepare_of_an_unknown_name_lists_the_names(tmp_path):

@@ -1,0 +1,148 @@
+"""What a search tried and what it chose: settings compared on held-out data, paired by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from lrsched.analysis import statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """One setting: what it was, and the held-out error in [0, 1] of each seed's run; None: the run diverged.
+
+    Attributes:
+      setting: in words.
+      rate: peak learning rate of its runs.
+      epochs: of each run.
+      errors: seed -> held-out error.
+    """
+
+    setting: str
+    rate: float
+    epochs: float
+    errors: Mapping[int, float | None]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean held-out error; None if any run diverged."""
+        known = [error for error in self.errors.values() if error is not None]
+        return statistics.mean(known) if known and len(known) == len(self.errors) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One question of a search: what was tried, in the order it was."""
+
+    question: str
+    tried: tuple[Tried, ...]
+
+    @property
+    def best(self) -> int:
+        """Index of the lowest mean held-out error; of equal ones the first.
+
+        Raises:
+          ValueError: if each setting had a run that diverged.
+        """
+        means = [(tried.mean, i) for i, tried in enumerate(self.tried) if tried.mean is not None]
+        if not means:
+            raise ValueError(f"{self.question}: at least one setting must train, got runs that diverged for each.")
+        return min(means)[1]
+
+    def verdicts(self) -> list[str]:
+        """Of each setting: best, diverged, separated or not separated from the best (paired t tests, Holm at 5 %)."""
+        best, found = self.best, {}
+        whole = {seed: error for seed, error in self.tried[best].errors.items() if error is not None}
+        for i, tried in enumerate(self.tried):
+            if i != best and tried.mean is not None:
+                other = {seed: error for seed, error in tried.errors.items() if error is not None}
+                found[i] = statistics.paired(other, whole).p
+        adjusted = dict(zip(found, statistics.holm(list(found.values())), strict=True))
+
+        def verdict(i: int, tried: Tried) -> str:
+            if i == best:
+                return "best"
+            if tried.mean is None:
+                return "diverged"
+            return "separated" if adjusted[i] < 1 - statistics.LEVEL else "not separated"
+
+        return [verdict(i, tried) for i, tried in enumerate(self.tried)]
+
+
+def part_table(part: Part) -> str:
+    """A Markdown table of one question, a row per setting.
+
+    Example:
+      >>> rows = (Tried("0.1", 0.1, 3.0, {0: 0.2, 1: 0.4}), Tried("10", 10.0, 3.0, {0: None, 1: 0.9}))
+      >>> print(part_table(Part("peak rate", rows)))
+      | peak rate | rate | epochs | held-out error, % | against the best |
+      | --- | --- | --- | --- | --- |
+      | **0.1** | 0.1 | 3 | 30.00 ± 14.14 (2) | best |
+      | 10 | 10 | 3 | diverged 1/2 | diverged |
+      <BLANKLINE>
+
+    """
+    lines = [f"| {part.question} | rate | epochs | held-out error, % | against the best |", "|" + " --- |" * 5]
+    for tried, verdict in zip(part.tried, part.verdicts(), strict=True):
+        setting = f"**{tried.setting}**" if verdict == "best" else tried.setting
+        lines.append(f"| {setting} | {tried.rate:.3g} | {tried.epochs:.3g} | {_entry(tried)} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(parts: Sequence[Part]) -> str:
+    """A Markdown table that says what to use, and why: a row per question."""
+    lines = ["| setting | use | because | not separated from it |", "|" + " --- |" * 4]
+    for part in parts:
+        best, verdicts = part.tried[part.best], part.verdicts()
+        tied = [
+            tried.setting for tried, verdict in zip(part.tried, verdicts, strict=True) if verdict == "not separated"
+        ]
+        why = f"lowest mean held-out error of {len(part.tried)}: {_entry(best)} %"
+        lines.append(f"| {part.question} | **{best.setting}** | {why} | {', '.join(tied) or 'none'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _entry(tried: Tried) -> str:
+    known = [100 * error for error in tried.errors.values() if error is not None]
+    if len(known) < len(tried.errors):
+        return f"diverged {len(tried.errors) - len(known)}/{len(tried.errors)}"
+    spread = statistics.sd(known)
+    return f"{statistics.mean(known):.2f}" + (f" ± {spread:.2f}" if spread is not None else "") + f" ({len(known)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What one sampler found.
+
+    Attributes:
+      sampler: its name.
+      values: held-out error of each trial in its order; None: diverged.
+      setting: axis -> value of the best trial.
+      holdout: seed -> held-out error of the best setting's runs with other seeds than the trials'.
+      test: seed -> their test error, looked at once.
+    """
+
+    sampler: str
+    values: tuple[float | None, ...]
+    setting: Mapping[str, float]
+    holdout: Mapping[int, float | None]
+    test: Mapping[int, float | None]
+
+
+def samplers(found: Sequence[Found]) -> str:
+    """A Markdown table, a row per sampler; ends with a line on what its numbers are."""
+    lines = ["| sampler | trials | best trial | its setting | held-out, again | test | diverged |", "|" + " --- |" * 7]
+    for one in found:
+        known = [value for value in one.values if value is not None]
+        setting = ", ".join(f"{axis} {value:g}" for axis, value in one.setting.items())
+        again, test = (_entry(Tried("", 0.0, 0.0, errors)) for errors in (one.holdout, one.test))
+        best = f"{100 * min(known):.2f}" if known else "-"
+        gone = len(one.values) - len(known)
+        lines.append(f"| {one.sampler} | {len(one.values)} | {best} | {setting} | {again} | {test} | {gone} |")
+    lines += [
+        "",
+        "Errors in %. Best trial: lowest held-out error of the trials, which is partly luck; again: mean ± sd (n)",
+    ]
+    lines += ["of runs with the same setting and other seeds."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,180 @@
+"""The LR range test: the loss while the rate rises, of one seed or of several, and the rates that it suggests."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lrsched.analysis import range_tests
+from lrsched.analysis.range_tests import Curves, Suggestion
+
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
+Read = Callable[[Any], float]  # state -> a measure
+
+
+class RangeTest(NamedTuple):
+    """What a range test found.
+
+    Attributes:
+      curves: the measure at each rate, raw and (`curves.smooth`) smoothed, [seeds, rates].
+      suggestions: by rule.
+    """
+
+    curves: Curves
+    suggestions: dict[str, Suggestion]
+
+    def verdict(self, rate: float) -> str | None:
+        """One line if training at this rate is likely to diverge, or was not tested; else None."""
+        return range_tests.verdict(self.curves, rate)
+
+    def table(self) -> str:
+        """The suggestions as Markdown."""
+        return range_tests.table(self.suggestions)
+
+
+def range_test(
+    step: Step,
+    state: Any,
+    batches: Any,
+    *,
+    init_value: float = 1e-5,
+    end_value: float = 10.0,
+    steps: int = 100,
+    kind: str = "exponential",
+    seeds: int = 1,
+    key: Any = None,
+    measure: Read | None = None,
+    quantity: str = "train_loss",
+    every: int = 1,
+    beta: float = 0.98,
+    divergence: float = 4.0,
+    skip_start: int | None = None,
+    skip_end: int = 5,
+) -> RangeTest:
+    """Trains a copy of a network while its learning rate rises, until its loss blows up; on any training step.
+
+    rate(k) = init_value * (end_value / init_value)**(k / (steps - 1)), or with kind "linear"
+    init_value + (end_value - init_value) * k / (steps - 1), for update k = 0 .. steps - 1.
+
+    Nothing of the caller's is changed: arrays of the state are copied first, so that even a step that takes its
+    input's memory (`jax.jit` with donate_argnums) leaves them whole, and no global key or counter is read.
+
+    Args:
+      step: (state, batch, rate) -> (state, loss), as a jitted training step is; rate is a float32 scalar. With Optax:
+        make the transformation in the step, `optax.sgd(rate, momentum=0.9).update(...)`.
+      state: the state before the first update, any pytree; or a function of a key that gives one.
+      batches: an iterable of batches that can be gone through again, such as a list; or a function of a key that gives
+        one. At least `steps` of them.
+      init_value: rate of the first update; above 0 (linear: at least 0).
+      end_value: rate of the last update; above init_value.
+      steps: updates of the ramp; at least 2.
+      kind: "exponential", as fastai's finder, or "linear", as Smith's range test.
+      seeds: how many times, each with a key of its own; it is worth more than one only if `state` or `batches` is a
+        function of the key.
+      key: what the seeds' keys are split from; None: jax.random.key(0).
+      measure: state -> the held-out loss or accuracy; None: the training loss is read.
+      quantity: what is read: "train_loss", "holdout_loss" or "holdout_accuracy".
+      every: updates between two measures; 1 for the training loss.
+      beta: of the smoothing, bias-corrected; in [0, 1). 0: none.
+      divergence: a seed stops once its smoothed training loss exceeds this multiple of the lowest so far, or is not
+        finite.
+      skip_start: points left out at the start when rates are suggested; None: a tenth of them.
+      skip_end: points left out at the end of what was measured.
+    Returns:
+      the RangeTest: `suggestions["valley"].value` is a rate, `.interval` its interval over the seeds.
+    Raises:
+      ValueError: for numbers outside these ranges, or too few batches.
+    Example:
+      >>> quadratic = lambda x, _, rate: (x - rate * x, 0.5 * x * x)  # diverges from rate 2 on
+      >>> found = range_test(quadratic, 1.0, [None] * 100, init_value=1e-3, end_value=100.0, beta=0.0)
+      >>> found.curves.stopped[0] is not None, found.suggestions["blow_up_tenth"].value > 0.2
+      (True, True)
+
+    Source:
+      Smith, WACV 2017, arXiv:1506.01186, section 3.3 (linear, accuracy); Howard et al., fastai (exponential, loss).
+    """
+    import jax
+
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    rates = range_tests.ramp(init_value, end_value, steps=steps, kind=kind)
+    _check_measure(quantity, measured=measure is not None, every=every, steps=steps)
+    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    rows = []
+    for each in keys:
+        own = state(each) if callable(state) else state
+        given = batches(each) if callable(batches) else batches
+        made = _stepped(step, jax.tree.map(_copied, own), given, rates)
+        rows.append(swept(made, steps=steps, every=every, measure=measure, beta=beta, divergence=divergence))
+    return reading(
+        rates, rows, quantity=quantity, every=every, beta=beta, divergence=divergence, skip_start=skip_start,
+        skip_end=skip_end,
+    )  # fmt: skip
+
+
+def swept(
+    made: Iterable[tuple[Any, Any]], *, steps: int, every: int, measure: Read | None, beta: float, divergence: float
+) -> np.ndarray:
+    """The measures along one ramp, float64 [steps // every], NaN from where the training loss blew up.
+
+    Args:
+      made: the state and the training loss after each update; ended at the blow-up.
+    """
+    values = np.full(steps // every, math.nan)
+    watch = range_tests.Watch(beta=beta, divergence=divergence)
+    for k, (state, loss) in enumerate(made):
+        watch = watch.after(float(loss))
+        if (k + 1) % every == 0 and math.isfinite(float(loss)):
+            values[k // every] = float(loss) if measure is None else measure(state)
+        if watch.stopped:
+            break
+    return values
+
+
+def reading(
+    rates: np.ndarray,
+    rows: Iterable[np.ndarray],
+    *,
+    quantity: str,
+    every: int,
+    beta: float,
+    divergence: float,
+    skip_start: int | None,
+    skip_end: int,
+) -> RangeTest:
+    """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
+    values = np.stack(list(rows))
+    start = values.shape[1] // 10 if skip_start is None else skip_start
+    at = rates[every - 1 :: every][: values.shape[1]]
+    curves = Curves(at, values, quantity, beta, divergence, start, skip_end)
+    return RangeTest(curves, range_tests.suggestions(curves))
+
+
+def _check_measure(quantity: str, *, measured: bool, every: int, steps: int) -> None:
+    allowed = ("holdout_loss", "holdout_accuracy") if measured else ("train_loss",)
+    if quantity not in allowed:
+        raise ValueError(
+            f"quantity must be {' or '.join(allowed)} {'with' if measured else 'without'} a measure, got {quantity!r}."
+        )
+    if not 1 <= every <= steps // 2:
+        raise ValueError(f"every must be from 1 to {steps // 2} (half of the steps), got {every}.")
+
+
+def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    import jax.numpy as jnp
+
+    made = 0
+    for batch, rate in zip(itertools.islice(batches, len(rates)), rates):  # noqa: B905
+        state, loss = step(state, batch, jnp.float32(rate))
+        made += 1
+        yield state, loss
+    if made < len(rates):
+        raise ValueError(f"batches must give at least {len(rates)}, got {made}.")
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if hasattr(leaf, "copy") else leaf

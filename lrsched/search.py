@@ -1,0 +1,311 @@
+"""Smith's disciplined search: the rate by range tests and short runs, then weight decay, momentum and batch size."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from lrsched import run as runs
+from lrsched import study as studies
+from lrsched import sweep
+from lrsched import task as tasks
+from lrsched.analysis import range_tests, search_tables
+from lrsched.analysis.search_tables import Part, Tried
+from lrsched.schedules import registry
+from lrsched.sweep import Ramp
+from lrsched.task import RunConfig
+
+Question = Literal["rate", "weight_decay", "momentum", "batch_size"]
+_PROBE_UPDATES = 20  # of the runs that time a batch size
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+    """The disciplined search: one question after another, each answered by short runs and kept for the next one.
+
+    The rate: a range test, then runs at what each of its rules suggests and over a grid, which shows what each rule is
+    worth here. The weight decay: the same range test and short runs for each, then the exponent is bisected beside the
+    best. The momentum: constants against cycles. The batch size: runs of equal time, each at the rate of its own range
+    test. Settings are compared on held-out data; the test error is that of the last choice alone.
+
+    Attributes:
+      config: of the short runs. Its peak_value is what the grid multiplies, its seed the first one.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
+      ramp: of the range tests.
+      runs_each: runs of each setting, with seeds one after another.
+      questions: what is searched, in this order.
+      grid: multiples of peak_value that the rules' rates are held against.
+      weight_decays: to begin with.
+      bisections: how often the exponent between the best weight decay and its better neighbour is halved.
+      momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
+      batch_sizes: to compare at equal time; none given: half, the same, twice and four times the batch_size.
+      workers: as of lrsched study.
+      out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start goes on there.
+    """
+
+    config: RunConfig = dataclasses.field(
+        default_factory=lambda: RunConfig(schedule="onecycle", max_epochs=4.0, holdout_fraction=0.1)
+    )
+    data_dir: str | None = None
+    ramp: Ramp = dataclasses.field(default_factory=Ramp)
+    runs_each: int = 3
+    questions: tuple[Question, ...] = ("rate", "weight_decay", "momentum", "batch_size")
+    grid: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    weight_decays: tuple[float, ...] = (1e-3, 1e-4, 1e-5, 0.0)
+    bisections: int = 1
+    momenta: tuple[str, ...] = ("0.85", "0.9", "0.95", "0.95-0.85", "0.95-0.8", "0.99-0.9")
+    batch_sizes: tuple[int, ...] = ()
+    workers: int | None = None
+    out: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What a search came to: the configuration it chose, its tables as text, and the files written."""
+
+    chosen: RunConfig
+    text: str
+    files: list[pathlib.Path]
+
+
+Steps = Generator["studies.Status | str", None, Any]
+Setting = tuple[str, RunConfig]  # in words, and its first run
+
+
+def check(config: SearchConfig) -> pathlib.Path:
+    """The folder of a search.
+
+    Raises:
+      ValueError: for anything that cannot be searched.
+    """
+    if not config.config.holdout_fraction:
+        raise ValueError("holdout_fraction must be above 0: settings are compared on held-out data, got 0.")
+    if config.runs_each < 1:
+        raise ValueError(f"runs_each must be at least 1, got {config.runs_each}.")
+    if not config.questions or len(set(config.questions)) < len(config.questions):
+        raise ValueError(f"questions must differ and name at least one, got {', '.join(config.questions) or 'none'}.")
+    if any(not (math.isfinite(multiple) and multiple > 0) for multiple in config.grid):
+        raise ValueError(f"grid must hold multiples above 0, got {', '.join(map(str, config.grid))}.")
+    if config.ramp.quantity == "holdout_accuracy":
+        raise ValueError("quantity must be train_loss or holdout_loss: Smith's bounds give a cycle, not one rate.")
+    tasks.check(config.config, data_dir=config.data_dir)
+    for words in config.momenta:
+        _with_momentum(config.config, words)
+    return pathlib.Path(config.out or f"runs/search-{config.config.data}-{config.config.model}")
+
+
+def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcome]:
+    """Makes the range tests and runs that are not on record yet, then the tables; yields how it is getting on.
+
+    Raises:
+      ValueError: before anything is written, for words that cannot be followed; later, if no setting trains.
+    """
+    out, chosen = check(config), config.config
+    parts: list[Part] = []
+    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "range_tests": {}}
+    for question in config.questions:
+        if question == "rate":
+            part, chosen = yield from _rate(config, chosen, out, notes)
+        elif question == "weight_decay":
+            part, chosen = yield from _weight_decay(config, chosen, out, notes)
+        elif question == "momentum":
+            settings = [(words, _with_momentum(chosen, words)) for words in config.momenta]
+            part, chosen = yield from _compared(config, question, settings, out)
+        else:
+            part, chosen = yield from _batch_size(config, chosen, out, notes)
+        parts.append(part)
+        yield search_tables.part_table(part)
+    final = yield from studies.made(_seeds(config, chosen), data_dir=config.data_dir, out=out, workers=config.workers)
+    document = {
+        "parts": [dataclasses.asdict(part) for part in parts],
+        "chosen": chosen.as_json(),
+        "test_errors": {str(record["seed"]): record["test_error"] for record in final},
+        **notes,
+    }
+    words = json.dumps(document, sort_keys=True, indent=1, allow_nan=False)
+    (out / "search.json").write_text(words + "\n")
+    text, files = write_results(json.loads(words), out)
+    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *files])
+
+
+def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+    """The tables of a search (returned as text and written) from search.json."""
+    parts = [_part(each) for each in document["parts"]]
+    errors = [100 * error for error in document["test_errors"].values() if error is not None]
+    lines = [search_tables.summary(parts)]
+    if errors:
+        shown = ", ".join(f"{error:.2f}" for error in errors)
+        lines.append(f"Test error of the last choice, used once: {shown} %.\n")
+    if document["regret"]:
+        lines.append(document["regret"])
+    lines += [search_tables.part_table(part) for part in parts]
+    text = "\n".join(lines)
+    (out / "search.md").write_text(text)
+    return text, [out / "search.md"]
+
+
+def _part(words: Mapping[str, Any]) -> Part:
+    tried = [
+        Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
+        for each in words["tried"]
+    ]
+    return Part(words["question"], tuple(tried))
+
+
+def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
+    found = yield from sweep.swept(_constant(chosen), config.ramp, data_dir=config.data_dir)
+    suggested = {rule: _rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+    grid = [_rounded(multiple * chosen.peak_value) for multiple in config.grid]
+    rules: dict[float, list[str]] = {}
+    for rule, rate in suggested.items():
+        rules.setdefault(rate, []).append(rule)
+    rates = sorted({*suggested.values(), *grid})
+    settings = [
+        (" ".join([f"{rate:g}", *(f"`{rule}`" for rule in rules.get(rate, []))]), _at(chosen, peak_value=rate))
+        for rate in rates
+    ]
+    part, best = yield from _compared(config, "peak rate", settings, out)
+    errors = {tried.rate: dict(tried.errors) for tried in part.tried}
+    rows = range_tests.regret(
+        {rate: errors[rate] for rate in rates}, {rule: (rate, errors[rate]) for rule, rate in suggested.items()}
+    )
+    notes["regret"] = range_tests.regret_table(rows)
+    notes["range_tests"]["peak rate"] = suggested
+    trained = {rule: mean for rule, rate in suggested.items() if (mean := _mean(errors[rate])) is not None}
+    notes["rule"] = min(trained, key=trained.__getitem__) if trained else None
+    return part, best
+
+
+def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
+    tried = list(dict.fromkeys(config.weight_decays))
+    at: dict[float, RunConfig] = {}
+    while True:
+        for decay in tried:
+            if decay not in at:
+                at[decay] = yield from _at_own_rate(config, _at(chosen, weight_decay=decay), notes)
+        settings = [(f"{decay:g}", at[decay]) for decay in sorted(tried, reverse=True)]
+        part, best = yield from _compared(config, "weight decay", settings, out)
+        middle = bisected({float(one.setting): one.mean for one in part.tried})
+        if len(tried) >= len(config.weight_decays) + config.bisections or middle is None or middle in tried:
+            return part, best
+        tried.append(middle)
+
+
+def bisected(means: Mapping[float, float | None]) -> float | None:
+    """The weight decay half way, in its exponent, from the best one to the better of its neighbours; one digit.
+
+    Args:
+      means: weight decay -> mean held-out error; None: diverged. 0 counts as a hundredth of the smallest above it.
+    Returns:
+      None if there is nothing between them.
+    Source:
+      Smith, arXiv:1803.09820, section on weight decay: "bisection of the exponent", 3e-4 between 1e-3 and 1e-4.
+    """
+    known = {decay: mean for decay, mean in means.items() if mean is not None}
+    if len(known) < 2:
+        return None
+    order = sorted(known)
+    best = min(order, key=known.__getitem__)
+    at = order.index(best)
+    neighbours = [order[i] for i in (at - 1, at + 1) if 0 <= i < len(order)]
+    other = min(neighbours, key=known.__getitem__)
+    least = min(decay for decay in order if decay > 0)
+    low, high = (decay or least / 100 for decay in sorted((best, other)))
+    return float(f"{math.sqrt(low * high):.0e}")
+
+
+def _batch_size(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
+    batch = chosen.batch
+    sizes = config.batch_sizes or tuple(size for size in (batch // 2, batch, 2 * batch, 4 * batch) if size)
+    speeds = yield from _speeds(config, [_at(chosen, batch_size=size) for size in {*sizes, batch}], out)
+    notes["speeds"] = speeds
+    settings = []
+    for size in sorted(set(sizes)):
+        epochs = float(f"{chosen.max_epochs * speeds[str(size)] / speeds[str(batch)]:.3g}")
+        own = yield from _at_own_rate(config, _at(chosen, batch_size=size, max_epochs=epochs), notes)
+        settings.append((str(size), own))
+    return (yield from _compared(config, "batch size", settings, out))
+
+
+def _speeds(config: SearchConfig, at: Sequence[RunConfig], out: pathlib.Path) -> Steps:
+    """Batch size -> images per second; measured once, and kept, since the lengths of runs depend on it."""
+    path = out / "speeds.json"
+    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    for one in at:
+        if str(one.batch) in known:
+            continue
+        per_epoch = tasks.check(one, data_dir=config.data_dir).budget.steps_per_epoch
+        probe = _at(one, budget=f"{_PROBE_UPDATES / per_epoch}ep")
+        for _ in range(2):  # the first one compiles
+            record = runs.finish(runs.run(probe, data_dir=config.data_dir))
+        known[str(one.batch)] = record["images_per_second"]
+        yield f"batch size {one.batch}: {record['images_per_second']:.0f} images/s"
+        path.write_text(json.dumps(known) + "\n")
+    return known
+
+
+def _at_own_rate(config: SearchConfig, one: RunConfig, notes: dict[str, Any]) -> Steps:
+    """The run at what the best rule suggests for it; without a rule, as it is."""
+    rule = notes["rule"]
+    if rule is None:
+        return one
+    found = yield from sweep.swept(_constant(one), config.ramp, data_dir=config.data_dir)
+    value = found.suggestions[rule].value
+    return one if value is None else _at(one, peak_value=_rounded(value))
+
+
+def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], out: pathlib.Path) -> Steps:
+    """The part, and the best setting's run."""
+    todo = [one for _, first in settings for one in _seeds(config, first)]
+    records = yield from studies.made(todo, data_dir=config.data_dir, out=out, workers=config.workers)
+    tried = []
+    for i, (words, first) in enumerate(settings):
+        rows = records[i * config.runs_each : (i + 1) * config.runs_each]
+        errors = {row["seed"]: row["holdout_error"] for row in rows}
+        tried.append(Tried(words, first.peak_value, rows[0]["epochs"], errors))
+    part = Part(question, tuple(tried))
+    return part, settings[part.best][1]
+
+
+def _seeds(config: SearchConfig, first: RunConfig) -> list[RunConfig]:
+    return [_at(first, seed=config.config.seed + i) for i in range(config.runs_each)]
+
+
+def _constant(one: RunConfig) -> RunConfig:
+    """For a ramp: its momentum stays where the run's begins."""
+    momentum = one.momentum if one.momentum and not one.momentum.startswith("{") else "0.9"
+    return _at(one, momentum=momentum)
+
+
+def _with_momentum(one: RunConfig, words: str) -> RunConfig:
+    """With a constant momentum, or one cycled against the rate as the schedule's own variant does."""
+    try:
+        high, low = (float(word) for word in words.split("-")) if "-" in words else (float(words), None)
+    except ValueError:
+        raise ValueError(f"momenta must be numbers (0.9) or ranges (0.95-0.85), got {words!r}.") from None
+    if low is None:
+        return _at(one, momentum=words)
+    rate = registry.parse(one.schedule)
+    keys = ("variant", "peak_position", "tail_position", "annealing")
+    if rate["schedule"] not in registry.PAIRED:
+        raise ValueError(f"momenta must be numbers where the schedule is {rate['schedule']}, got {words!r}.")
+    shared: dict[str, Any] = {key: rate[key] for key in keys if key in rate}
+    cycle = {"schedule": "onecycle", **shared, "max_value": high, "min_value": low}
+    return _at(one, momentum=json.dumps(cycle))
+
+
+def _at(one: RunConfig, **changes: Any) -> RunConfig:
+    return dataclasses.replace(one, **changes)
+
+
+def _rounded(rate: float) -> float:
+    """Two digits: a range test knows no more."""
+    return float(f"{rate:.2g}")
+
+
+def _mean(errors: Mapping[int, float | None]) -> float | None:
+    known = [error for error in errors.values() if error is not None]
+    return sum(known) / len(known) if len(known) == len(errors) else None

@@ -1,0 +1,221 @@
+"""The LR range test of a task: a configuration in, curves, suggestions, a table and a figure out."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import pathlib
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from lrsched import finder
+from lrsched import task as tasks
+from lrsched.analysis import range_plots, range_tests
+from lrsched.analysis.range_tests import Curves
+from lrsched.finder import RangeTest
+from lrsched.task import RunConfig, Task
+from lrsched.training import devices as machine
+from lrsched.training import optim, provenance, train
+
+READING = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers
+Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ramp:
+    """How a range test goes up, and how it is read.
+
+    Attributes:
+      length: of the ramp, in updates (100) or epochs (3ep; Smith's range tests take a few).
+      init_value: rate of the first update.
+      end_value: rate of the last one.
+      kind: exponential (fastai's finder) or linear (Smith's range test).
+      seeds: how many ramps, each with weights and an order of the data of its own; they are 0, 1, ...
+      quantity: what is read: train_loss, or on held-out data holdout_loss or holdout_accuracy (Smith's).
+      every: updates between two looks at held-out data.
+      beta: of the bias-corrected smoothing; 0: none.
+      divergence: a ramp ends once its smoothed loss exceeds this multiple of its lowest.
+      skip_start: points left out at the start when rates are suggested; None: a tenth of them.
+      skip_end: points left out at the end.
+    """
+
+    length: str = "100"
+    init_value: float = 1e-5
+    end_value: float = 10.0
+    kind: Literal["exponential", "linear"] = "exponential"
+    seeds: int = 3
+    quantity: Quantity = "train_loss"
+    every: int = 1
+    beta: float = 0.98
+    divergence: float = 4.0
+    skip_start: int | None = None
+    skip_end: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeTestConfig:
+    """The LR range test: the loss while the rate rises, and the rates that each rule suggests.
+
+    Attributes:
+      data: digits, cifar10, cifar100, mnist, fashion_mnist, svhn_cropped, diabetes or boston.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
+      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp.
+      momentum: constant through the ramp (Adam: b1).
+      batch_size: examples per update, over all devices; None: 32 for the small sets, 128 for the others.
+      optimizer: as of lrsched train.
+      momentum_form: optax (rate outside the momentum) or caffe (rate inside).
+      weight_decay: coefficient on every parameter.
+      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw, else coupled.
+      augment: the data set's usual alteration.
+      sync_batch_norm: share BatchNorm's batch statistics over the devices.
+      holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
+      ramp: how it goes up.
+      peak_values: rates to be warned about: is one of them where the loss blew up?
+      out: folder of record, table and figure; None: runs/range-test-DATA-MODEL.
+    """
+
+    data: str = RunConfig.data
+    data_dir: str | None = None
+    model: str = RunConfig.model
+    momentum: float = 0.9
+    batch_size: int | None = RunConfig.batch_size
+    optimizer: optim.Name = RunConfig.optimizer
+    momentum_form: optim.MomentumForm = RunConfig.momentum_form
+    weight_decay: float = RunConfig.weight_decay
+    weight_decay_mode: optim.WeightDecayMode | None = RunConfig.weight_decay_mode
+    augment: bool = RunConfig.augment
+    sync_batch_norm: bool = RunConfig.sync_batch_norm
+    holdout_fraction: float | None = None
+    ramp: Ramp = dataclasses.field(default_factory=Ramp)
+    peak_values: tuple[float, ...] = ()
+    out: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What a range test came to: its record, its table as text, and the files written."""
+
+    record: dict[str, Any]
+    text: str
+    files: list[pathlib.Path]
+
+
+def run_config(config: RangeTestConfig) -> RunConfig:
+    """The runs that the ramps are of; their seed is the ramp's."""
+    held_out = config.ramp.quantity != "train_loss"
+    fraction = (0.1 if held_out else 0.0) if config.holdout_fraction is None else config.holdout_fraction
+    names = {field.name for field in dataclasses.fields(RunConfig)} & {f.name for f in dataclasses.fields(config)}
+    shared = {name: getattr(config, name) for name in names - {"momentum", "holdout_fraction"}}
+    return RunConfig(
+        **shared,
+        schedule="constant",
+        peak_value=config.ramp.end_value,
+        momentum=str(config.momentum),
+        holdout_fraction=fraction,
+    )
+
+
+def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[str, None, RangeTest]:
+    """The range test of a run's data, model, optimiser, constant momentum and weight decay; a line per ramp.
+
+    Raises:
+      ValueError: before anything is trained, for a configuration that cannot be run or numbers out of range.
+    """
+    follow, shared = tasks.check(config, data_dir=data_dir), tasks.task(config, data_dir=data_dir)
+    steps = tasks.updates_of(ramp.length, follow, "length")
+    rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
+    if ramp.seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {ramp.seeds}.")
+    held_out = ramp.quantity != "train_loss"
+    if held_out and shared.holdout is None:
+        raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
+    if not held_out and ramp.every != 1:
+        raise ValueError(f"every must be 1 where the training loss is read, got {ramp.every}.")
+    if not 1 <= ramp.every <= steps // 2:
+        raise ValueError(f"every must be from 1 to {steps // 2} (half of the steps), got {ramp.every}.")
+    rows = []
+    for seed in range(ramp.seeds):
+        one = dataclasses.replace(config, seed=seed)
+        row = finder.swept(
+            _updates(one, shared, rates, float(follow.momentum(0)), data_dir),
+            steps=steps,
+            every=ramp.every,
+            measure=(lambda state: _held_out(config, shared, state, ramp.quantity)) if held_out else None,
+            beta=ramp.beta,
+            divergence=ramp.divergence,
+        )
+        rows.append(row)
+        made = ramp.every * int(np.isfinite(row).sum())
+        end = "to its end" if made >= steps - ramp.every else f"blew up at rate {rates[made - 1]:.3g}"
+        yield f"[{seed + 1}/{ramp.seeds}] ramp from {rates[0]:.3g} to {rates[-1]:.3g}: {end}"
+    words = ("quantity", "every", "beta", "divergence", "skip_start", "skip_end")
+    return finder.reading(rates, rows, **{name: getattr(ramp, name) for name in words})
+
+
+def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
+    """Makes the ramps, then the record, the table and the figure; yields how it is getting on.
+
+    Raises:
+      ValueError: before anything is written, if it cannot be made.
+    """
+    started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    of = run_config(config)
+    if any(not (math.isfinite(rate) and rate > 0) for rate in config.peak_values):
+        raise ValueError(f"peak_values must be above 0, got {', '.join(map(str, config.peak_values))}.")
+    found = yield from swept(of, config.ramp, data_dir=config.data_dir)
+    curves = found.curves
+    if not np.isfinite(curves.values).any():
+        raise ValueError("init_value must be a rate at which the loss is finite, got none for any seed.")
+    record = {
+        "config": {**dataclasses.asdict(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction},
+        "rates": curves.rates.tolist(),
+        "values": [[x if math.isfinite(x) else None for x in row] for row in curves.values.tolist()],
+        "reading": {
+            name: getattr(curves, name) for name in ("quantity", "beta", "divergence", "skip_start", "skip_end")
+        },
+        "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
+        "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
+        "device": machine.describe(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "data_digest": tasks.task(of, data_dir=config.data_dir).data.digest,
+        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round(time.perf_counter() - begun, 3),
+    }
+    words = json.dumps(record, sort_keys=True, allow_nan=False)
+    out = pathlib.Path(config.out or f"runs/range-test-{config.data}-{config.model}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "range_test.json").write_text(words + "\n")
+    text, files = write_results(json.loads(words), out)
+    return Outcome(json.loads(words), text, [out / "range_test.json", *files])
+
+
+def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+    """The table (returned, with the warnings, and written) and the figure of a record."""
+    values = [[math.nan if x is None else x for x in row] for row in record["values"]]
+    curves = Curves(rates=np.array(record["rates"]), values=np.array(values), **record["reading"])
+    found = RangeTest(curves, range_tests.suggestions(curves))
+    text = "\n".join([found.table().rstrip("\n"), *(f"warning: {line}" for line in record["warnings"])]) + "\n"
+    table, figure = out / "range_test.md", out / "range_test.svg"
+    table.write_text(text)
+    range_plots.loss_over_rate(curves, found.suggestions, figure)
+    return text, [table, figure]
+
+
+def _updates(
+    config: RunConfig, shared: Task, rates: np.ndarray, momentum: float, data_dir: str | None
+) -> Iterator[tuple[train.State, Any]]:
+    state, momenta = tasks.initial_state(config, data_dir=data_dir), np.full(len(rates), momentum)
+    made = tasks.updates(config, shared, state, rates=rates, momenta=momenta)
+    return ((state, metrics.loss) for state, metrics in made)
+
+
+def _held_out(config: RunConfig, shared: Task, state: train.State, quantity: str) -> float:
+    assert shared.holdout is not None
+    variables = tasks.variables(shared, state, batch_size=config.batch)
+    found = tasks.evaluate(shared, variables, shared.holdout)
+    return found.accuracy if quantity == "holdout_accuracy" else found.loss

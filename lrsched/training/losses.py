@@ -1,0 +1,30 @@
+"""What an example costs and what it counts for: the kind of its label decides which."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+Outputs = Float[Array, "batch classes"] | Float[Array, " batch"]  # logits; or of a regression, a number
+Labels = Int[Any, " batch"] | Float[Any, " batch"]
+
+
+def of_each(
+    outputs: Outputs, labels: Labels
+) -> tuple[Float[Array, " batch"], Bool[Array, " batch"] | Float[Array, " batch"]]:
+    """Loss and score of each example.
+
+    Classes (whole numbers): loss = -log softmax(outputs)[label], in nats; score = whether the largest output is the
+    label's. The mean score is the accuracy.
+
+    Regression (floats): loss = (output - label)^2, score = 1 - loss. Labels are standardised by the training set's mean
+    and variance (`data.load`), so the mean loss is the squared error in units of that variance, and the mean score the
+    fraction of the variance that is explained: 1 for a perfect fit, 0 for the training set's mean said of every
+    example of it, below 0 for worse. It is R^2, but for the reference, which is the training set's in every split.
+    """
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+        return losses, outputs.argmax(1).astype(jnp.int32) == labels
+    squares = jnp.square(outputs - labels)
+    return squares, 1 - squares

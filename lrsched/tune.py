@@ -1,0 +1,217 @@
+"""Rate, weight decay and momentum at once, by Optuna's samplers side by side: grid, random, TPE."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Generator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from lrsched import run as runs
+from lrsched import study as studies
+from lrsched import task as tasks
+from lrsched.analysis import ledger, search_plots, search_tables
+from lrsched.analysis.search_tables import Found
+from lrsched.task import RunConfig
+
+Sampler = Literal["grid", "random", "tpe"]
+Space = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneConfig:
+    """Samplers side by side: each has so many trials, short runs whose held-out error it sees; the best is run again.
+
+    A trial is kept in Optuna's journal as it ends: a second start goes on, and several at once share the trials.
+
+    Attributes:
+      config: of the runs. Its peak_value is what `rates` multiplies; its seed is that of the trials.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
+      samplers: grid (as many points to a side as the trials allow), random, tpe (Optuna's default).
+      trials: of each sampler.
+      rates: lowest and highest multiple of peak_value; searched in its logarithm.
+      weight_decays: lowest and highest, above 0; searched in its logarithm.
+      momenta: lowest and highest, below 1; constant through a run.
+      runs_each: runs of each sampler's best, with seeds that no trial had: the best of many trials was partly lucky.
+      workers: as of lrsched study; for those last runs.
+      out: folder of journal, records, table and figure; None: runs/tune-DATA-MODEL.
+    """
+
+    config: RunConfig = dataclasses.field(
+        default_factory=lambda: RunConfig(schedule="onecycle", max_epochs=4.0, holdout_fraction=0.1)
+    )
+    data_dir: str | None = None
+    samplers: tuple[Sampler, ...] = ("grid", "random", "tpe")
+    trials: int = 27
+    rates: Space = (0.1, 100.0)
+    weight_decays: Space = (1e-5, 1e-2)
+    momenta: Space = (0.8, 0.98)
+    runs_each: int = 3
+    workers: int | None = None
+    out: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What the samplers came to: their findings, the table as text, and the files written."""
+
+    found: list[Found]
+    text: str
+    files: list[pathlib.Path]
+
+
+def check(config: TuneConfig) -> pathlib.Path:
+    """The folder of a search by samplers.
+
+    Raises:
+      ValueError: for anything that cannot be searched, and if Optuna is not installed.
+    """
+    if not config.samplers or len(set(config.samplers)) < len(config.samplers):
+        raise ValueError(f"samplers must differ and name at least one, got {', '.join(config.samplers) or 'none'}.")
+    for name, least in {"trials": 1, "runs_each": 1}.items():
+        if getattr(config, name) < least:
+            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}.")
+    for name, top in {"rates": math.inf, "weight_decays": math.inf, "momenta": 1.0}.items():
+        low, high = getattr(config, name)
+        if not 0 < low < high < top:
+            raise ValueError(f"{name} must be two numbers, 0 < low < high < {top:g}, got {low:g} and {high:g}.")
+    if not config.config.holdout_fraction:
+        raise ValueError("holdout_fraction must be above 0: trials are compared on held-out data, got 0.")
+    try:
+        import optuna
+    except ImportError:
+        raise ValueError("tune needs Optuna, which is not installed: pip install 'lrsched[tune]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tasks.check(config.config, data_dir=config.data_dir)
+    return pathlib.Path(config.out or f"runs/tune-{config.config.data}-{config.config.model}")
+
+
+def tune(config: TuneConfig) -> Generator[studies.Status | str, None, Outcome]:
+    """Makes the trials that are left, runs each sampler's best again, then writes the table and the figure.
+
+    Raises:
+      ValueError: before anything is written, for words that cannot be followed; later, if no trial trains.
+    """
+    out = check(config)
+    out.mkdir(parents=True, exist_ok=True)
+    found = []
+    for sampler in config.samplers:
+        values, best = yield from _sampled(config, sampler, out)
+        again = [dataclasses.replace(best, seed=config.config.seed + 1 + i) for i in range(config.runs_each)]
+        records = yield from studies.made(again, data_dir=config.data_dir, out=out, workers=config.workers)
+        setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0.9)}
+        errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
+        found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
+    words = json.dumps([dataclasses.asdict(one) for one in found], indent=1)
+    (out / "tune.json").write_text(words + "\n")
+    text, files = write_results(found, out)
+    return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *files])
+
+
+def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+    """The table (returned as text and written) and the figure."""
+    text, figure = search_tables.samplers(found), out / "tune.svg"
+    (out / "tune.md").write_text(text)
+    search_plots.best_so_far({one.sampler: one.values for one in found}, figure)
+    return text, [out / "tune.md", figure]
+
+
+def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[str, None, Any]:
+    """The held-out error of each of a sampler's trials (None: diverged), and the best one's run."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    space = _space(config)
+    identity = json.dumps([config.config.as_json(), space, config.trials if sampler == "grid" else None])
+    journal = JournalStorage(JournalFileBackend(str(out / "optuna.journal")))
+    name = f"{sampler}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    study = optuna.create_study(
+        storage=journal, study_name=name, sampler=_sampler(config, sampler, 0), load_if_exists=True
+    )
+    wanted = math.prod(sides(config.trials)) if sampler == "grid" else config.trials
+    complete = (optuna.trial.TrialState.COMPLETE,)
+    said: list[str] = []
+
+    def objective(trial: Any) -> float:
+        if sampler != "grid":  # draws that depend on the trial's number alone, in whatever process
+            study.sampler = _sampler(config, sampler, config.config.seed + trial.number)
+        drawn = {
+            axis: float(f"{trial.suggest_float(axis, low, high, log=log):.4g}")
+            for axis, (low, high, log) in space.items()
+        }
+        record = runs.finish(runs.run(_run_of(config, drawn), data_dir=config.data_dir))
+        ledger.append_record(out / "records.jsonl", record)
+        error = record["holdout_error"]
+        where = ", ".join(f"{axis} {value:g}" for axis, value in drawn.items())
+        end = "diverged" if error is None else f"held-out error {100 * error:.2f} %"
+        said.append(f"{trial.number + 1}/{wanted}  {where}: {end}")
+        return math.inf if error is None else error
+
+    while len(study.get_trials(deepcopy=False, states=complete)) < wanted:
+        study.optimize(objective, n_trials=1)
+        yield f"{sampler}: {said.pop()}"
+    trials = study.get_trials(deepcopy=False, states=complete)[:wanted]
+    errors = [math.inf if trial.value is None else trial.value for trial in trials]
+    best = trials[errors.index(min(errors))]
+    if not math.isfinite(min(errors)):
+        raise ValueError(f"{sampler}: at least one trial must train, got {len(trials)} that diverged.")
+    values = tuple(error if math.isfinite(error) else None for error in errors)
+    return values, _run_of(config, {axis: float(f"{value:.4g}") for axis, value in best.params.items()})
+
+
+def _space(config: TuneConfig) -> dict[str, tuple[float, float, bool]]:
+    """Axis -> lowest, highest, whether in its logarithm."""
+    low, high = (multiple * config.config.peak_value for multiple in config.rates)
+    return {
+        "rate": (low, high, True),
+        "weight_decay": (*config.weight_decays, True),
+        "momentum": (*config.momenta, False),
+    }
+
+
+def _sampler(config: TuneConfig, name: Sampler, seed: int) -> Any:
+    import optuna
+
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    counts = zip(_space(config).items(), sides(config.trials), strict=True)
+    axes = {axis: _points(*bounds, count=count) for (axis, bounds), count in counts}
+    return optuna.samplers.GridSampler(axes, seed=config.config.seed)
+
+
+def sides(trials: int) -> tuple[int, int, int]:
+    """Points of a grid's axes (rate, weight decay, momentum): as many as fit into so many trials, the rate's first.
+
+    Example:
+      >>> sides(27), sides(12), sides(1)
+      ((3, 3, 3), (3, 2, 2), (1, 1, 1))
+
+    """
+    points = [1, 1, 1]
+    while True:
+        for axis in sorted(range(3), key=lambda i: points[i]):
+            more = [count + (i == axis) for i, count in enumerate(points)]
+            if math.prod(more) <= trials:
+                points = more
+                break
+        else:
+            return points[0], points[1], points[2]
+
+
+def _points(low: float, high: float, log: bool, *, count: int) -> list[float]:
+    parts = [(i + 0.5) / count for i in range(count)]  # the middles of equal parts
+    if log:
+        return [low * (high / low) ** part for part in parts]
+    return [low + (high - low) * part for part in parts]
+
+
+def _run_of(config: TuneConfig, drawn: Mapping[str, float]) -> RunConfig:
+    momentum = f"{drawn['momentum']:g}"
+    return dataclasses.replace(
+        config.config, peak_value=drawn["rate"], weight_decay=drawn["weight_decay"], momentum=momentum
+    )

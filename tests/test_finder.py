@@ -1,0 +1,169 @@
+"""The LR range test of any training step, and of the tasks here: what it finds, and that it changes nothing."""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrsched
+from lrsched import run, sweep
+from lrsched.sweep import Ramp, RangeTestConfig
+from lrsched.task import RunConfig
+
+BATCHES = [None] * 100
+
+
+def quadratic(x: Any, _: None, rate: Any) -> tuple[Any, Any]:
+    """Gradient descent on x^2 / 2: each update multiplies x by 1 - rate, so it diverges above 2."""
+    return x - rate * x, 0.5 * x * x
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def step(state: tuple[Any, Any], batch: Any, rate: Any) -> tuple[tuple[Any, Any], Any]:
+    """A user's own step: Optax inside, and it takes its state's memory."""
+    params, opt_state = state
+    loss, gradient = jax.value_and_grad(lambda w: ((batch @ w - 1.0) ** 2).mean())(params)
+    changes, opt_state = optax.sgd(rate, momentum=0.9).update(gradient, opt_state)
+    return (optax.apply_updates(params, changes), opt_state), loss
+
+
+def start(key: Any) -> tuple[Any, Any]:
+    params = jax.random.normal(key, (3,))
+    return params, optax.sgd(0.1, momentum=0.9).init(params)
+
+
+def data(key: Any) -> Any:
+    return iter(jax.random.normal(key, (60, 8, 3)))
+
+
+def test_quadratic_blows_up_above_rate_two() -> None:
+    found = lrsched.range_test(quadratic, 1.0, BATCHES, init_value=1e-3, end_value=100.0, beta=0.0)
+    stop = found.curves.stopped[0]
+    assert stop is not None
+    assert 2 < found.curves.rates[stop] < 20
+    assert np.isnan(found.curves.values[0, stop + 1 :]).all()
+    assert found.verdict(50.0) is not None
+    assert found.verdict(0.5) is None
+
+
+def test_rates_are_the_ramp_and_losses_are_before_their_update() -> None:
+    seen = []
+
+    def spying(x: Any, _: None, rate: Any) -> tuple[Any, Any]:
+        seen.append(float(rate))
+        return quadratic(x, _, rate)
+
+    found = lrsched.range_test(spying, 1.0, BATCHES, init_value=1e-4, end_value=0.1, steps=10)
+    np.testing.assert_allclose(seen, 1e-4 * 1000 ** (np.arange(10) / 9), rtol=1e-6)
+    np.testing.assert_allclose(seen, found.curves.rates, rtol=1e-6)
+    assert found.curves.values[0, 0] == 0.5
+
+
+def test_state_of_the_caller_is_whole_after_a_step_that_takes_its_memory() -> None:
+    state = start(jax.random.key(3))
+    before = jax.device_get(state)
+    lrsched.range_test(step, state, list(data(jax.random.key(4))), steps=60, end_value=1.0)
+    after = jax.device_get(state)  # would raise if its memory had been given away
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_training_after_a_range_test_is_bitwise_that_without_one() -> None:
+    def trained(*, tested: bool) -> Any:
+        state, batches = start(jax.random.key(0)), list(data(jax.random.key(1)))
+        if tested:
+            lrsched.range_test(step, state, batches, steps=60, seeds=2)
+        for batch in batches[:20]:
+            state, _ = step(state, batch, jnp.float32(0.05))
+        return jax.device_get(state)
+
+    jax.tree.map(np.testing.assert_array_equal, trained(tested=False), trained(tested=True))
+
+
+def test_run_after_a_range_test_is_bitwise_that_without_one(tmp_path: pathlib.Path) -> None:
+    config = RunConfig(budget="0.2ep")
+    without = run.finish(run.run(config))
+    run.finish(sweep.range_test(RangeTestConfig(ramp=Ramp(length="10", seeds=1, skip_end=0), out=str(tmp_path))))
+    after = run.finish(run.run(config))
+    assert after["params_digest"] == without["params_digest"]
+    assert after["train_losses"] == without["train_losses"]
+
+
+def test_many_seeds_have_keys_of_their_own() -> None:
+    found = lrsched.range_test(step, start, data, steps=60, seeds=3, end_value=0.5)
+    assert found.curves.values.shape == (3, 60)
+    assert len(set(found.curves.values[:, 0])) == 3
+    assert found.suggestions["valley"].interval is not None
+    again = lrsched.range_test(step, start, data, steps=60, seeds=3, end_value=0.5)
+    np.testing.assert_array_equal(found.curves.values, again.curves.values)
+
+
+def test_measure_is_read_every_so_many_updates() -> None:
+    found = lrsched.range_test(
+        quadratic, 1.0, BATCHES, steps=20, end_value=1.0, every=5, measure=float, quantity="holdout_loss", kind="linear"
+    )
+    assert found.curves.values.shape == (1, 4)
+    np.testing.assert_allclose(found.curves.rates, np.linspace(1e-5, 1.0, 20)[4::5])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"steps": 1}, "steps must"),
+        ({"init_value": 1.0, "end_value": 0.5}, "init_value"),
+        ({"kind": "cubic"}, "kind must be"),
+        ({"quantity": "holdout_loss"}, "quantity must be train_loss without a measure, got 'holdout_loss'"),
+        ({"every": 60}, "every must be from 1 to 50"),
+        ({"steps": 101, "beta": 0.5}, "batches must give at least 101, got 100"),
+    ],
+)
+def test_bad_numbers_end_in_one_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        lrsched.range_test(quadratic, 1.0, BATCHES, **{"end_value": 1.0, **changes})
+    assert "\n" not in str(error.value)
+
+
+def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: pathlib.Path) -> None:
+    ramp = Ramp(length="30", seeds=2, end_value=30.0, beta=0.5)
+    outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path))))
+    record = json.loads((tmp_path / "range_test.json").read_text())
+    assert record["values"] == outcome.record["values"]
+    assert len(record["values"]) == 2
+    assert len(record["rates"]) == 30
+    assert record["warnings"]
+    text, _ = sweep.write_results(record, tmp_path)
+    assert text == outcome.text == (tmp_path / "range_test.md").read_text()
+    assert (tmp_path / "range_test.svg").stat().st_size > 1000
+
+
+def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -> None:
+    ramp = Ramp(
+        length="1ep", seeds=1, init_value=0.0, end_value=0.5, kind="linear", quantity="holdout_accuracy", every=5
+    )
+    outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, out=str(tmp_path))))
+    assert set(outcome.record["suggestions"]) == {"smith_min", "smith_max"}
+    assert outcome.record["config"]["holdout_fraction"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"quantity": "holdout_loss", "every": 99}, "every must be from 1 to 50"),
+        ({"every": 2}, "every must be 1 where the training loss is read, got 2"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"end_value": 1e-6}, "end_value|init_value"),
+    ],
+)
+def test_command_refuses_before_anything_is_written(
+    changes: dict[str, Any], said: str, tmp_path: pathlib.Path
+) -> None:  # fmt: skip
+    config = RangeTestConfig(ramp=Ramp(**changes), out=str(tmp_path / "none"))
+    with pytest.raises(ValueError, match=said):
+        run.finish(sweep.range_test(config))
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,162 @@
+"""The disciplined search and the samplers: small ones, their choices, and that they go on where they were stopped."""
+
+import json
+import pathlib
+import sys
+from typing import Any
+
+import pytest
+
+from lrsched import cli, run, search, tune
+from lrsched.analysis import ledger
+from lrsched.search import SearchConfig
+from lrsched.sweep import Ramp
+from lrsched.task import RunConfig
+from lrsched.tune import TuneConfig
+
+SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
+RAMP = Ramp(length="20", seeds=1, beta=0.5, skip_end=0)
+
+
+def small(out: pathlib.Path, **changes: Any) -> SearchConfig:
+    words: dict[str, Any] = {
+        "config": SHORT,
+        "ramp": RAMP,
+        "runs_each": 2,
+        "grid": (1.0,),
+        "weight_decays": (1e-3, 1e-4),
+        "momenta": ("0.9", "0.95-0.85"),
+        "batch_sizes": (32, 64),
+        "workers": 1,
+    }
+    return SearchConfig(**{**words, **changes}, out=str(out))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, search.Outcome]:
+    out = tmp_path_factory.mktemp("search")
+    return out, run.finish(search.search(small(out)))
+
+
+def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path, search.Outcome]) -> None:
+    out, outcome = searched
+    document = json.loads((out / "search.json").read_text())
+    assert [part["question"] for part in document["parts"]] == ["peak rate", "weight decay", "momentum", "batch size"]
+    assert len(document["parts"][1]["tried"]) == 3  # two, and one between them
+    assert document["speeds"].keys() == {"32", "64"}
+    assert len(document["test_errors"]) == 2
+    assert outcome.chosen.as_json() == document["chosen"]
+    assert "regret" in outcome.text
+    for part in document["parts"]:
+        best = min(
+            part["tried"], key=lambda one: sum(one["errors"].values()) if None not in one["errors"].values() else 9
+        )
+        assert f"| {part['question']} | **{best['setting']}**" in outcome.text
+
+
+def test_table_of_a_search_is_rebuilt_from_its_json(
+    searched: tuple[pathlib.Path, search.Outcome], tmp_path: pathlib.Path
+) -> None:
+    out, outcome = searched
+    text, _ = search.write_results(json.loads((out / "search.json").read_text()), tmp_path)
+    assert text == outcome.text == (out / "search.md").read_text()
+
+
+def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, search.Outcome]) -> None:
+    out, outcome = searched
+    before = (out / "records.jsonl").read_bytes()
+    again = run.finish(search.search(small(out)))
+    assert (out / "records.jsonl").read_bytes() == before
+    assert again.text == outcome.text
+
+
+def test_cycled_momentum_goes_against_the_rate() -> None:
+    one = search._with_momentum(RunConfig(schedule="onecycle:variant=torch"), "0.95-0.8")
+    assert one.momentum is not None
+    cycle = json.loads(one.momentum)
+    assert (cycle["variant"], cycle["max_value"], cycle["min_value"]) == ("torch", 0.95, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("means", "middle"),
+    [
+        ({1e-3: 0.3, 1e-4: 0.1, 1e-5: 0.2}, 3e-5),
+        ({1e-3: 0.2, 1e-4: 0.1, 1e-5: 0.3}, 3e-4),
+        ({1e-3: 0.1, 1e-4: 0.2}, 3e-4),
+        ({1e-5: 0.1, 0.0: 0.2}, 1e-6),
+        ({1e-3: 0.1, 1e-4: None}, None),
+        ({1e-3: 0.1}, None),
+    ],
+)
+def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | None], middle: float | None) -> None:
+    assert search.bisected(means) == middle
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": RunConfig()}, "holdout_fraction must be above 0"),
+        ({"runs_each": 0}, "runs_each must be at least 1"),
+        ({"questions": ()}, "questions must differ"),
+        ({"grid": (0.0,)}, "grid must hold multiples above 0"),
+        ({"momenta": ("fast",)}, "momenta must be numbers"),
+        (
+            {"config": RunConfig(schedule="rex", holdout_fraction=0.1)},
+            "momenta must be numbers where the schedule is rex",
+        ),
+        ({"ramp": Ramp(quantity="holdout_accuracy")}, "quantity must be train_loss or holdout_loss"),
+    ],
+)
+def test_search_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        run.finish(search.search(small(tmp_path / "none", **changes)))
+    assert not (tmp_path / "none").exists()
+
+
+def tuned(out: pathlib.Path, **changes: Any) -> TuneConfig:
+    words: dict[str, Any] = {"config": SHORT, "trials": 2, "runs_each": 1, "workers": 1}
+    return TuneConfig(**{**words, **changes}, out=str(out))
+
+
+def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path) -> None:
+    whole = run.finish(tune.tune(tuned(tmp_path / "whole", samplers=("random",), trials=4)))
+    run.finish(tune.tune(tuned(tmp_path / "parts", samplers=("random",), trials=1)))
+    parts = run.finish(tune.tune(tuned(tmp_path / "parts", samplers=("random",), trials=4)))
+    assert parts.found[0].values == whole.found[0].values
+    assert parts.found[0].setting == whole.found[0].setting
+    trials = [r for r in ledger.read_records(tmp_path / "whole" / "records.jsonl").rows if r["seed"] == 0]
+    assert len(trials) == 4
+    assert min(r["holdout_error"] for r in trials) == min(value for value in whole.found[0].values if value is not None)
+
+
+def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
+    outcome = run.finish(tune.tune(tuned(tmp_path, rates=(1.0, 1e7), trials=3)))
+    assert [one.sampler for one in outcome.found] == ["grid", "random", "tpe"]
+    assert {len(one.values) for one in outcome.found} == {3}
+    assert any(value is None for one in outcome.found for value in one.values)
+    assert (tmp_path / "tune.svg").exists()
+    assert "| grid | 3 |" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trials": 0}, "trials must be at least 1"),
+        ({"samplers": ("grid", "grid")}, "samplers must differ"),
+        ({"rates": (1.0, 0.1)}, "rates must be two numbers, 0 < low < high"),
+        ({"momenta": (0.5, 1.0)}, "momenta must be two numbers"),
+        ({"config": RunConfig()}, "holdout_fraction must be above 0"),
+    ],
+)
+def test_tune_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        run.finish(tune.tune(tuned(tmp_path / "none", **changes)))
+    assert not (tmp_path / "none").exists()
+
+
+def test_tune_without_optuna_says_what_to_install(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert cli.main(["tune", "--out", str(tmp_path / "none")]) == 2
+    assert "pip install 'lrsched[tune]'" in capsys.readouterr().err
