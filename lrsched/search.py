@@ -13,8 +13,9 @@ from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import sweep
 from lrsched import task as tasks
-from lrsched.analysis import range_tests, search_tables
+from lrsched.analysis import range_plots, range_tests, search_tables
 from lrsched.analysis.search_tables import Part, Tried
+from lrsched.finder import RangeTest
 from lrsched.schedules import registry
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
@@ -105,7 +106,7 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
     """
     out, chosen = check(config), config.config
     parts: list[Part] = []
-    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "range_tests": {}}
+    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "range_tests": {}, "curves": {}}
     for question in config.questions:
         if question == "rate":
             part, chosen = yield from _rate(config, chosen, out, notes)
@@ -144,7 +145,12 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     lines += [search_tables.part_table(part) for part in parts]
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
-    return text, [out / "search.md"]
+    files = [out / "search.md"]
+    for question in dict.fromkeys(name.split(": ")[0] for name in document["curves"]):
+        of = {n.split(": ")[1]: sweep.restored(c) for n, c in document["curves"].items() if n.startswith(question)}
+        files.append(out / f"{question.replace(' ', '_')}.svg")
+        range_plots.compared(of, files[-1])
+    return text, files
 
 
 def _part(words: Mapping[str, Any]) -> Part:
@@ -173,7 +179,7 @@ def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dic
         {rate: errors[rate] for rate in rates}, {rule: (rate, errors[rate]) for rule, rate in suggested.items()}
     )
     notes["regret"] = range_tests.regret_table(rows)
-    notes["range_tests"]["peak rate"] = suggested
+    _note("peak rate: as begun", found, notes)
     trained = {rule: mean for rule, rate in suggested.items() if (mean := _mean(errors[rate])) is not None}
     notes["rule"] = min(trained, key=trained.__getitem__) if trained else None
     return part, best
@@ -185,7 +191,8 @@ def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, no
     while True:
         for decay in tried:
             if decay not in at:
-                at[decay] = yield from _at_own_rate(config, _at(chosen, weight_decay=decay), notes)
+                name = f"weight decay: {decay:g}"
+                at[decay] = yield from _at_own_rate(config, _at(chosen, weight_decay=decay), name, notes)
         settings = [(f"{decay:g}", at[decay]) for decay in sorted(tried, reverse=True)]
         part, best = yield from _compared(config, "weight decay", settings, out)
         middle = bisected({float(one.setting): one.mean for one in part.tried})
@@ -225,7 +232,8 @@ def _batch_size(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, note
     settings = []
     for size in sorted(set(sizes)):
         epochs = float(f"{chosen.max_epochs * speeds[str(size)] / speeds[str(batch)]:.3g}")
-        own = yield from _at_own_rate(config, _at(chosen, batch_size=size, max_epochs=epochs), notes)
+        one = _at(chosen, batch_size=size, max_epochs=epochs)
+        own = yield from _at_own_rate(config, one, f"batch size: {size}", notes)
         settings.append((str(size), own))
     return (yield from _compared(config, "batch size", settings, out))
 
@@ -247,14 +255,21 @@ def _speeds(config: SearchConfig, at: Sequence[RunConfig], out: pathlib.Path) ->
     return known
 
 
-def _at_own_rate(config: SearchConfig, one: RunConfig, notes: dict[str, Any]) -> Steps:
+def _at_own_rate(config: SearchConfig, one: RunConfig, name: str, notes: dict[str, Any]) -> Steps:
     """The run at what the best rule suggests for it; without a rule, as it is."""
     rule = notes["rule"]
     if rule is None:
         return one
     found = yield from sweep.swept(_constant(one), config.ramp, data_dir=config.data_dir)
+    _note(name, found, notes)
     value = found.suggestions[rule].value
     return one if value is None else _at(one, peak_value=_rounded(value))
+
+
+def _note(name: str, found: RangeTest, notes: dict[str, Any]) -> None:
+    """Keeps a range test's suggestions and curves."""
+    notes["range_tests"][name] = {rule: one.value for rule, one in found.suggestions.items()}
+    notes["curves"][name] = sweep.kept(found.curves)
 
 
 def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], out: pathlib.Path) -> Steps:

@@ -172,11 +172,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
         raise ValueError("init_value must be a rate at which the loss is finite, got none for any seed.")
     record = {
         "config": {**dataclasses.asdict(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction},
-        "rates": curves.rates.tolist(),
-        "values": [[x if math.isfinite(x) else None for x in row] for row in curves.values.tolist()],
-        "reading": {
-            name: getattr(curves, name) for name in ("quantity", "beta", "divergence", "skip_start", "skip_end")
-        },
+        "curves": kept(curves),
         "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
         "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
         "device": machine.describe(),
@@ -196,14 +192,26 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned, with the warnings, and written) and the figure of a record."""
-    values = [[math.nan if x is None else x for x in row] for row in record["values"]]
-    curves = Curves(rates=np.array(record["rates"]), values=np.array(values), **record["reading"])
+    curves = restored(record["curves"])
     found = RangeTest(curves, range_tests.suggestions(curves))
     text = "\n".join([found.table().rstrip("\n"), *(f"warning: {line}" for line in record["warnings"])]) + "\n"
     table, figure = out / "range_test.md", out / "range_test.svg"
     table.write_text(text)
     range_plots.loss_over_rate(curves, found.suggestions, figure)
     return text, [table, figure]
+
+
+def kept(curves: Curves) -> dict[str, Any]:
+    """Curves for JSON: raw values, null where there is none; smoothed ones for readers; how they are read."""
+    rows = {"values": curves.values, "smooth": curves.smooth}
+    lists = {k: [[x if math.isfinite(x) else None for x in row] for row in v.tolist()] for k, v in rows.items()}
+    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in READING}}
+
+
+def restored(words: dict[str, Any]) -> Curves:
+    """The curves that `kept` made."""
+    values = np.array([[math.nan if x is None else x for x in row] for row in words["values"]], np.float64)
+    return Curves(np.array(words["rates"]), values, **{name: words[name] for name in READING})
 
 
 def _updates(

@@ -133,9 +133,9 @@ def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: p
     ramp = Ramp(length="30", seeds=2, end_value=30.0, beta=0.5)
     outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path))))
     record = json.loads((tmp_path / "range_test.json").read_text())
-    assert record["values"] == outcome.record["values"]
-    assert len(record["values"]) == 2
-    assert len(record["rates"]) == 30
+    assert record["curves"] == outcome.record["curves"]
+    assert np.shape(record["curves"]["values"]) == np.shape(record["curves"]["smooth"]) == (2, 30)
+    assert len(record["curves"]["rates"]) == 30
     assert record["warnings"]
     text, _ = sweep.write_results(record, tmp_path)
     assert text == outcome.text == (tmp_path / "range_test.md").read_text()

@@ -47,6 +47,8 @@ def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path,
     assert len(document["test_errors"]) == 2
     assert outcome.chosen.as_json() == document["chosen"]
     assert "regret" in outcome.text
+    assert {"weight decay: 0.001", "batch size: 64"} <= document["curves"].keys() == document["range_tests"].keys()
+    assert {"peak_rate.svg", "weight_decay.svg", "batch_size.svg"} <= {path.name for path in outcome.files}
     for part in document["parts"]:
         best = min(
             part["tried"], key=lambda one: sum(one["errors"].values()) if None not in one["errors"].values() else 9

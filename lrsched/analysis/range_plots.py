@@ -69,6 +69,37 @@ def loss_over_rate(curves: Curves, suggestions: Mapping[str, Suggestion], path: 
         plots._save(figure, path)
 
 
+def compared(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]) -> None:
+    """Draws several range tests: the mean of each one's smoothed curves, with a band from the least to the largest.
+
+    Args:
+      curves_by_label: label -> curves, all of one quantity and of the same rates; a rate of 0 is not drawn.
+      path: ends in .svg or .png.
+    Raises:
+      ValueError: if the ending is another, or no value is finite.
+    """
+    plots._check_ending(path)
+    smooth = {label: curves.smooth[:, curves.rates > 0] for label, curves in curves_by_label.items()}
+    if not any(np.isfinite(values).any() for values in smooth.values()):
+        raise ValueError("curves_by_label must hold a finite value at a rate above 0, got none.")
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        for i, (label, values) in enumerate(smooth.items()):
+            rates = curves_by_label[label].rates
+            _mean_and_band(axes, rates[rates > 0], values, i, label=label)
+        every = np.concatenate(list(smooth.values()))
+        axes.set_ylim(*_heights(every, every, bounded=False))
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel(TITLES[next(iter(curves_by_label.values())).quantity])
+        axes.legend()
+        plots._save(figure, path)
+
+
 def losses(
     curves_by_label: Mapping[str, tuple[Real[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]],
     path: str | os.PathLike[str],

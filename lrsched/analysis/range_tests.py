@@ -185,12 +185,21 @@ def verdict(curves: Curves, rate: float) -> str | None:
 
 
 def table(suggestions_by_rule: Mapping[str, Suggestion]) -> str:
-    """Suggestions in Markdown, a row a rule, ending in a newline; n is "seeds with a rate of all"."""
-    rows = [["rule", "rate", "95 % interval", "n", "source"], ["---", "---:", "---", "---", "---"]]
+    """Suggestions in Markdown, a row a rule, ending in a newline.
+
+    n is "seeds with a rate of all". Two columns give the lower bound of cycles that go up to the rate (`cycle_bounds`).
+    """
+    rows = [["rule", "rate", "95 % interval", "n", "many cycles from", "one cycle from", "source"]]
+    rows.append(["---", "---:", "---", "---", "---", "---", "---"])
     for name, found in suggestions_by_rule.items():
         ends = "-" if found.interval is None else f"{found.interval[0]:.3g} to {found.interval[1]:.3g}"
         rate = "-" if found.value is None else f"{found.value:.3g}"
-        rows.append([f"`{name}`", rate, ends, f"{found.n} of {len(found.per_seed)}", SOURCES.get(name, "-")])
+        many = one = "-"
+        if found.value is not None and name != "smith_min":  # which is a lower bound itself
+            low = cycle_bounds(found.value)
+            many, one = f"{low['max/4']:.2g} to {low['max/3']:.2g}", f"{low['max/20']:.2g} to {low['max/10']:.2g}"
+        count = f"{found.n} of {len(found.per_seed)}"
+        rows.append([f"`{name}`", rate, ends, count, many, one, SOURCES.get(name, "-")])
     return _markdown(rows)
 
 

@@ -373,14 +373,14 @@ def test_verdict_of_a_rate_beyond_the_ramp():
 
 def test_table_by_hand():
     found = {
-        "valley": rt.Suggestion("valley", 0.0123, (0.01, 0.0151), (0.01, 0.0151, None)),
+        "valley": rt.Suggestion("valley", 0.0124, (0.01, 0.0154), (0.01, 0.0154, None)),
         "slide": rt.Suggestion("slide", None, None, (None, None, None)),
     }
     assert rt.table(found) == (
-        "| rule | rate | 95 % interval | n | source |\n"
-        "| --- | ---: | --- | --- | --- |\n"
-        "| `valley` | 0.0123 | 0.01 to 0.0151 | 2 of 3 | fastai `valley` |\n"
-        "| `slide` | - | - | 0 of 3 | fastai `slide` |\n"
+        "| rule | rate | 95 % interval | n | many cycles from | one cycle from | source |\n"
+        "| --- | ---: | --- | --- | --- | --- | --- |\n"
+        "| `valley` | 0.0124 | 0.01 to 0.0154 | 2 of 3 | 0.0031 to 0.0041 | 0.00062 to 0.0012 | fastai `valley` |\n"
+        "| `slide` | - | - | 0 of 3 | - | - | fastai `slide` |\n"
     )
 
 
