@@ -92,9 +92,12 @@ def check(config: SearchConfig) -> pathlib.Path:
         raise ValueError(f"grid must hold multiples above 0, got {', '.join(map(str, config.grid))}.")
     if config.ramp.quantity == "holdout_accuracy":
         raise ValueError("quantity must be train_loss or holdout_loss: Smith's bounds give a cycle, not one rate.")
-    tasks.check(config.config, data_dir=config.data_dir)
-    for words in config.momenta:
-        _with_momentum(config.config, words)
+    begun = config.config
+    tried = [begun, *(_with_momentum(begun, words) for words in config.momenta)]
+    tried += [_at(begun, weight_decay=decay) for decay in config.weight_decays]
+    tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
+    for one in tried:
+        tasks.check(one, data_dir=config.data_dir)
     return pathlib.Path(config.out or f"runs/search-{config.config.data}-{config.config.model}")
 
 
@@ -180,7 +183,8 @@ def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dic
     )
     notes["regret"] = range_tests.regret_table(rows)
     _note("peak rate: as begun", found, notes)
-    trained = {rule: mean for rule, rate in suggested.items() if (mean := _mean(errors[rate])) is not None}
+    means = {tried.rate: tried.mean for tried in part.tried}
+    trained = {rule: mean for rule, rate in suggested.items() if (mean := means[rate]) is not None}
     notes["rule"] = min(trained, key=trained.__getitem__) if trained else None
     return part, best
 
@@ -319,8 +323,3 @@ def _at(one: RunConfig, **changes: Any) -> RunConfig:
 def _rounded(rate: float) -> float:
     """Two digits: a range test knows no more."""
     return float(f"{rate:.2g}")
-
-
-def _mean(errors: Mapping[int, float | None]) -> float | None:
-    known = [error for error in errors.values() if error is not None]
-    return sum(known) / len(known) if len(known) == len(errors) else None

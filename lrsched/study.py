@@ -17,6 +17,7 @@ from lrsched.analysis import ledger, paper, plots, range_plots, tables
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
 from lrsched.task import RunConfig
+from lrsched.training import data as datasets
 from lrsched.training import optim
 
 
@@ -191,7 +192,9 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     cells = ledger.cells(records)
     papers = paper.paper_numbers(records)
     table, schedules, errors = out / "table.md", out / "schedules.svg", out / "error_over_budget.svg"
-    table.write_text(tables.markdown(cells, papers))
+    tabular = records[0]["config"]["data"] in datasets.TABULAR
+    words = {"measure": "Part of the test targets' variance left unexplained"} if tabular else {}
+    table.write_text(tables.markdown(cells, papers, **words))
     plots.schedules(curves(records), schedules)
     files, drawn = [table, schedules], losses(records, cells)
     if drawn:
@@ -202,7 +205,7 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     else:
         files.append(errors)
         plots.error_over_budget(cells, errors, papers)
-    return tables.terminal(cells, papers), files
+    return tables.terminal(cells, papers, **words), files
 
 
 def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -38,8 +38,9 @@ def test_table_and_figures_are_rebuilt_from_the_record(folder: pathlib.Path, tmp
         assert texts(folder / figure)
         assert texts(folder / figure) == texts(tmp_path / figure)
     assert re.fullmatch("[0-9a-f]{40}", record["commit"])
-    digests = {row["params_digest"] for path in folder.rglob("records.jsonl") for row in ledger.read_records(path).rows}
-    assert digests  # of the runs: their records stand beside it
+    runs = {row["run"] for path in folder.rglob("records.jsonl") for row in ledger.read_records(path).rows}
+    networks = [*record["members"], *(network for those in record["baselines"].values() for network in those)]
+    assert {network["run"] for network in networks} == runs  # whose records stand beside it
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(RESULTS)))

@@ -101,6 +101,8 @@ def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | Non
         ({"runs_each": 0}, "runs_each must be at least 1"),
         ({"questions": ()}, "questions must differ"),
         ({"grid": (0.0,)}, "grid must hold multiples above 0"),
+        ({"weight_decays": (0.1, -0.1)}, "weight_decay must be at least 0"),
+        ({"batch_sizes": (10**6,)}, "batch_size must be from 1 to"),
         ({"momenta": ("fast",)}, "momenta must be numbers"),
         (
             {"config": RunConfig(schedule="rex", holdout_fraction=0.1)},

@@ -13,12 +13,13 @@ from lrsched.analysis.paper import PaperNumber
 Papers = Mapping[tuple[str, str], PaperNumber]  # (label, budget) -> number
 
 
-def markdown(cells: Sequence[Cell], papers: Papers | None = None) -> str:
+def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "Test error") -> str:
     """The table in Markdown, with a caption that says what its numbers are.
 
     Args:
       cells: of one study; rows come in the order of their labels, columns in the order of their epochs.
       papers: the paper's numbers, put beside the measured ones.
+      measure: what the cells' errors are.
     Returns:
       the text, ending in a newline. An entry is "mean ± sd (n) @ rate", or "diverged k/n @ rate" if any run diverged.
     Raises:
@@ -39,15 +40,16 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None) -> str:
             row.append(text if paper is None else f"{text}; paper {_paper_entry(paper)}")
         rows.append(row)
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", _caption(cells, papers, best="bold")]) + "\n"
+    return "\n".join([*lines, "", _caption(cells, papers, best="bold", measure=measure)]) + "\n"
 
 
-def terminal(cells: Sequence[Cell], papers: Papers | None = None) -> str:
+def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "Test error") -> str:
     """The same table as aligned plain text; the paper's numbers stand in a line of their own below each schedule.
 
     Args:
       cells: as in `markdown`.
       papers: as in `markdown`.
+      measure: likewise.
     Returns:
       the text, ending in a newline, to be printed; the best entry of a budget has a *.
     Raises:
@@ -67,7 +69,7 @@ def terminal(cells: Sequence[Cell], papers: Papers | None = None) -> str:
             rows.append(["  paper", *("" if number is None else _paper_entry(number) for number in numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    caption = textwrap.wrap(_caption(cells, papers, best="*"), 120)
+    caption = textwrap.wrap(_caption(cells, papers, best="*", measure=measure), 120)
     return "\n".join([*lines, "", *caption]) + "\n"
 
 
@@ -127,24 +129,31 @@ def _number(mean: float, sd: float | None, n: int | None) -> str:
     return f"{100 * mean:.2f}" + ("" if sd is None else f" ± {100 * sd:.2f}") + ("" if n is None else f" ({n})")
 
 
-def _caption(cells: Sequence[Cell], papers: Papers, *, best: str) -> str:
-    rates = ", ".join(f"{rate:g}" for rate in sorted({rate for cell in cells for rate in cell.rates_tried}))
-    if any(cell.chosen_on == "held-out" for cell in cells):
+def _caption(cells: Sequence[Cell], papers: Papers, *, best: str, measure: str) -> str:
+    chosen = [cell for cell in cells if cell.chosen_on == "held-out"]
+    rates = ", ".join(f"{rate:g}" for rate in sorted({rate for cell in chosen or cells for rate in cell.rates_tried}))
+    alone = ", ".join(dict.fromkeys(cell.label for cell in cells if cell not in chosen))
+    if chosen and alone:
+        choice = f"rates chosen on held-out data out of [{rates}], but for {alone}, given one alone"
+    elif chosen:
         choice = f"each entry's rate chosen on held-out data out of [{rates}]"
     else:
         choice = f"one rate per entry, nothing chosen [{rates}]"
     sentences = [
-        f"Test error in %, mean ± sd (n seeds) @ peak rate; {choice}.",
+        f"{measure} in %, mean ± sd (n seeds) @ peak rate; {choice}.",
         f"{best}: lowest mean of its budget; †: not separated from it (paired t test at 5 %, Holm over the budget).",
     ]
     if papers:
         sources = dict.fromkeys(number.source for number in papers.values())
         sentences.append(f"paper: {'; '.join(sources)}.")
-    missing = [
-        f"{cell.label} at {cell.budget} ({', '.join(map(str, cell.missing_seeds))})"
-        for cell in cells
-        if cell.missing_seeds
-    ]
+    fewer = [cell for cell in cells if cell.missing_seeds and set(cell.missing_seeds) <= cell.errors.keys()]
+    if fewer:
+        sentences.append(f"Rates chosen without some seeds: {_seeds(fewer)}.")
+    missing = [cell for cell in cells if cell.missing_seeds and cell not in fewer]
     if missing:
-        sentences.append(f"Seeds missing: {'; '.join(missing)}.")
+        sentences.append(f"Seeds missing: {_seeds(missing)}.")
     return " ".join(sentences)
+
+
+def _seeds(cells: Sequence[Cell]) -> str:
+    return "; ".join(f"{cell.label} at {cell.budget} ({', '.join(map(str, cell.missing_seeds))})" for cell in cells)

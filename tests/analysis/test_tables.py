@@ -129,3 +129,14 @@ def test_terminal_width_of_the_default_study(record):
         for seed in range(3)
     ]
     assert max(map(len, tables.terminal(ledger.cells(records)).splitlines())) <= 120
+
+
+def test_caption_says_which_entries_had_one_rate_and_which_seeds_a_choice_did_without(record):
+    scouted = [record("step", peak_value=rate, seed=0, holdout_error=rate) for rate in (0.1, 0.3)]
+    rest = [record("step", peak_value=0.1, seed=1, holdout_error=0.1)]
+    alone = [record("rex", peak_value=0.7, seed=seed, holdout_error=0.1) for seed in (0, 1)]
+    text = tables.markdown(ledger.cells([*scouted, *rest, *alone]), measure="Something")
+    assert "Something in %" in text
+    assert "rates chosen on held-out data out of [0.1, 0.3], but for rex, given one alone" in text
+    assert "Rates chosen without some seeds: step at 5% (1)." in text
+    assert "Seeds missing" not in text
