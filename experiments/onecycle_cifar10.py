@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrsched import cli, study, sweep
-from lrsched.analysis import ledger
 from lrsched.task import RunConfig
 from lrsched.training import devices
 
@@ -30,13 +29,15 @@ RIVALS = ("constant", "step")
 def suggested(config: RunConfig, ramp: sweep.Ramp, *, data_dir: str | None, out: pathlib.Path) -> float:
     """The rate of the rule in the range test of these runs, which is made once."""
     path = out / "range_test.json"
+    names = {field.name for field in dataclasses.fields(sweep.RangeTestConfig)} - {"momentum", "ramp", "out"}
+    shared = {k: v for k, v in dataclasses.asdict(config).items() if k in names}
+    asked = sweep.RangeTestConfig(**shared, data_dir=data_dir, ramp=ramp, out=str(out))
     if not path.exists():
-        names = {field.name for field in dataclasses.fields(sweep.RangeTestConfig)} - {"momentum", "ramp", "out"}
-        shared = {k: v for k, v in dataclasses.asdict(config).items() if k in names}
-        asked = sweep.RangeTestConfig(**shared, data_dir=data_dir, ramp=ramp, out=str(out))
         cli.told(sweep.range_test(asked))
-    value = json.loads(path.read_text())["suggestions"][RULE]["value"]
-    return float(f"{value:.2g}")
+    record = json.loads(path.read_text())
+    if record["config"]["ramp"] != dataclasses.asdict(ramp) or record["config"]["batch_size"] != config.batch:
+        raise SystemExit(f"{out} holds another range test: name another folder with --out")
+    return float(f"{record['suggestions'][RULE]['value']:.2g}")
 
 
 def best_rate(records: Sequence[dict[str, Any]], schedule: str) -> float:
@@ -75,11 +76,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
     ramp = sweep.Ramp(length=args.length, seeds=args.seeds)
     rate = suggested(common, ramp, data_dir=args.data_dir, out=args.out)
-    made([at(ONECYCLE, rate, 0)])
+    first = made([at(ONECYCLE, rate, 0)])
     choice = made([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
     rates = {ONECYCLE: rate, **{schedule: best_rate(choice, schedule) for schedule in RIVALS}}
-    made([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
-    text, files = study.write_results(ledger.read_records(args.out / "records.jsonl").rows, args.out)
+    rest = made([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
+    records = {record["run"]: record for record in [*first, *choice, *rest]}
+    text, files = study.write_results(list(records.values()), args.out)
     print(text)
     print("written:", *files, sep="\n  ")
     return 0

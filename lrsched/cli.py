@@ -230,7 +230,8 @@ def _lines(every_seconds: float = 30.0) -> Iterator[Callable[[studies.Status], N
     def show(status: studies.Status) -> None:
         nonlocal said
         if status.record is not None:
-            print(f"[{status.completed}/{status.total}] {_summary(status.record)}", flush=True)
+            part = "holdout" if status.config.holdout_fraction else "test"  # what choices are made on
+            print(f"[{status.completed}/{status.total}] {_summary(status.record, part)}", flush=True)
         elif status.run is not None:
             now = pace.now(status)
             if time.perf_counter() - said < every_seconds:
@@ -265,10 +266,10 @@ def _name(config: RunConfig) -> str:
     return f"{config.schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"
 
 
-def _summary(record: dict[str, Any]) -> str:
+def _summary(record: dict[str, Any], part: str = "test") -> str:
     config = record["config"]
     if record["diverged_at"] is None:
-        end = f"test error {100 * record['test_error']:.2f} %"
+        end = f"{part.replace('holdout', 'held-out')} error {100 * record[f'{part}_error']:.2f} %"
     else:
         end = f"diverged at update {record['diverged_at']}"
     run = f"{record['label']} at {config['budget']}, rate {config['peak_value']:g}, seed {record['seed']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,7 @@ class RangeTest(NamedTuple):
     suggestions: dict[str, Suggestion]
 
     def verdict(self, rate: float) -> str | None:
-        """One line if training at this rate is likely to diverge, or was not tested; else None."""
+        """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None."""
         return range_tests.verdict(self.curves, rate)
 
     def table(self) -> str:
@@ -47,10 +48,11 @@ def range_test(
     kind: str = "exponential",
     seeds: int = 1,
     key: Any = None,
+    init: Callable[[Any], Any] | None = None,
     measure: Read | None = None,
     quantity: str = "train_loss",
     every: int = 1,
-    beta: float = 0.98,
+    beta: float | None = None,
     divergence: float = 4.0,
     skip_start: int | None = None,
     skip_end: int = 5,
@@ -60,26 +62,28 @@ def range_test(
     rate(k) = init_value * (end_value / init_value)**(k / (steps - 1)), or with kind "linear"
     init_value + (end_value - init_value) * k / (steps - 1), for update k = 0 .. steps - 1.
 
-    Nothing of the caller's is changed: arrays of the state are copied first, so that even a step that takes its
+    Nothing of the caller's is changed: the leaves of the state are copied first, so that even a step that takes its
     input's memory (`jax.jit` with donate_argnums) leaves them whole, and no global key or counter is read.
 
     Args:
       step: (state, batch, rate) -> (state, loss), as a jitted training step is; rate is a float32 scalar. With Optax:
         make the transformation in the step, `optax.sgd(rate, momentum=0.9).update(...)`.
-      state: the state before the first update, any pytree; or a function of a key that gives one.
+      state: the state before the first update, any pytree; None if `init` makes it.
       batches: an iterable of batches that can be gone through again, such as a list; or a function of a key that gives
         one. At least `steps` of them.
       init_value: rate of the first update; above 0 (linear: at least 0).
       end_value: rate of the last update; above init_value.
       steps: updates of the ramp; at least 2.
       kind: "exponential", as fastai's finder, or "linear", as Smith's range test.
-      seeds: how many times, each with a key of its own; it is worth more than one only if `state` or `batches` is a
-        function of the key.
-      key: what the seeds' keys are split from; None: jax.random.key(0).
+      seeds: how many times, each with a key of its own; more than one is of use only if `init` is given or `batches` is
+        a function of the key.
+      key: JAX key that the seeds' keys are split from; None: jax.random.key(0).
+      init: makes the state of a seed from its key.
       measure: state -> the held-out loss or accuracy; None: the training loss is read.
       quantity: what is read: "train_loss", "holdout_loss" or "holdout_accuracy".
       every: updates between two measures; 1 for the training loss.
-      beta: of the smoothing, bias-corrected; in [0, 1). 0: none.
+      beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: 0.98 for the training loss (fastai's; a memory
+        of 50 points), 0 for held-out measures, of which there are few and which Smith reads as they are.
       divergence: a seed stops once its smoothed training loss exceeds this multiple of the lowest so far, or is not
         finite.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
@@ -87,7 +91,7 @@ def range_test(
     Returns:
       the RangeTest: `suggestions["valley"].value` is a rate, `.interval` its interval over the seeds.
     Raises:
-      ValueError: for numbers outside these ranges, or too few batches.
+      ValueError: for numbers outside these ranges before anything is trained, and if the batches run out.
     Example:
       >>> quadratic = lambda x, _, rate: (x - rate * x, 0.5 * x * x)  # diverges from rate 2 on
       >>> found = range_test(quadratic, 1.0, [None] * 100, init_value=1e-3, end_value=100.0, beta=0.0)
@@ -101,19 +105,24 @@ def range_test(
 
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    if (init is None) == (state is None):
+        raise ValueError("state must be given, or init in its place, got both or neither.")
+    if seeds > 1 and not callable(batches) and iter(batches) is batches:
+        raise ValueError("batches must be gone through once for each seed, got an iterator: give a function of a key.")
     rates = range_tests.ramp(init_value, end_value, steps=steps, kind=kind)
     _check_measure(quantity, measured=measure is not None, every=every, steps=steps)
+    beta = smoothing(quantity) if beta is None else beta
+    words: dict[str, Any] = {"quantity": quantity, "every": every, "beta": beta, "divergence": divergence}
+    words |= {"skip_start": skip_start, "skip_end": skip_end}
+    reading(rates, [np.zeros(steps // every)], **words)  # says what is wrong with the words
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     rows = []
     for each in keys:
-        own = state(each) if callable(state) else state
+        own = state if init is None else init(each)
         given = batches(each) if callable(batches) else batches
         made = _stepped(step, jax.tree.map(_copied, own), given, rates)
         rows.append(swept(made, steps=steps, every=every, measure=measure, beta=beta, divergence=divergence))
-    return reading(
-        rates, rows, quantity=quantity, every=every, beta=beta, divergence=divergence, skip_start=skip_start,
-        skip_end=skip_end,
-    )  # fmt: skip
+    return reading(rates, rows, **words)
 
 
 def swept(
@@ -176,5 +185,10 @@ def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) 
         raise ValueError(f"batches must give at least {len(rates)}, got {made}.")
 
 
+def smoothing(quantity: str) -> float:
+    """The beta of a quantity unless one is given."""
+    return 0.98 if quantity == "train_loss" else 0.0
+
+
 def _copied(leaf: Any) -> Any:
-    return leaf.copy() if hasattr(leaf, "copy") else leaf
+    return leaf.copy() if hasattr(leaf, "copy") else copy.deepcopy(leaf)

@@ -9,19 +9,20 @@ import pathlib
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lrsched import run as runs
+import jax
+import numpy as np
+
+from lrsched import measured, sweep
 from lrsched import study as studies
-from lrsched import sweep
 from lrsched import task as tasks
 from lrsched.analysis import range_plots, range_tests, search_tables
 from lrsched.analysis.search_tables import Part, Tried
-from lrsched.finder import RangeTest
 from lrsched.schedules import registry
+from lrsched.schedules.core import Schedule
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
 
 Question = Literal["rate", "weight_decay", "momentum", "batch_size"]
-_PROBE_UPDATES = 20  # of the runs that time a batch size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,10 @@ class SearchConfig:
     """The disciplined search: one question after another, each answered by short runs and kept for the next one.
 
     The rate: a range test, then runs at what each of its rules suggests and over a grid, which shows what each rule is
-    worth here. The weight decay: the same range test and short runs for each, then the exponent is bisected beside the
-    best. The momentum: constants against cycles. The batch size: runs of equal time, each at the rate of its own range
-    test. Settings are compared on held-out data; the test error is that of the last choice alone.
+    worth here. The weight decay: short runs for each, then the exponent is bisected beside the best. The momentum:
+    constants against cycles. The batch size: runs of equal time. What was chosen so far is always among what is tried,
+    and every other setting has its own range test: its rate is the chosen one times what the best rule's suggestion
+    has changed by. Settings are compared on held-out data; the test error is that of the last choice alone.
 
     Attributes:
       config: of the short runs. Its peak_value is what the grid multiplies, its seed the first one.
@@ -43,6 +45,7 @@ class SearchConfig:
       weight_decays: to begin with.
       bisections: how often the exponent between the best weight decay and its better neighbour is halved.
       momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
+        A range test has the momentum that the run begins with.
       batch_sizes: to compare at equal time; none given: half, the same, twice and four times the batch_size.
       workers: as of lrsched study.
       out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start goes on there.
@@ -74,6 +77,7 @@ class Outcome(NamedTuple):
 
 Steps = Generator["studies.Status | str", None, Any]
 Setting = tuple[str, RunConfig]  # in words, and its first run
+Place = tuple[str, str]  # of a range test's curves: question, setting
 
 
 def check(config: SearchConfig) -> pathlib.Path:
@@ -82,7 +86,8 @@ def check(config: SearchConfig) -> pathlib.Path:
     Raises:
       ValueError: for anything that cannot be searched.
     """
-    if not config.config.holdout_fraction:
+    begun = config.config
+    if not begun.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: settings are compared on held-out data, got 0.")
     if config.runs_each < 1:
         raise ValueError(f"runs_each must be at least 1, got {config.runs_each}.")
@@ -92,13 +97,14 @@ def check(config: SearchConfig) -> pathlib.Path:
         raise ValueError(f"grid must hold multiples above 0, got {', '.join(map(str, config.grid))}.")
     if config.ramp.quantity == "holdout_accuracy":
         raise ValueError("quantity must be train_loss or holdout_loss: Smith's bounds give a cycle, not one rate.")
-    begun = config.config
+    if "batch_size" in config.questions and not begun.budget.endswith("%"):
+        raise ValueError(f"budget must be a percentage: max_epochs is scaled to equal time, got {begun.budget}.")
     tried = [begun, *(_with_momentum(begun, words) for words in config.momenta)]
     tried += [_at(begun, weight_decay=decay) for decay in config.weight_decays]
     tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
     for one in tried:
         tasks.check(one, data_dir=config.data_dir)
-    return pathlib.Path(config.out or f"runs/search-{config.config.data}-{config.config.model}")
+    return pathlib.Path(config.out or f"runs/search-{begun.data}-{begun.model}")
 
 
 def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcome]:
@@ -109,17 +115,10 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
     """
     out, chosen = check(config), config.config
     parts: list[Part] = []
-    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "range_tests": {}, "curves": {}}
+    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "curves": {}}
+    asked = {"rate": _rate, "weight_decay": _weight_decay, "momentum": _momentum, "batch_size": _batch_size}
     for question in config.questions:
-        if question == "rate":
-            part, chosen = yield from _rate(config, chosen, out, notes)
-        elif question == "weight_decay":
-            part, chosen = yield from _weight_decay(config, chosen, out, notes)
-        elif question == "momentum":
-            settings = [(words, _with_momentum(chosen, words)) for words in config.momenta]
-            part, chosen = yield from _compared(config, question, settings, out)
-        else:
-            part, chosen = yield from _batch_size(config, chosen, out, notes)
+        part, chosen = yield from asked[question](config, chosen, out, notes)
         parts.append(part)
         yield search_tables.part_table(part)
     final = yield from studies.made(_seeds(config, chosen), data_dir=config.data_dir, out=out, workers=config.workers)
@@ -140,19 +139,23 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     parts = [_part(each) for each in document["parts"]]
     errors = [100 * error for error in document["test_errors"].values() if error is not None]
     lines = [search_tables.summary(parts)]
+    used = [f"{name} {document['chosen'][name]}" for name in ("peak_value", "weight_decay", "momentum", "batch_size")]
+    lines.append(f"Chosen: {', '.join(used)}.")
     if errors:
         shown = ", ".join(f"{error:.2f}" for error in errors)
-        lines.append(f"Test error of the last choice, used once: {shown} %.\n")
+        lines.append(f"Its test error, looked at once: {shown} %.")
+    lines.append("")
     if document["regret"]:
         lines.append(document["regret"])
     lines += [search_tables.part_table(part) for part in parts]
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
     files = [out / "search.md"]
-    for question in dict.fromkeys(name.split(": ")[0] for name in document["curves"]):
-        of = {n.split(": ")[1]: sweep.restored(c) for n, c in document["curves"].items() if n.startswith(question)}
-        files.append(out / f"{question.replace(' ', '_')}.svg")
-        range_plots.compared(of, files[-1])
+    for question, found in document["curves"].items():
+        curves = {setting: sweep.restored(words) for setting, words in found.items()}
+        if any(np.isfinite(each.values).any() for each in curves.values()):
+            files.append(out / f"{question.replace(' ', '_')}.svg")
+            range_plots.compared(curves, files[-1])
     return text, files
 
 
@@ -165,44 +168,56 @@ def _part(words: Mapping[str, Any]) -> Part:
 
 
 def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    found = yield from sweep.swept(_constant(chosen), config.ramp, data_dir=config.data_dir)
+    found = yield from _ramps(config, chosen, out, notes, ("peak rate", "as begun"))
     suggested = {rule: _rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
     grid = [_rounded(multiple * chosen.peak_value) for multiple in config.grid]
     rules: dict[float, list[str]] = {}
     for rule, rate in suggested.items():
         rules.setdefault(rate, []).append(rule)
-    rates = sorted({*suggested.values(), *grid})
     settings = [
         (" ".join([f"{rate:g}", *(f"`{rule}`" for rule in rules.get(rate, []))]), _at(chosen, peak_value=rate))
-        for rate in rates
+        for rate in sorted({*suggested.values(), *grid})
     ]
     part, best = yield from _compared(config, "peak rate", settings, out)
-    errors = {tried.rate: dict(tried.errors) for tried in part.tried}
-    rows = range_tests.regret(
-        {rate: errors[rate] for rate in rates}, {rule: (rate, errors[rate]) for rule, rate in suggested.items()}
-    )
-    notes["regret"] = range_tests.regret_table(rows)
-    _note("peak rate: as begun", found, notes)
-    means = {tried.rate: tried.mean for tried in part.tried}
-    trained = {rule: mean for rule, rate in suggested.items() if (mean := means[rate]) is not None}
-    notes["rule"] = min(trained, key=trained.__getitem__) if trained else None
+    if suggested:
+        errors = {tried.rate: dict(tried.errors) for tried in part.tried}
+        rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
+        means = {tried.rate: math.inf if tried.mean is None else tried.mean for tried in part.tried}
+        notes["regret"] = range_tests.regret_table(rows)
+        notes["rule"] = min(suggested, key=lambda rule: means[suggested[rule]])
     return part, best
 
 
 def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    tried = list(dict.fromkeys(config.weight_decays))
-    at: dict[float, RunConfig] = {}
-    while True:
-        for decay in tried:
-            if decay not in at:
-                name = f"weight decay: {decay:g}"
-                at[decay] = yield from _at_own_rate(config, _at(chosen, weight_decay=decay), name, notes)
-        settings = [(f"{decay:g}", at[decay]) for decay in sorted(tried, reverse=True)]
+    tried = {chosen.weight_decay: chosen}
+    wanted = list(dict.fromkeys(config.weight_decays))
+    for halved in range(config.bisections + 1):
+        for decay in wanted:
+            if decay not in tried:
+                one, place = _at(chosen, weight_decay=decay), ("weight decay", f"{decay:g}")
+                tried[decay] = yield from _at_own_rate(config, chosen, one, out, notes, place)
+        order = sorted(tried, reverse=True)
+        settings = [(f"{decay:g}", tried[decay]) for decay in order]
         part, best = yield from _compared(config, "weight decay", settings, out)
-        middle = bisected({float(one.setting): one.mean for one in part.tried})
-        if len(tried) >= len(config.weight_decays) + config.bisections or middle is None or middle in tried:
-            return part, best
-        tried.append(middle)
+        middle = bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
+        if halved == config.bisections or middle is None:
+            break
+        wanted = [middle]
+    return part, best
+
+
+def _momentum(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
+    def followed(one: RunConfig) -> Schedule:
+        return tasks.check(one, data_dir=config.data_dir).momentum
+
+    settings = {followed(chosen): ("as begun", chosen)}
+    for words in config.momenta:
+        one = _with_momentum(chosen, words)
+        if (same := followed(one)) in settings:  # the chosen one, under its name
+            settings[same] = (words, settings[same][1])
+            continue
+        settings[same] = (words, (yield from _at_own_rate(config, chosen, one, out, notes, ("momentum", words))))
+    return (yield from _compared(config, "momentum", list(settings.values()), out))
 
 
 def bisected(means: Mapping[float, float | None]) -> float | None:
@@ -229,51 +244,41 @@ def bisected(means: Mapping[float, float | None]) -> float | None:
 
 
 def _batch_size(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    batch = chosen.batch
-    sizes = config.batch_sizes or tuple(size for size in (batch // 2, batch, 2 * batch, 4 * batch) if size)
-    speeds = yield from _speeds(config, [_at(chosen, batch_size=size) for size in {*sizes, batch}], out)
-    notes["speeds"] = speeds
-    settings = []
-    for size in sorted(set(sizes)):
+    batch, examples = chosen.batch, len(tasks.task(chosen, data_dir=config.data_dir).data.train)
+    sizes = {*(config.batch_sizes or (batch // 2, 2 * batch, 4 * batch)), batch}
+    count, settings = jax.local_device_count(), []
+    speeds: dict[str, float] = {}
+    for size in sorted(size for size in sizes if 1 <= size <= examples and size % count == 0):
+        same = _at(chosen, batch_size=size)
+        speeds[str(size)] = yield from measured.speed(same, data_dir=config.data_dir, out=out)
+    for size in map(int, speeds):
         epochs = float(f"{chosen.max_epochs * speeds[str(size)] / speeds[str(batch)]:.3g}")
-        one = _at(chosen, batch_size=size, max_epochs=epochs)
-        own = yield from _at_own_rate(config, one, f"batch size: {size}", notes)
-        settings.append((str(size), own))
+        one = _at(chosen, batch_size=size, max_epochs=epochs) if size != batch else chosen
+        if size != batch:
+            one = yield from _at_own_rate(config, chosen, one, out, notes, ("batch size", str(size)))
+        settings.append((str(size), one))
+    notes["speeds"] = speeds
     return (yield from _compared(config, "batch size", settings, out))
 
 
-def _speeds(config: SearchConfig, at: Sequence[RunConfig], out: pathlib.Path) -> Steps:
-    """Batch size -> images per second; measured once, and kept, since the lengths of runs depend on it."""
-    path = out / "speeds.json"
-    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-    for one in at:
-        if str(one.batch) in known:
-            continue
-        per_epoch = tasks.check(one, data_dir=config.data_dir).budget.steps_per_epoch
-        probe = _at(one, budget=f"{_PROBE_UPDATES / per_epoch}ep")
-        for _ in range(2):  # the first one compiles
-            record = runs.finish(runs.run(probe, data_dir=config.data_dir))
-        known[str(one.batch)] = record["images_per_second"]
-        yield f"batch size {one.batch}: {record['images_per_second']:.0f} images/s"
-        path.write_text(json.dumps(known) + "\n")
-    return known
-
-
-def _at_own_rate(config: SearchConfig, one: RunConfig, name: str, notes: dict[str, Any]) -> Steps:
-    """The run at what the best rule suggests for it; without a rule, as it is."""
+def _at_own_rate(
+    config: SearchConfig, chosen: RunConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place
+) -> Steps:
+    """The run at the chosen rate times what the best rule's suggestion changes by; without a rule, as it is."""
     rule = notes["rule"]
     if rule is None:
         return one
-    found = yield from sweep.swept(_constant(one), config.ramp, data_dir=config.data_dir)
-    _note(name, found, notes)
-    value = found.suggestions[rule].value
-    return one if value is None else _at(one, peak_value=_rounded(value))
+    before = yield from _ramps(config, chosen, out, notes, (place[0], "as begun"))
+    after = yield from _ramps(config, one, out, notes, place)
+    was, now = (found.suggestions[rule].value for found in (before, after))
+    return one if was is None or now is None else _at(one, peak_value=_rounded(chosen.peak_value * now / was))
 
 
-def _note(name: str, found: RangeTest, notes: dict[str, Any]) -> None:
-    """Keeps a range test's suggestions and curves."""
-    notes["range_tests"][name] = {rule: one.value for rule, one in found.suggestions.items()}
-    notes["curves"][name] = sweep.kept(found.curves)
+def _ramps(config: SearchConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place) -> Steps:
+    same = _at(one, peak_value=config.ramp.end_value, max_epochs=config.config.max_epochs)  # without effect on a ramp
+    found = yield from measured.ramps(same, config.ramp, data_dir=config.data_dir, out=out)
+    notes["curves"].setdefault(place[0], {})[place[1]] = sweep.kept(found.curves)
+    return found
 
 
 def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], out: pathlib.Path) -> Steps:
@@ -291,12 +296,6 @@ def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], 
 
 def _seeds(config: SearchConfig, first: RunConfig) -> list[RunConfig]:
     return [_at(first, seed=config.config.seed + i) for i in range(config.runs_each)]
-
-
-def _constant(one: RunConfig) -> RunConfig:
-    """For a ramp: its momentum stays where the run's begins."""
-    momentum = one.momentum if one.momentum and not one.momentum.startswith("{") else "0.9"
-    return _at(one, momentum=momentum)
 
 
 def _with_momentum(one: RunConfig, words: str) -> RunConfig:

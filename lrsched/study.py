@@ -26,16 +26,16 @@ class StudyConfig:
     """A study: every schedule under every budget, at every peak rate, with every seed.
 
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped.
-      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits needs none.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56 or resnet110.
+      data: digits, cifar10, cifar100, mnist, fashion_mnist, svhn_cropped, diabetes or boston.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
+      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp.
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2.
       budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
       max_epochs: what 100 % is.
       seeds: how many; they are 0, 1, ...
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
       momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
-      batch_size: examples per update, over all devices; None: 32 for digits, 128 for the others.
+      batch_size: examples per update, over all devices; None: 32 for digits and tables, 128 for the others.
       optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
         apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
       momentum_form: optax (rate outside the momentum) or caffe (rate inside).

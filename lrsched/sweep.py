@@ -38,7 +38,7 @@ class Ramp:
       seeds: how many ramps, each with weights and an order of the data of its own; they are 0, 1, ...
       quantity: what is read: train_loss, or on held-out data holdout_loss or holdout_accuracy (Smith's).
       every: updates between two looks at held-out data.
-      beta: of the bias-corrected smoothing; 0: none.
+      beta: of the bias-corrected smoothing; 0: none; None: 0.98 for the training loss, 0 for held-out measures.
       divergence: a ramp ends once its smoothed loss exceeds this multiple of its lowest.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
       skip_end: points left out at the end.
@@ -51,7 +51,7 @@ class Ramp:
     seeds: int = 3
     quantity: Quantity = "train_loss"
     every: int = 1
-    beta: float = 0.98
+    beta: float | None = None
     divergence: float = 4.0
     skip_start: int | None = None
     skip_end: int = 5
@@ -120,7 +120,7 @@ def run_config(config: RangeTestConfig) -> RunConfig:
 
 
 def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[str, None, RangeTest]:
-    """The range test of a run's data, model, optimiser, constant momentum and weight decay; a line per ramp.
+    """The range test of a run's data, model, optimiser and weight decay, and its first momentum; a line per ramp.
 
     Raises:
       ValueError: before anything is trained, for a configuration that cannot be run or numbers out of range.
@@ -137,6 +137,10 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
         raise ValueError(f"every must be 1 where the training loss is read, got {ramp.every}.")
     if not 1 <= ramp.every <= steps // 2:
         raise ValueError(f"every must be from 1 to {steps // 2} (half of the steps), got {ramp.every}.")
+    beta = finder.smoothing(ramp.quantity) if ramp.beta is None else ramp.beta
+    names = ("quantity", "every", "divergence", "skip_start", "skip_end")
+    words: dict[str, Any] = {"beta": beta, **{name: getattr(ramp, name) for name in names}}
+    finder.reading(rates, [np.zeros(steps // ramp.every)], **words)  # says what is wrong with the words
     rows = []
     for seed in range(ramp.seeds):
         one = dataclasses.replace(config, seed=seed)
@@ -145,15 +149,15 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
             steps=steps,
             every=ramp.every,
             measure=(lambda state: _held_out(config, shared, state, ramp.quantity)) if held_out else None,
-            beta=ramp.beta,
+            beta=beta,
             divergence=ramp.divergence,
         )
         rows.append(row)
-        made = ramp.every * int(np.isfinite(row).sum())
-        end = "to its end" if made >= steps - ramp.every else f"blew up at rate {rates[made - 1]:.3g}"
+        curves = finder.reading(rates, [row], **words).curves
+        (stop,) = curves.stopped
+        end = "to its end" if stop is None else f"blew up at rate {curves.rates[stop]:.3g}"
         yield f"[{seed + 1}/{ramp.seeds}] ramp from {rates[0]:.3g} to {rates[-1]:.3g}: {end}"
-    words = ("quantity", "every", "beta", "divergence", "skip_start", "skip_end")
-    return finder.reading(rates, rows, **{name: getattr(ramp, name) for name in words})
+    return finder.reading(rates, rows, **words)
 
 
 def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
@@ -164,6 +168,9 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
     of = run_config(config)
+    out = pathlib.Path(config.out or f"runs/range-test-{config.data}-{config.model}")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out must be a folder, got the file {out}.")
     if any(not (math.isfinite(rate) and rate > 0) for rate in config.peak_values):
         raise ValueError(f"peak_values must be above 0, got {', '.join(map(str, config.peak_values))}.")
     found = yield from swept(of, config.ramp, data_dir=config.data_dir)
@@ -183,7 +190,6 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
         "seconds": round(time.perf_counter() - begun, 3),
     }
     words = json.dumps(record, sort_keys=True, allow_nan=False)
-    out = pathlib.Path(config.out or f"runs/range-test-{config.data}-{config.model}")
     out.mkdir(parents=True, exist_ok=True)
     (out / "range_test.json").write_text(words + "\n")
     text, files = write_results(json.loads(words), out)

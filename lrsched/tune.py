@@ -25,7 +25,9 @@ Space = tuple[float, float]
 class TuneConfig:
     """Samplers side by side: each has so many trials, short runs whose held-out error it sees; the best is run again.
 
-    A trial is kept in Optuna's journal as it ends: a second start goes on, and several at once share the trials.
+    A trial is kept in Optuna's journal as it ends: a second start goes on, and several at once share the trials. What a
+    trial draws depends on its number alone (of TPE, and on the trials before it); one that was cut off is left out, and
+    another takes its place.
 
     Attributes:
       config: of the runs. Its peak_value is what `rates` multiplies; its seed is that of the trials.
@@ -126,7 +128,7 @@ def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generat
 
     space = _space(config)
     identity = json.dumps([config.config.as_json(), space, config.trials if sampler == "grid" else None])
-    journal = JournalStorage(JournalFileBackend(str(out / "optuna.journal")))
+    journal = JournalStorage(JournalFileBackend(str((out / "optuna.journal").resolve())))
     name = f"{sampler}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     study = optuna.create_study(
         storage=journal, study_name=name, sampler=_sampler(config, sampler, 0), load_if_exists=True
@@ -146,13 +148,13 @@ def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generat
         ledger.append_record(out / "records.jsonl", record)
         error = record["holdout_error"]
         where = ", ".join(f"{axis} {value:g}" for axis, value in drawn.items())
-        end = "diverged" if error is None else f"held-out error {100 * error:.2f} %"
-        said.append(f"{trial.number + 1}/{wanted}  {where}: {end}")
+        end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
+        said.append(f"trial {trial.number}, {where}: {end}")
         return math.inf if error is None else error
 
     while len(study.get_trials(deepcopy=False, states=complete)) < wanted:
         study.optimize(objective, n_trials=1)
-        yield f"{sampler}: {said.pop()}"
+        yield f"[{len(study.get_trials(deepcopy=False, states=complete))}/{wanted}] {sampler} {said.pop()}"
     trials = study.get_trials(deepcopy=False, states=complete)[:wanted]
     errors = [math.inf if trial.value is None else trial.value for trial in trials]
     best = trials[errors.index(min(errors))]
@@ -178,7 +180,7 @@ def _sampler(config: TuneConfig, name: Sampler, seed: int) -> Any:
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed + 1_000_000)  # its first draws are random, too: other ones
     counts = zip(_space(config).items(), sides(config.trials), strict=True)
     axes = {axis: _points(*bounds, count=count) for (axis, bounds), count in counts}
     return optuna.samplers.GridSampler(axes, seed=config.config.seed)

@@ -95,11 +95,11 @@ def test_run_after_a_range_test_is_bitwise_that_without_one(tmp_path: pathlib.Pa
 
 
 def test_many_seeds_have_keys_of_their_own() -> None:
-    found = lrsched.range_test(step, start, data, steps=60, seeds=3, end_value=0.5)
+    found = lrsched.range_test(step, None, data, init=start, steps=60, seeds=3, end_value=0.5)
     assert found.curves.values.shape == (3, 60)
     assert len(set(found.curves.values[:, 0])) == 3
     assert found.suggestions["valley"].interval is not None
-    again = lrsched.range_test(step, start, data, steps=60, seeds=3, end_value=0.5)
+    again = lrsched.range_test(step, None, data, init=start, steps=60, seeds=3, end_value=0.5)
     np.testing.assert_array_equal(found.curves.values, again.curves.values)
 
 
@@ -121,6 +121,10 @@ def test_measure_is_read_every_so_many_updates() -> None:
         ({"quantity": "holdout_loss"}, "quantity must be train_loss without a measure, got 'holdout_loss'"),
         ({"every": 60}, "every must be from 1 to 50"),
         ({"steps": 101, "beta": 0.5}, "batches must give at least 101, got 100"),
+        ({"beta": 1.0}, "beta must"),
+        ({"divergence": 0.5}, "divergence must be above 1"),
+        ({"skip_end": -1}, "skips must not be negative"),
+        ({"init": lambda key: 1.0}, "state must be given, or init in its place, got both"),
     ],
 )
 def test_bad_numbers_end_in_one_line(changes: dict[str, Any], said: str) -> None:
@@ -151,9 +155,48 @@ def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -
     assert outcome.record["config"]["holdout_fraction"] == 0.1
 
 
+class Network:
+    """A state that is callable, and whose one leaf is an object that a step may change."""
+
+    def __init__(self) -> None:
+        self.x = 1.0
+
+    def __call__(self, key: Any) -> Any:
+        raise AssertionError("a network is no function of a key")
+
+
+def test_state_that_is_a_callable_object_is_copied_and_not_called() -> None:
+    def changing(network: Network, _: None, rate: Any) -> tuple[Network, float]:
+        network.x -= float(rate) * network.x
+        return network, network.x**2
+
+    mine = Network()
+    found = lrsched.range_test(changing, mine, BATCHES, end_value=0.5)
+    assert mine.x == 1.0
+    assert found.curves.values[0, -1] < 0.1
+
+
+def test_batches_that_a_second_seed_would_not_see_again_are_refused() -> None:
+    with pytest.raises(ValueError, match="batches must be gone through once for each seed"):
+        lrsched.range_test(quadratic, 1.0, iter(BATCHES), seeds=2, end_value=1.0)
+
+
+def test_held_out_measures_are_read_as_they_are() -> None:
+    accuracies = iter([0.1, 0.1, 0.2, 0.4, 0.6, 0.6, 0.3, 0.2, 0.1, 0.1])
+    found = lrsched.range_test(
+        quadratic, 1.0, BATCHES, init_value=0.1, end_value=1.0, steps=100, every=10, kind="linear",
+        measure=lambda _: next(accuracies), quantity="holdout_accuracy", skip_start=0, skip_end=0,
+    )  # fmt: skip
+    rates = found.curves.rates
+    assert found.suggestions["smith_min"].value == pytest.approx(rates[2])
+    assert found.suggestions["smith_max"].value == pytest.approx(rates[4])
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"beta": 1.0}, "beta must"),
+        ({"skip_end": -1}, "skips must not be negative"),
         ({"quantity": "holdout_loss", "every": 99}, "every must be from 1 to 50"),
         ({"every": 2}, "every must be 1 where the training loss is read, got 2"),
         ({"seeds": 0}, "seeds must be at least 1"),

@@ -1,7 +1,10 @@
 """The disciplined search and the samplers: small ones, their choices, and that they go on where they were stopped."""
 
+import dataclasses
 import json
+import math
 import pathlib
+import shutil
 import sys
 from typing import Any
 
@@ -42,18 +45,30 @@ def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path,
     out, outcome = searched
     document = json.loads((out / "search.json").read_text())
     assert [part["question"] for part in document["parts"]] == ["peak rate", "weight decay", "momentum", "batch size"]
-    assert len(document["parts"][1]["tried"]) == 3  # two, and one between them
+    tried = [{one["setting"]: one["rate"] for one in part["tried"]} for part in document["parts"]]
+    assert len(tried[1]) == 4  # two, the one begun with, and one between them
+    chosen, (rate, decay, momentum, size) = document["chosen"], [answer(part) for part in document["parts"]]
+    assert (chosen["peak_value"], chosen["weight_decay"]) == (size["rate"], float(decay["setting"]))
+    assert str(chosen["batch_size"]) == size["setting"]
+    assert tried[1]["0.0005"] == rate["rate"]  # what was chosen is among what is tried next, at its rate
+    assert tried[3]["32"] == momentum["rate"]
     assert document["speeds"].keys() == {"32", "64"}
+    assert len(list((out / "speeds").iterdir())) == 2
     assert len(document["test_errors"]) == 2
     assert outcome.chosen.as_json() == document["chosen"]
     assert "regret" in outcome.text
-    assert {"weight decay: 0.001", "batch size: 64"} <= document["curves"].keys() == document["range_tests"].keys()
+    assert document["curves"].keys() == {"peak rate", "weight decay", "momentum", "batch size"}
+    assert document["curves"]["weight decay"].keys() >= {"as begun", "0.001", "0.0001"}
     assert {"peak_rate.svg", "weight_decay.svg", "batch_size.svg"} <= {path.name for path in outcome.files}
     for part in document["parts"]:
-        best = min(
-            part["tried"], key=lambda one: sum(one["errors"].values()) if None not in one["errors"].values() else 9
-        )
-        assert f"| {part['question']} | **{best['setting']}**" in outcome.text
+        assert f"| {part['question']} | **{answer(part)['setting']}**" in outcome.text
+
+
+def answer(part: dict[str, Any]) -> dict[str, Any]:
+    """What a question ended in."""
+    means = [sum(math.inf if e is None else e for e in one["errors"].values()) for one in part["tried"]]
+    found: dict[str, Any] = part["tried"][means.index(min(means))]
+    return found
 
 
 def test_table_of_a_search_is_rebuilt_from_its_json(
@@ -103,6 +118,7 @@ def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | Non
         ({"grid": (0.0,)}, "grid must hold multiples above 0"),
         ({"weight_decays": (0.1, -0.1)}, "weight_decay must be at least 0"),
         ({"batch_sizes": (10**6,)}, "batch_size must be from 1 to"),
+        ({"config": dataclasses.replace(SHORT, budget="1ep")}, "budget must be a percentage"),
         ({"momenta": ("fast",)}, "momenta must be numbers"),
         (
             {"config": RunConfig(schedule="rex", holdout_fraction=0.1)},
@@ -115,6 +131,23 @@ def test_search_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path
     with pytest.raises(ValueError, match=said):
         run.finish(search.search(small(tmp_path / "none", **changes)))
     assert not (tmp_path / "none").exists()
+
+
+def test_search_that_was_cut_off_comes_to_the_same_table(
+    searched: tuple[pathlib.Path, search.Outcome], tmp_path: pathlib.Path
+) -> None:
+    out, outcome = searched
+    shutil.copytree(out / "speeds", tmp_path / "speeds")  # measured, so they would differ
+    steps = search.search(small(tmp_path))
+    for _ in range(40):
+        next(steps)
+    steps.close()
+    made = (tmp_path / "records.jsonl").read_bytes()
+    ramps = sorted(path.name for path in (tmp_path / "ramps").iterdir())
+    again = run.finish(search.search(small(tmp_path)))
+    assert again.text == outcome.text
+    assert (tmp_path / "records.jsonl").read_bytes().startswith(made)
+    assert set(ramps) <= {path.name for path in (out / "ramps").iterdir()}
 
 
 def tuned(out: pathlib.Path, **changes: Any) -> TuneConfig:
@@ -136,6 +169,7 @@ def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path)
 def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
     outcome = run.finish(tune.tune(tuned(tmp_path, rates=(1.0, 1e7), trials=3)))
     assert [one.sampler for one in outcome.found] == ["grid", "random", "tpe"]
+    assert outcome.found[1].values != outcome.found[2].values  # the first draws of TPE are random, and its own
     assert {len(one.values) for one in outcome.found} == {3}
     assert any(value is None for one in outcome.found for value in one.values)
     assert (tmp_path / "tune.svg").exists()

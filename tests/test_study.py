@@ -84,6 +84,16 @@ def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
     assert "training loss" in (out / "losses.svg").read_text()
 
 
+def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(tmp_path: pathlib.Path) -> None:
+    regression = {"data": "diabetes", "model": "mlp", "schedules": ("constant",), "budgets": ("100%",), "seeds": 1}
+    outcome = finished(small(out=str(tmp_path), peak_values=(1e-9, 1e4), max_epochs=0.2, **regression))
+    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.records}
+    assert errors[1e4] is None
+    assert errors[1e-9] > 1
+    assert ledger.cells(outcome.records)[0].peak_value == 1e-9
+    assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
+
+
 def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None:
     first = finished(small(out=str(tmp_path)))
     written = (tmp_path / "records.jsonl").read_bytes()

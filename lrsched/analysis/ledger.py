@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
+import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ def cells(records: Sequence[Record]) -> list[Cell]:
     """One cell per schedule and budget, in the order in which the records first name them.
 
     Of several peak values, a cell's is the one with the lowest mean held-out error over the seeds that all of them
-    have; a run that diverged counts as error 1, and of equal ones the lowest rate is taken. Test errors choose nothing.
+    have; a run that diverged counts as infinite; of equal ones the lowest rate is taken. Test errors choose nothing.
 
     Args:
       records: of one study: their configs differ in schedule, budget, peak value and seed alone.
@@ -173,7 +174,7 @@ def _test_error(record: Record) -> float:
 
 def _holdout_error(record: Record) -> float:
     if _diverged(record):
-        return 1.0
+        return math.inf
     if record["holdout_error"] is None:
         raise ValueError(f"holdout_error must be there to choose among several peak values, got null: {_name(record)}.")
     return float(record["holdout_error"])

@@ -10,7 +10,7 @@ from lrsched.analysis import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Tried:
-    """One setting: what it was, and the held-out error in [0, 1] of each seed's run; None: the run diverged.
+    """One setting: what it was, and the held-out error of each seed's run (1: 100 %); None: the run diverged.
 
     Attributes:
       setting: in words.
@@ -100,6 +100,7 @@ def summary(parts: Sequence[Part]) -> str:
         ]
         why = f"lowest mean held-out error of {len(part.tried)}: {_entry(best)} %"
         lines.append(f"| {part.question} | **{best.setting}** | {why} | {', '.join(tied) or 'none'} |")
+    lines += ["", "The lowest error of several is partly luck: the same setting would not be as low again."]
     return "\n".join(lines) + "\n"
 
 
@@ -108,7 +109,11 @@ def _entry(tried: Tried) -> str:
     if len(known) < len(tried.errors):
         return f"diverged {len(tried.errors) - len(known)}/{len(tried.errors)}"
     spread = statistics.sd(known)
-    return f"{statistics.mean(known):.2f}" + (f" ± {spread:.2f}" if spread is not None else "") + f" ({len(known)})"
+    return _number(statistics.mean(known)) + ("" if spread is None else f" ± {_number(spread)}") + f" ({len(known)})"
+
+
+def _number(percent: float) -> str:
+    return f"{percent:.2f}" if percent < 1000 else f"{percent:.3g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +142,7 @@ def samplers(found: Sequence[Found]) -> str:
         known = [value for value in one.values if value is not None]
         setting = ", ".join(f"{axis} {value:g}" for axis, value in one.setting.items())
         again, test = (_entry(Tried("", 0.0, 0.0, errors)) for errors in (one.holdout, one.test))
-        best = f"{100 * min(known):.2f}" if known else "-"
+        best = _number(100 * min(known)) if known else "-"
         gone = len(one.values) - len(known)
         lines.append(f"| {one.sampler} | {len(one.values)} | {best} | {setting} | {again} | {test} | {gone} |")
     lines += [

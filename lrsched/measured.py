@@ -1,0 +1,58 @@
+"""What a search measures once and keeps in its folder: range tests, and how fast a batch size trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from lrsched import run as runs
+from lrsched import sweep
+from lrsched import task as tasks
+from lrsched.analysis import range_tests
+from lrsched.finder import RangeTest
+from lrsched.sweep import Ramp
+from lrsched.task import RunConfig
+
+_PROBE_UPDATES, _PROBES = 50, 3
+
+
+def ramps(one: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path) -> Generator[str, None, RangeTest]:
+    """The range test of a run: that in out/ramps, or else made and put there."""
+    identity = [tasks.run_id(one, data_dir=data_dir), dataclasses.asdict(ramp)]
+    path = out / "ramps" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}.json"
+    if not path.exists():
+        made = yield from sweep.swept(one, ramp, data_dir=data_dir)
+        _write(path, sweep.kept(made.curves))
+    curves = sweep.restored(json.loads(path.read_text()))
+    return RangeTest(curves, range_tests.suggestions(curves))
+
+
+def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generator[str, None, float]:
+    """Images per second of a run alone in this process: that in out/speeds, or else measured and put there.
+
+    The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept.
+    """
+    per_epoch = tasks.check(one, data_dir=data_dir).budget.steps_per_epoch
+    probe = dataclasses.replace(one, budget=f"{_PROBE_UPDATES / per_epoch}ep", peak_value=0.0)
+    path = out / "speeds" / f"{tasks.run_id(probe, data_dir=data_dir)}.json"
+    if not path.exists():
+        rows = [runs.finish(runs.run(probe, data_dir=data_dir)) for _ in range(1 + _PROBES)]
+        found = float(np.median([row["images_per_second"] for row in rows[1:]]))
+        _write(path, {"batch_size": one.batch, "device": rows[0]["device"], "images_per_second": found})
+    found = float(json.loads(path.read_text())["images_per_second"])
+    yield f"batch size {one.batch}: {found:.0f} images/s"
+    return found
+
+
+def _write(path: pathlib.Path, words: Any) -> None:
+    """The whole file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(words, sort_keys=True, allow_nan=False) + "\n")
+    beside.replace(path)
