@@ -212,7 +212,7 @@ class Regret:
     error: float | None  # mean over the seeds that all rates share; None if a run diverged, as what follows from it
     regret: float | None  # error - best_error, at least 0
     interval: tuple[float, float] | None  # 95 %, paired by seed; None for a single seed
-    verdict: str  # "separated" or "not separated" from the best rate; "diverged k/n"
+    verdict: str  # "best"; "separated" or "not separated" from the best rate; "diverged k/n"
     n: int  # shared seeds
     best_rate: float
     best_error: float
@@ -252,7 +252,8 @@ def regret(
             rows.append(Regret(rule, rate, None, None, None, end, len(seeds), best_rate, best_error))
         else:
             found, error = statistics.paired(kept, best), statistics.mean(list(kept.values()))
-            numbers = (error, found.mean, found.interval, found.verdict, found.n)
+            verdict = "best" if rate == best_rate else found.verdict
+            numbers = (error, found.mean, found.interval, verdict, found.n)
             rows.append(Regret(rule, rate, *numbers, best_rate, best_error))
     return rows
 
@@ -274,7 +275,11 @@ def regret_table(rows: Sequence[Regret]) -> str:
     lines = [["rule", "rate", "error, %", "regret, points", "95 % interval", "verdict"]]
     lines.append(["---", "---:", "---:", "---:", "---", "---"])
     for row in rows:
-        ends = "-" if row.interval is None else f"{100 * row.interval[0]:.2f} to {100 * row.interval[1]:.2f}"
+        ends = (
+            "-"
+            if row.interval is None or row.verdict == "best"
+            else f"{100 * row.interval[0]:.2f} to {100 * row.interval[1]:.2f}"
+        )
         numbers = ["-" if number is None else f"{100 * number:.2f}" for number in (row.error, row.regret)]
         lines.append([f"`{row.rule}`", f"{row.rate:.3g}", *numbers, ends, row.verdict])
     best = f"{rows[0].best_rate:.3g}, {100 * rows[0].best_error:.2f} %"

@@ -407,7 +407,7 @@ def test_regret_by_hand():
 
 def test_regret_of_a_rule_that_beats_the_grid():
     best, other = rt.regret(GRID, {"valley": (0.2, {0: 0.07, 1: 0.08, 2: 0.09}), "slide": (0.3, GRID[0.3])})
-    assert (best.best_rate, best.regret, best.verdict) == (0.2, 0.0, "not separated")
+    assert (best.best_rate, best.regret, best.verdict) == (0.2, 0.0, "best")
     assert (other.best_rate, other.regret) == (0.2, pytest.approx(0.01))
 
 
