@@ -215,7 +215,7 @@ def _notes(config: EnsembleConfig, labels: Labels) -> list[str]:
     else:
         notes.append("Weighted mean, greedy choice and greedy soup: chosen on held-out data.")
     if config.weight_averages:
-        notes.append("Averaged weights have batch statistics re-estimated on training images.")
+        notes.append("Averaged weights have batch statistics re-estimated on training images, altered as in training.")
     return notes
 
 

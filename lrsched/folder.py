@@ -121,7 +121,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
             log = event.log
             step, spent = log.completed, seconds + time.perf_counter() - begun
             if step in member_steps:
-                asked = tasks.variables(tasks.task(config, **where), event.state, batch_size=config.batch)
+                asked = tasks.variables(config, tasks.task(config, **where), event.state)
                 store.save_member(step, asked, _member_facts(log, asked, ends, follow, offset, words))
             facts = {"log": log._asdict(), "seconds": spent, "resumed_at": resumed, "identity": identity}
             store.save(step, event.state, facts)

@@ -46,6 +46,7 @@ class Bench(NamedTuple):
     size: int  # of predicting
     batches: int
     part: train.Data  # the training images in so many batches
+    alteration: dict[str, Any]  # of the images, in training
 
 
 class Averages(NamedTuple):
@@ -128,7 +129,7 @@ def bench(config: RunConfig, shared: Task, *, batches: int) -> Bench:
     placement: Any = shared.train.images.sharding
     devices = tuple(placement.mesh.devices.flat)
     part = train.put(split.images[:some], split.labels[:some], mean=data.mean, std=data.std, devices=devices)
-    return Bench(shared, batch_size, size, batches, part)
+    return Bench(shared, batch_size, size, batches, part, tasks.alteration(config, shared))
 
 
 def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
@@ -152,7 +153,7 @@ def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
 def completed(at: Bench, params: Any, like: Network) -> dict[str, Any]:
     """Variables with these weights and batch statistics re-estimated on training images."""
     variables = {"params": params, "batch_stats": like.variables["batch_stats"]}
-    words: dict[str, Any] = {"model": at.shared.model, "data": at.part, "batch_size": at.batch_size}
+    words: dict[str, Any] = {"model": at.shared.model, "data": at.part, "batch_size": at.batch_size, **at.alteration}
     return {"params": params, "batch_stats": predict.reestimated(variables, batches=at.batches, **words)}
 
 
@@ -233,7 +234,7 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
     else:
         saved = snapshots.load(folder, step, _state_like(config, shared))
         own = shared._replace(optimizer=_optimizer(config))
-        variables = tasks.variables(own, saved.tree, batch_size=config.batch)
+        variables = tasks.variables(config, own, saved.tree)
     run = json.loads(pathlib.Path(folder, "run.json").read_text())["run"]
     rows = [row for row in ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
     trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record

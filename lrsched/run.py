@@ -142,7 +142,7 @@ def run(
     jax.block_until_ready(state)
     trained = time.perf_counter() - begun
     diverged_at = log.diverged_at
-    evaluated = _evaluated(shared, state if diverged_at is None else None, config.batch)
+    evaluated = _evaluated(config, shared, state if diverged_at is None else None)
     if diverged_at is None and not all(math.isfinite(evaluated[f"{part}_loss"] or 0.0) for part in ("test", "holdout")):
         diverged_at, evaluated = total, dict.fromkeys(evaluated)  # the last update did it: no loss saw it
     return {
@@ -229,13 +229,13 @@ def _max_rel_error(applied: Sequence[float], table: np.ndarray, first: int) -> f
     return float(np.max(np.divide(off, np.abs(due), out=np.where(off > 0, np.inf, 0.0), where=due != 0), initial=0.0))
 
 
-def _evaluated(shared: Task, state: train.State | None, batch_size: int) -> Record:
+def _evaluated(config: RunConfig, shared: Task, state: train.State | None) -> Record:
     names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
     if state is None:
         return dict.fromkeys(names)
-    asked = variables(shared, state, batch_size=batch_size)
-    test = evaluate(shared, asked, shared.test, batch_size=batch_size)
-    held = evaluate(shared, asked, shared.holdout, batch_size=batch_size) if shared.holdout else None
+    asked = variables(config, shared, state)
+    test = evaluate(shared, asked, shared.test, batch_size=config.batch)
+    held = evaluate(shared, asked, shared.holdout, batch_size=config.batch) if shared.holdout else None
     return {
         "test_error": round(1 - test.accuracy, 10),
         "test_loss": test.loss,

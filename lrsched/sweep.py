@@ -230,6 +230,6 @@ def _updates(
 
 def _held_out(config: RunConfig, shared: Task, state: train.State, quantity: str) -> float:
     assert shared.holdout is not None
-    variables = tasks.variables(shared, state, batch_size=config.batch)
+    variables = tasks.variables(config, shared, state)
     found = tasks.evaluate(shared, variables, shared.holdout)
     return found.accuracy if quantity == "holdout_accuracy" else found.loss

@@ -209,12 +209,16 @@ def updates(
         rates=rates,
         momenta=momenta,
         weight_decay=config.weight_decay,
-        pad=shared.data.pad if config.augment else 0,
-        flip=shared.data.flip and config.augment,
+        **alteration(config, shared),
     )
 
 
-def variables(shared: Task, state: train.State, *, batch_size: int) -> dict[str, Any]:
+def alteration(config: RunConfig, shared: Task) -> dict[str, Any]:
+    """How training alters the images: the arguments `pad` and `flip`."""
+    return {"pad": shared.data.pad, "flip": shared.data.flip} if config.augment else {"pad": 0, "flip": False}
+
+
+def variables(config: RunConfig, shared: Task, state: train.State) -> dict[str, Any]:
     """What predicts: the weights and batch statistics of the state; of a schedule-free optimiser those of its average.
 
     The average was never trained, so its batch statistics are estimated, from 50 training batches at most.
@@ -224,8 +228,9 @@ def variables(shared: Task, state: train.State, *, batch_size: int) -> dict[str,
     if params is state.params or not jax.tree.leaves(state.batch_stats):
         return found
     count = train.device_count(shared.train)
-    size = max(batch_size // count, 1) * count
-    statistics = predict.reestimated(found, model=shared.model, data=shared.train, batch_size=size, batches=50)
+    size = max(config.batch // count, 1) * count
+    words: dict[str, Any] = {"model": shared.model, "data": shared.train, "batch_size": size, "batches": 50}
+    statistics = predict.reestimated(found, **words, **alteration(config, shared))
     return {**found, "batch_stats": statistics}
 
 

@@ -297,7 +297,7 @@ def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathli
     saved = snapshots.load(tmp_path, last, like).tree
     average = optim.evaluated_params(shared.optimizer, saved.opt_state, saved.params)
     assert not np.array_equal(jax.tree.leaves(average)[-1], jax.tree.leaves(saved.params)[-1])
-    asked = tasks.variables(shared, saved, batch_size=config.batch)
+    asked = tasks.variables(config, shared, saved)
     assert record["test_loss"] == tasks.evaluate(shared, asked, shared.test).loss
     member = snapshots.load_member(tmp_path, last, like.variables).tree
     assert "momentum" in (tmp_path / "run.svg").read_text()

@@ -1,6 +1,7 @@
 """What a network says of a split, kept in the user's cache; and batch statistics for weights that have none."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lrsched.training import devices, models, train
+from lrsched.training.batches import augment
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
 _MOMENTUM = 0.9  # of the models' BatchNorm
@@ -37,18 +39,28 @@ def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Dat
 
 
 def reestimated(
-    variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int, batches: int
+    variables: Mapping[str, Any],
+    *,
+    model: models.Model,
+    data: train.Data,
+    batch_size: int,
+    batches: int,
+    pad: int = 0,
+    flip: bool = False,
 ) -> Any:
     """Batch statistics for weights that were averaged, and so never trained with any of their own.
 
     Each batch-norm layer's mean and variance over a batch in training mode, averaged over batches: the first ones of
-    the data as they are stored, unaltered. A batch is one over all devices, so their number does not matter.
+    the data, altered as in training. (Unaltered ones would cost: ResNet-20 on CIFAR-10, 12.68 % test error with the
+    statistics of its own training, had 12.79 % with those of 50 altered batches and 13.90 % with those of unaltered
+    ones.) A batch is one over all devices, so their number does not matter.
 
     Args:
       variables: {"params", "batch_stats"}; of the latter only the shapes matter. Both are left as they are.
       data: the training split.
       batch_size: examples of a batch, over all devices; the mean of variances depends on it a little.
       batches: at most; there are as many as the data has whole ones.
+      pad, flip: alteration of the images (`batches.augment`); 0 and False: none.
     Returns:
       `batch_stats` as NumPy arrays; {} for a model without any.
     Raises:
@@ -64,11 +76,31 @@ def reestimated(
     # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
     start = {**variables, "batch_stats": jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))}
     count = min(batches, examples // batch_size)
+    if pad or flip:
+        data = _altered(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
     moved = jax.device_get(
         train.moved_statistics(start, model=model, data=data, batch_size=batch_size, batches=count)
     )  # fmt: skip
     factor = 1 / ((1 - _MOMENTUM) * count)
     return jax.tree.map(lambda *leaves: (factor * np.sum(leaves, axis=0, dtype=np.float64)).astype(np.float32), *moved)
+
+
+def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
+    """The first batches of a split, altered by draws that never change."""
+    alter = functools.partial(
+        jax.jit(augment, static_argnames=("batch_size", "pad", "flip")),
+        key=jax.random.key(0),
+        first=np.int32(0),
+        batch_size=batch_size,
+        pad=pad,
+        flip=flip,
+    )
+    images, labels = (jax.device_get(part[: batches * batch_size]) for part in (data.images, data.labels))
+    altered = [alter(images[i * batch_size :][:batch_size], step=np.int32(i)) for i in range(batches)]
+    placement: Any = data.images.sharding
+    mean, std = (jax.device_get(part).tolist() for part in (data.mean, data.std))
+    everything = np.concatenate(jax.device_get(altered))
+    return train.put(everything, labels, mean=mean, std=std, devices=tuple(placement.mesh.devices.flat))
 
 
 def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:

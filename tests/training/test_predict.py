@@ -60,6 +60,19 @@ def test_reestimated_statistics_of_the_first_layer_equal_those_of_numpy(devices:
     np.testing.assert_allclose(found[norm]["var"], np.mean(variances, 0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+def test_statistics_are_reestimated_on_images_altered_as_in_training(devices: int) -> None:
+    words: dict[str, Any] = {"model": MODEL, "batch_size": 8, "batches": 2}
+    found = predict.reestimated(VARIABLES, data=_data(devices), **words, pad=2, flip=True)
+    draw: dict[str, Any] = {"key": jax.random.key(0), "first": jnp.int32(0), "batch_size": 8, "pad": 2, "flip": True}
+    parts = [np.asarray(batches.augment(jnp.asarray(IMAGES[i * 8 :][:8]), step=jnp.int32(i), **draw)) for i in range(2)]
+    altered = train.put(np.concatenate(parts), LABELS[:16], mean=[0.4], std=[0.3], devices=jax.devices()[:1])
+    wanted = predict.reestimated(VARIABLES, data=altered, **words)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, wanted)
+    plain = predict.reestimated(VARIABLES, data=_data(devices), **words)
+    assert provenance.digest(plain) != provenance.digest(found)
+
+
 def test_reestimation_leaves_what_it_is_given_alone() -> None:
     given: Any = jax.device_put(VARIABLES, jax.devices()[0])
     before = provenance.digest(given)
