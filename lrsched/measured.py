@@ -1,4 +1,4 @@
-"""What a search measures once and keeps in its folder: range tests, and how fast a batch size trains."""
+"""What a search measures once and keeps in its folder: range tests, and how fast a batch size trains; its record."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from lrsched.analysis import range_tests
 from lrsched.finder import RangeTest
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
+from lrsched.training import devices as machine
+from lrsched.training import provenance
 
 _PROBE_UPDATES, _PROBES = 50, 3
 
@@ -50,9 +52,15 @@ def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generat
     return found
 
 
+def write_record(path: pathlib.Path, config: Any, words: dict[str, Any]) -> None:
+    """What a search came to, with its configuration and where it was made."""
+    made = {"device": machine.describe(), "versions": provenance.versions(), "commit": provenance.commit()}
+    _write(path, {"config": dataclasses.asdict(config), **words, **made})
+
+
 def _write(path: pathlib.Path, words: Any) -> None:
     """The whole file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(words, sort_keys=True, allow_nan=False) + "\n")
+    beside.write_text(json.dumps(words, sort_keys=True, indent=1, allow_nan=False) + "\n")
     beside.replace(path)

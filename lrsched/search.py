@@ -128,9 +128,8 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
         "test_errors": {str(record["seed"]): record["test_error"] for record in final},
         **notes,
     }
-    words = json.dumps(document, sort_keys=True, indent=1, allow_nan=False)
-    (out / "search.json").write_text(words + "\n")
-    text, files = write_results(json.loads(words), out)
+    measured.write_record(out / "search.json", config, document)
+    text, files = write_results(json.loads((out / "search.json").read_text()), out)
     return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *files])
 
 

@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Generator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from lrsched import measured
 from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import task as tasks
@@ -106,8 +107,7 @@ def tune(config: TuneConfig) -> Generator[studies.Status | str, None, Outcome]:
         setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0.9)}
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
-    words = json.dumps([dataclasses.asdict(one) for one in found], indent=1)
-    (out / "tune.json").write_text(words + "\n")
+    measured.write_record(out / "tune.json", config, {"found": [dataclasses.asdict(one) for one in found]})
     text, files = write_results(found, out)
     return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *files])
 

@@ -6,13 +6,14 @@ import re
 
 import pytest
 
-from lrsched import ensemble, study
+from lrsched import ensemble, search, study
 from lrsched.analysis import ledger
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl") if (path.parent / "schedules.svg").exists())
 RUNS = sorted(RESULTS.rglob("records.jsonl"))
 ENSEMBLES = sorted(path.parent for path in RESULTS.rglob("record.json") if (path.parent / "growing.svg").exists())
+SEARCHES = sorted(path.parent for path in RESULTS.rglob("search.json"))
 
 
 def texts(svg: pathlib.Path) -> list[str]:
@@ -43,6 +44,16 @@ def test_table_and_figures_are_rebuilt_from_the_record(folder: pathlib.Path, tmp
     assert {network["run"] for network in networks} == runs  # whose records stand beside it
 
 
+@pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
+def test_tables_of_a_search_are_rebuilt_and_are_of_its_records(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    document = json.loads((folder / "search.json").read_text())
+    search.write_results(document, tmp_path)
+    assert (folder / "search.md").read_text() == (tmp_path / "search.md").read_text()
+    assert re.fullmatch("[0-9a-f]{40}", document["commit"])
+    errors = {row["holdout_error"] for row in ledger.read_records(folder / "records.jsonl").rows}
+    assert {error for part in document["parts"] for one in part["tried"] for error in one["errors"].values()} <= errors
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
 def test_records_have_their_provenance(path: pathlib.Path) -> None:
     for line in path.read_text().splitlines():
@@ -55,9 +66,10 @@ def test_records_have_their_provenance(path: pathlib.Path) -> None:
         assert record["seconds"] > 0
 
 
-@pytest.mark.parametrize("folder", STUDIES + ENSEMBLES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", STUDIES + ENSEMBLES + SEARCHES, ids=lambda folder: folder.name)
 def test_index_names_every_study(folder: pathlib.Path) -> None:
-    assert f"]({folder.name}/table.md)" in (RESULTS / "README.md").read_text()
+    table = "search.md" if folder in SEARCHES else "table.md"
+    assert f"]({folder.name}/{table})" in (RESULTS / "README.md").read_text()
 
 
 def test_there_are_results() -> None:
