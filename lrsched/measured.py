@@ -62,5 +62,5 @@ def _write(path: pathlib.Path, words: Any) -> None:
     """The whole file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(words, sort_keys=True, indent=1, allow_nan=False) + "\n")
+    beside.write_text(json.dumps(words, sort_keys=True, allow_nan=False) + "\n")
     beside.replace(path)
