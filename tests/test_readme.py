@@ -89,10 +89,11 @@ def test_train_and_ensemble_commands_run_one_after_another(
         assert "error" in capsys.readouterr().out
 
 
+QUICK = "--max-epochs 0.1 --runs-each 1 --workers 1"
 SMALL = {
-    "range-test": ["--length", "20", "--seeds", "2"],
-    "search": ["--max-epochs", "0.1", "--length", "20", "--seeds", "1", "--runs-each", "1"],
-    "tune": ["--max-epochs", "0.1", "--runs-each", "1", "--trials", "2"],
+    "range-test": "--length 20 --seeds 2",
+    "search": f"{QUICK} --length 20 --seeds 1 --grid 1 --batch-sizes 64",
+    "tune": f"{QUICK} --trials 2",
 }
 
 
@@ -101,7 +102,7 @@ def test_searching_commands_run(
     line: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main([*words(line), *SMALL[words(line)[0]]]) == 0, capsys.readouterr().err
+    assert cli.main([*words(line), *SMALL[words(line)[0]].split()]) == 0, capsys.readouterr().err
     assert "written:" in capsys.readouterr().out
     assert list(tmp_path.glob("runs/*/*.md"))
 
