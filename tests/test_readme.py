@@ -52,7 +52,7 @@ def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
 def test_study_commands_run(line: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--max-epochs", "0.1", "--seeds", "1", "--out", str(tmp_path / "out")]  # the last of equal options wins
     assert cli.main([*words(line), *short]) == 0
-    assert "Test error in %" in capsys.readouterr().out
+    assert " in %, mean ± sd (n seeds)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("line", ON_PREPARED_DATA)
