@@ -156,7 +156,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
             "last member": ensemble_scores.reliability(predicted[-1], labels, bins=config.bins),
             "ensemble": ensemble_scores.reliability(whole, labels, bins=config.bins),
         },
-        "notes": _notes(config, labels),
+        "notes": _notes(config, labels, normalised=bool(members[0].variables["batch_stats"])),
         "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
         **_provenance(shared),
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -205,7 +205,7 @@ def _growing(
     return [{**point, "updates": networks.updates(part)} for point, part in zip(curve, parts, strict=True)]
 
 
-def _notes(config: EnsembleConfig, labels: Labels) -> list[str]:
+def _notes(config: EnsembleConfig, labels: Labels, *, normalised: bool) -> list[str]:
     notes = []
     if labels.held is None:
         notes.append(
@@ -214,7 +214,7 @@ def _notes(config: EnsembleConfig, labels: Labels) -> list[str]:
         )
     else:
         notes.append("Weighted mean, greedy choice and greedy soup: chosen on held-out data.")
-    if config.weight_averages:
+    if config.weight_averages and normalised:
         notes.append("Averaged weights have batch statistics re-estimated on training images, altered as in training.")
     return notes
 

@@ -12,6 +12,7 @@ from lrsched import ensemble as ensembles
 from lrsched import folder, members
 from lrsched import run as runs
 from lrsched.analysis import calibration
+from lrsched.analysis.ensemble_scores import Labels
 from lrsched.ensemble import EnsembleConfig
 from lrsched.task import RunConfig
 from lrsched.training import predict
@@ -225,3 +226,10 @@ def test_independent_runs_have_seeds_of_their_own(made: pathlib.Path) -> None:
     assert members.independent([first, second])
     assert not members.independent([first])
     assert not members.independent([first, first._replace(run="another")])
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_batch_statistics_are_spoken_of_only_where_there_are_some(normalised: bool) -> None:
+    labels = Labels(np.array([0, 1]), None)
+    notes = ensembles._notes(EnsembleConfig(runs=("a",)), labels, normalised=normalised)
+    assert any("batch statistics" in note for note in notes) == normalised
