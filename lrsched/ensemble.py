@@ -132,7 +132,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         row.update(ensemble_scores.scored(found.predicted, labels, bins=config.bins))
     calibrated_nll = rows[len(members)]["calibrated_nll"]
     record = {
-        "config": dataclasses.asdict(config),
+        "config": provenance.said(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         "members": [_facts(network) for network in members],
         "baselines": {name: [_facts(network) for network in those] for name, those in baselines.items()},

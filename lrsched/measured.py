@@ -55,7 +55,7 @@ def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generat
 def write_record(path: pathlib.Path, config: Any, words: dict[str, Any]) -> None:
     """What a search came to, with its configuration and where it was made."""
     made = {"device": machine.describe(), "versions": provenance.versions(), "commit": provenance.commit()}
-    _write(path, {"config": dataclasses.asdict(config), **words, **made})
+    _write(path, {"config": provenance.said(config), **words, **made})
 
 
 def _write(path: pathlib.Path, words: Any) -> None:

@@ -178,7 +178,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
     if not np.isfinite(curves.values).any():
         raise ValueError("init_value must be a rate at which the loss is finite, got none for any seed.")
     record = {
-        "config": {**dataclasses.asdict(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction},
+        "config": {**provenance.said(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction},
         "curves": kept(curves),
         "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
         "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],

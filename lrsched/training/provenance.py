@@ -1,5 +1,6 @@
 """Where a number comes from: the bits of the weights, the libraries, the commit."""
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -46,3 +47,8 @@ def commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def said(config: Any) -> dict[str, Any]:
+    """A configuration's fields for a record; not the folder of the data, which is this machine's own."""
+    return {**dataclasses.asdict(config), "data_dir": None}

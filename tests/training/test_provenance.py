@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -41,3 +42,12 @@ def test_commit_is_the_checkouts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert provenance.commit.__wrapped__() is None
+
+
+def test_record_says_the_configuration_but_not_where_the_data_lies() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        data_dir: str | None
+        rate: float
+
+    assert provenance.said(Config("/home/somebody/data", 0.1)) == {"data_dir": None, "rate": 0.1}
