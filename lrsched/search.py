@@ -91,6 +91,8 @@ def check(config: SearchConfig) -> pathlib.Path:
         raise ValueError("holdout_fraction must be above 0: settings are compared on held-out data, got 0.")
     if config.runs_each < 1:
         raise ValueError(f"runs_each must be at least 1, got {config.runs_each}.")
+    if config.bisections < 0:
+        raise ValueError(f"bisections must be at least 0, got {config.bisections}.")
     if not config.questions or len(set(config.questions)) < len(config.questions):
         raise ValueError(f"questions must differ and name at least one, got {', '.join(config.questions) or 'none'}.")
     if any(not (math.isfinite(multiple) and multiple > 0) for multiple in config.grid):

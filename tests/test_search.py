@@ -114,6 +114,7 @@ def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | Non
     [
         ({"config": RunConfig()}, "holdout_fraction must be above 0"),
         ({"runs_each": 0}, "runs_each must be at least 1"),
+        ({"bisections": -1}, "bisections must be at least 0"),
         ({"questions": ()}, "questions must differ"),
         ({"grid": (0.0,)}, "grid must hold multiples above 0"),
         ({"weight_decays": (0.1, -0.1)}, "weight_decay must be at least 0"),
