@@ -29,9 +29,8 @@ RIVALS = ("constant", "step")
 def suggested(config: RunConfig, ramp: sweep.Ramp, *, data_dir: str | None, out: pathlib.Path) -> float:
     """The rate of the rule in the range test of these runs, which is made once."""
     path = out / "range_test.json"
-    names = {field.name for field in dataclasses.fields(sweep.RangeTestConfig)} - {"momentum", "ramp", "out"}
-    shared = {k: v for k, v in dataclasses.asdict(config).items() if k in names}
-    asked = sweep.RangeTestConfig(**shared, data_dir=data_dir, ramp=ramp, out=str(out))
+    words: dict[str, Any] = {**config.recipe(), "holdout_fraction": config.holdout_fraction, "data_dir": data_dir}
+    asked = sweep.RangeTestConfig(**words, ramp=ramp, out=str(out))
     if not path.exists():
         cli.told(sweep.range_test(asked))
     record = json.loads(path.read_text())

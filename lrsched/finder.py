@@ -159,7 +159,11 @@ def reading(
     values = np.stack(list(rows))
     start = values.shape[1] // 10 if skip_start is None else skip_start
     at = rates[every - 1 :: every][: values.shape[1]]
-    curves = Curves(at, values, quantity, beta, divergence, start, skip_end)
+    return read(Curves(at, values, quantity, beta, divergence, start, skip_end))
+
+
+def read(curves: Curves) -> RangeTest:
+    """What each rule reads off these curves."""
     return RangeTest(curves, range_tests.suggestions(curves))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from lrsched import run as runs
 from lrsched import sweep
 from lrsched import task as tasks
-from lrsched.analysis import range_tests
 from lrsched.finder import RangeTest
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
@@ -31,8 +30,7 @@ def ramps(one: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path
     if not path.exists():
         made = yield from sweep.swept(one, ramp, data_dir=data_dir)
         _write(path, sweep.kept(made.curves))
-    curves = sweep.restored(json.loads(path.read_text()))
-    return RangeTest(curves, range_tests.suggestions(curves))
+    return sweep.restored(json.loads(path.read_text()))
 
 
 def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generator[str, None, float]:

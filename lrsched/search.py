@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import shlex
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -140,8 +141,7 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     parts = [_part(each) for each in document["parts"]]
     errors = [100 * error for error in document["test_errors"].values() if error is not None]
     lines = [search_tables.summary(parts)]
-    used = [f"{name} {document['chosen'][name]}" for name in ("peak_value", "weight_decay", "momentum", "batch_size")]
-    lines.append(f"Chosen: {', '.join(used)}.")
+    lines.append(f"Chosen: `{_command(document['chosen'])}`.")
     if errors:
         shown = ", ".join(f"{error:.2f}" for error in errors)
         lines.append(f"Its test error, looked at once: {shown} %.")
@@ -153,11 +153,25 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     (out / "search.md").write_text(text)
     files = [out / "search.md"]
     for question, found in document["curves"].items():
-        curves = {setting: sweep.restored(words) for setting, words in found.items()}
+        curves = {setting: sweep.restored(words).curves for setting, words in found.items()}
         if any(np.isfinite(each.values).any() for each in curves.values()):
             files.append(out / f"{question.replace(' ', '_')}.svg")
             range_plots.compared(curves, files[-1])
     return text, files
+
+
+def _command(chosen: Mapping[str, Any]) -> str:
+    """How to train at what was chosen: what a search looks at, and what else is not as by default."""
+    searched = ("peak_value", "weight_decay", "momentum", "batch_size")
+    always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
+    usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
+    said = ["lrsched", "train"]
+    for name in [*always, *sorted(usual.keys() - {*always, "holdout_fraction", "seed"})]:
+        value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
+        if value is not None and (name in always or value != usual[name]):
+            said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+            said += [] if isinstance(value, bool) else [str(value)]
+    return shlex.join(said)
 
 
 def _part(words: Mapping[str, Any]) -> Part:
@@ -308,12 +322,12 @@ def _with_momentum(one: RunConfig, words: str) -> RunConfig:
     if low is None:
         return _at(one, momentum=words)
     rate = registry.parse(one.schedule)
-    keys = ("variant", "peak_position", "tail_position", "annealing")
     if rate["schedule"] not in registry.PAIRED:
         raise ValueError(f"momenta must be numbers where the schedule is {rate['schedule']}, got {words!r}.")
-    shared: dict[str, Any] = {key: rate[key] for key in keys if key in rate}
-    cycle = {"schedule": "onecycle", **shared, "max_value": high, "min_value": low}
-    return _at(one, momentum=json.dumps(cycle))
+    cycle = {"max_value": high, "min_value": low}
+    cycle |= {key: rate[key] for key in ("variant", "peak_position", "tail_position", "annealing")}
+    said = ",".join(f"{key}={value}" for key, value in cycle.items() if value is not None)
+    return _at(one, momentum=f"onecycle:{said}")
 
 
 def _at(one: RunConfig, **changes: Any) -> RunConfig:

@@ -16,35 +16,22 @@ from lrsched import task as tasks
 from lrsched.analysis import ledger, paper, plots, range_plots, tables
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
-from lrsched.task import RunConfig
+from lrsched.task import Recipe, RunConfig
 from lrsched.training import data as datasets
-from lrsched.training import optim
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(Recipe):
     """A study: every schedule under every budget, at every peak rate, with every seed.
 
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist, svhn_cropped, diabetes or boston.
-      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp.
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2.
       budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
       max_epochs: what 100 % is.
       seeds: how many; they are 0, 1, ...
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
-      momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
-      batch_size: examples per update, over all devices; None: 32 for digits and tables, 128 for the others.
-      optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
-        apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
-      momentum_form: optax (rate outside the momentum) or caffe (rate inside).
-      weight_decay: coefficient on every parameter.
-      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
-        (which have no other), else coupled.
-      augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
-      sync_batch_norm: share BatchNorm's batch statistics over the devices.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there are several peak values, else 0.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       workers: runs made at once, in processes that share out a CPU's cores, elsewhere one per device. None: as many as
         there are cores (and memory for them) or devices; 1: one after another, each over all devices. The number
         changes the order of summation in a run, and so its last digits; the records hold it.
@@ -52,23 +39,13 @@ class StudyConfig:
         are missing; the table is of the runs that these words name.
     """
 
-    data: str = RunConfig.data
-    data_dir: str | None = None
-    model: str = RunConfig.model
     schedules: tuple[str, ...] = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")
     budgets: tuple[str, ...] = ("5%", "25%", "100%")
     max_epochs: float = RunConfig.max_epochs
     seeds: int = 3
     peak_values: tuple[float, ...] = (0.1, 0.3)
-    momentum: str | None = RunConfig.momentum
-    batch_size: int | None = RunConfig.batch_size
-    optimizer: optim.Name = RunConfig.optimizer
-    momentum_form: optim.MomentumForm = RunConfig.momentum_form
-    weight_decay: float = RunConfig.weight_decay
-    weight_decay_mode: optim.WeightDecayMode | None = RunConfig.weight_decay_mode
-    augment: bool = RunConfig.augment
-    sync_batch_norm: bool = RunConfig.sync_batch_norm
     holdout_fraction: float | None = None
+    data_dir: str | None = None
     workers: int | None = None
     out: str | None = None
 
@@ -121,15 +98,9 @@ def configs(study: StudyConfig) -> list[RunConfig]:
         raise ValueError(
             "holdout_fraction must be above 0 when there are several peak values: they are chosen on it, got 0."
         )
-    shared = {
-        field.name: getattr(study, field.name)
-        for field in dataclasses.fields(RunConfig)
-        if hasattr(study, field.name) and field.name != "holdout_fraction"
-    }
+    shared: dict[str, Any] = {**study.recipe(), "max_epochs": study.max_epochs, "holdout_fraction": holdout}
     return [
-        RunConfig(
-            **shared, schedule=schedule, budget=budget, peak_value=peak, holdout_fraction=holdout, seed=seed
-        )
+        RunConfig(**shared, schedule=schedule, budget=budget, peak_value=peak, seed=seed)
         for seed in range(study.seeds)
         for budget in study.budgets
         for schedule in study.schedules

@@ -18,9 +18,9 @@ from lrsched import task as tasks
 from lrsched.analysis import range_plots, range_tests
 from lrsched.analysis.range_tests import Curves
 from lrsched.finder import RangeTest
-from lrsched.task import RunConfig, Task
+from lrsched.task import Recipe, RunConfig, Task
 from lrsched.training import devices as machine
-from lrsched.training import optim, provenance, train
+from lrsched.training import provenance, train
 
 READING = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers
 Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
@@ -58,41 +58,23 @@ class Ramp:
 
 
 @dataclasses.dataclass(frozen=True)
-class RangeTestConfig:
+class RangeTestConfig(Recipe):
     """The LR range test: the loss while the rate rises, and the rates that each rule suggests.
 
+    A momentum schedule stays at its first value through the ramp.
+
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist, svhn_cropped, diabetes or boston.
-      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp.
-      momentum: constant through the ramp (Adam: b1).
-      batch_size: examples per update, over all devices; None: 32 for the small sets, 128 for the others.
-      optimizer: as of lrsched train.
-      momentum_form: optax (rate outside the momentum) or caffe (rate inside).
-      weight_decay: coefficient on every parameter.
-      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw, else coupled.
-      augment: the data set's usual alteration.
-      sync_batch_norm: share BatchNorm's batch statistics over the devices.
-      holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
-      ramp: how it goes up.
+      ramp: how the rate goes up, and how the loss is read.
       peak_values: rates to be warned about: is one of them where the loss blew up?
+      holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of record, table and figure; None: runs/range-test-DATA-MODEL.
     """
 
-    data: str = RunConfig.data
-    data_dir: str | None = None
-    model: str = RunConfig.model
-    momentum: float = 0.9
-    batch_size: int | None = RunConfig.batch_size
-    optimizer: optim.Name = RunConfig.optimizer
-    momentum_form: optim.MomentumForm = RunConfig.momentum_form
-    weight_decay: float = RunConfig.weight_decay
-    weight_decay_mode: optim.WeightDecayMode | None = RunConfig.weight_decay_mode
-    augment: bool = RunConfig.augment
-    sync_batch_norm: bool = RunConfig.sync_batch_norm
-    holdout_fraction: float | None = None
     ramp: Ramp = dataclasses.field(default_factory=Ramp)
     peak_values: tuple[float, ...] = ()
+    holdout_fraction: float | None = None
+    data_dir: str | None = None
     out: str | None = None
 
 
@@ -108,14 +90,8 @@ def run_config(config: RangeTestConfig) -> RunConfig:
     """The runs that the ramps are of; their seed is the ramp's."""
     held_out = config.ramp.quantity != "train_loss"
     fraction = (0.1 if held_out else 0.0) if config.holdout_fraction is None else config.holdout_fraction
-    names = {field.name for field in dataclasses.fields(RunConfig)} & {f.name for f in dataclasses.fields(config)}
-    shared = {name: getattr(config, name) for name in names - {"momentum", "holdout_fraction"}}
     return RunConfig(
-        **shared,
-        schedule="constant",
-        peak_value=config.ramp.end_value,
-        momentum=str(config.momentum),
-        holdout_fraction=fraction,
+        **config.recipe(), schedule="constant", peak_value=config.ramp.end_value, holdout_fraction=fraction
     )
 
 
@@ -198,12 +174,11 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned, with the warnings, and written) and the figure of a record."""
-    curves = restored(record["curves"])
-    found = RangeTest(curves, range_tests.suggestions(curves))
+    found = restored(record["curves"])
     text = "\n".join([found.table().rstrip("\n"), *(f"warning: {line}" for line in record["warnings"])]) + "\n"
     table, figure = out / "range_test.md", out / "range_test.svg"
     table.write_text(text)
-    range_plots.loss_over_rate(curves, found.suggestions, figure)
+    range_plots.loss_over_rate(found.curves, found.suggestions, figure)
     return text, [table, figure]
 
 
@@ -214,10 +189,11 @@ def kept(curves: Curves) -> dict[str, Any]:
     return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in READING}}
 
 
-def restored(words: dict[str, Any]) -> Curves:
-    """The curves that `kept` made."""
+def restored(words: dict[str, Any]) -> RangeTest:
+    """The range test whose curves `kept` made these words of."""
     values = np.array([[math.nan if x is None else x for x in row] for row in words["values"]], np.float64)
-    return Curves(np.array(words["rates"]), values, **{name: words[name] for name in READING})
+    curves = Curves(np.array(words["rates"]), values, **{name: words[name] for name in READING})
+    return finder.read(curves)
 
 
 def _updates(

@@ -23,44 +23,57 @@ from lrsched.training import data as datasets
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """Everything that decides a run's numbers. These defaults are the only ones.
+class Recipe:
+    """What is trained, and how, beside the schedule and its budget. These defaults are the only ones.
 
     Attributes:
       data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped; to predict numbers: diabetes or boston.
       model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp (the one for numbers).
-      schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
-      peak_value: the highest learning rate.
-      momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
-      budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
-      max_epochs: what 100 % is.
-      batch_size: examples per update, over all devices; None: 32 for digits, diabetes and boston, else 128.
       optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
         apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
+      momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
       momentum_form: optax (rate outside the momentum) or caffe (rate inside).
       weight_decay: coefficient on every parameter.
       weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
         (which have no other), else coupled.
+      batch_size: examples per update, over all devices; None: 32 for digits, diabetes and boston, else 128.
       augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
       sync_batch_norm: share BatchNorm's batch statistics over the devices.
-      holdout_fraction: part of the training set kept for choosing, never trained on.
-      seed: of the initial weights, the order of the data and its alteration.
     """
 
     data: str = "digits"
     model: str = "resnet8"
-    schedule: str = "rex"
-    peak_value: float = 0.1
-    momentum: str | None = None
-    budget: str = "100%"
-    max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
-    batch_size: int | None = None
     optimizer: optim.Name = "sgd"
+    momentum: str | None = None
     momentum_form: optim.MomentumForm = "optax"
     weight_decay: float = 5e-4
     weight_decay_mode: optim.WeightDecayMode | None = None
+    batch_size: int | None = None
     augment: bool = True
     sync_batch_norm: bool = False
+
+    def recipe(self) -> dict[str, Any]:
+        """These fields alone, as words for another configuration."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(Recipe):
+    """Everything that decides a run's numbers.
+
+    Attributes:
+      schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
+      peak_value: the highest learning rate.
+      budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
+      max_epochs: what 100 % is.
+      holdout_fraction: part of the training set kept for choosing, never trained on.
+      seed: of the initial weights, the order of the data and its alteration.
+    """
+
+    schedule: str = "rex"
+    peak_value: float = 0.1
+    budget: str = "100%"
+    max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
     holdout_fraction: float = 0.0
     seed: int = 0
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import shlex
 import shutil
 import sys
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lrsched import cli, run, search, tune
 from lrsched.analysis import ledger
+from lrsched.schedules import registry
 from lrsched.search import SearchConfig
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
@@ -79,6 +81,21 @@ def test_table_of_a_search_is_rebuilt_from_its_json(
     assert text == outcome.text == (out / "search.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"momentum": "onecycle:max_value=0.95,min_value=0.8,variant=torch", "schedule": "onecycle:variant=torch"},
+        {"data": "diabetes", "model": "mlp", "optimizer": "adamw", "augment": False, "sync_batch_norm": True},
+    ],
+)
+def test_command_of_a_search_trains_at_what_was_chosen(changes: dict[str, Any]) -> None:
+    chosen = RunConfig(**{"peak_value": 0.03, "max_epochs": 2.0, "momentum": "0.8", **changes})
+    words = shlex.split(search._command(chosen.as_json()))
+    assert words[:2] == ["lrsched", "train"]
+    assert cli._parse(words[1:]).config.as_json() == chosen.as_json()
+
+
 def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, search.Outcome]) -> None:
     out, outcome = searched
     before = (out / "records.jsonl").read_bytes()
@@ -90,7 +107,7 @@ def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, sea
 def test_cycled_momentum_goes_against_the_rate() -> None:
     one = search._with_momentum(RunConfig(schedule="onecycle:variant=torch"), "0.95-0.8")
     assert one.momentum is not None
-    cycle = json.loads(one.momentum)
+    cycle = registry.parse(one.momentum, kind=registry.MOMENTA)
     assert (cycle["variant"], cycle["max_value"], cycle["min_value"]) == ("torch", 0.95, 0.8)
 
 
