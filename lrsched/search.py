@@ -18,6 +18,7 @@ from lrsched import study as studies
 from lrsched import task as tasks
 from lrsched.analysis import range_plots, range_tests, search_tables
 from lrsched.analysis.search_tables import Part, Tried
+from lrsched.finder import RangeTest
 from lrsched.schedules import registry
 from lrsched.schedules.core import Schedule
 from lrsched.sweep import Ramp
@@ -118,7 +119,7 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
     """
     out, chosen = check(config), config.config
     parts: list[Part] = []
-    notes: dict[str, Any] = {"regret": None, "rule": None, "speeds": None, "curves": {}}
+    notes: dict[str, Any] = {"rule": None, "speeds": None, "curves": {}}
     asked = {"rate": _rate, "weight_decay": _weight_decay, "momentum": _momentum, "batch_size": _batch_size}
     for question in config.questions:
         part, chosen = yield from asked[question](config, chosen, out, notes)
@@ -139,15 +140,14 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
 def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The tables of a search (returned as text and written) from search.json."""
     parts = [_part(each) for each in document["parts"]]
-    errors = [100 * error for error in document["test_errors"].values() if error is not None]
     lines = [search_tables.summary(parts)]
     lines.append(f"Chosen: `{_command(document['chosen'])}`.")
-    if errors:
-        shown = ", ".join(f"{error:.2f}" for error in errors)
-        lines.append(f"Its test error, looked at once: {shown} %.")
+    tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
+    if tested:
+        shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
+        lines.append(f"Test error of these runs in %, which chose nothing: {shown}.")
     lines.append("")
-    if document["regret"]:
-        lines.append(document["regret"])
+    lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
     lines += [search_tables.part_table(part) for part in parts]
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
@@ -161,12 +161,12 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
 
 
 def _command(chosen: Mapping[str, Any]) -> str:
-    """How to train at what was chosen: what a search looks at, and what else is not as by default."""
+    """How to make the chosen run, without its seed: what a search looks at, and what else is not as by default."""
     searched = ("peak_value", "weight_decay", "momentum", "batch_size")
     always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
     usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
     said = ["lrsched", "train"]
-    for name in [*always, *sorted(usual.keys() - {*always, "holdout_fraction", "seed"})]:
+    for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
         value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
         if value is not None and (name in always or value != usual[name]):
             said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
@@ -184,7 +184,7 @@ def _part(words: Mapping[str, Any]) -> Part:
 
 def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
     found = yield from _ramps(config, chosen, out, notes, ("peak rate", "as begun"))
-    suggested = {rule: _rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+    suggested = _suggested(found)
     grid = [_rounded(multiple * chosen.peak_value) for multiple in config.grid]
     rules: dict[float, list[str]] = {}
     for rule, rate in suggested.items():
@@ -195,12 +195,22 @@ def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dic
     ]
     part, best = yield from _compared(config, "peak rate", settings, out)
     if suggested:
-        errors = {tried.rate: dict(tried.errors) for tried in part.tried}
-        rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
         means = {tried.rate: math.inf if tried.mean is None else tried.mean for tried in part.tried}
-        notes["regret"] = range_tests.regret_table(rows)
         notes["rule"] = min(suggested, key=lambda rule: means[suggested[rule]])
     return part, best
+
+
+def _suggested(found: RangeTest) -> dict[str, float]:
+    """Rule -> rate as it is tried."""
+    return {rule: _rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+
+
+def _regret(part: Part, curves: Mapping[str, Any]) -> str:
+    """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
+    errors = {tried.rate: tried.errors for tried in part.tried}
+    suggested = _suggested(sweep.restored(curves[part.question]["as begun"]))
+    rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
+    return range_tests.regret_table(rows) if rows else ""
 
 
 def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:

@@ -27,8 +27,13 @@ class Tried:
     @property
     def mean(self) -> float | None:
         """Mean held-out error; None if any run diverged."""
-        known = [error for error in self.errors.values() if error is not None]
+        known = list(self.known.values())
         return statistics.mean(known) if known and len(known) == len(self.errors) else None
+
+    @property
+    def known(self) -> dict[int, float]:
+        """The errors of the runs that did not diverge."""
+        return {seed: error for seed, error in self.errors.items() if error is not None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,22 +57,10 @@ class Part:
 
     def verdicts(self) -> list[str]:
         """Of each setting: best, diverged, separated or not separated from the best (paired t tests, Holm at 5 %)."""
-        best, found = self.best, {}
-        whole = {seed: error for seed, error in self.tried[best].errors.items() if error is not None}
-        for i, tried in enumerate(self.tried):
-            if i != best and tried.mean is not None:
-                other = {seed: error for seed, error in tried.errors.items() if error is not None}
-                found[i] = statistics.paired(other, whole).p
-        adjusted = dict(zip(found, statistics.holm(list(found.values())), strict=True))
-
-        def verdict(i: int, tried: Tried) -> str:
-            if i == best:
-                return "best"
-            if tried.mean is None:
-                return "diverged"
-            return "separated" if adjusted[i] < 1 - statistics.LEVEL else "not separated"
-
-        return [verdict(i, tried) for i, tried in enumerate(self.tried)]
+        whole = {i: tried.known for i, tried in enumerate(self.tried) if tried.mean is not None}
+        found = statistics.separated(whole.pop(self.best), whole)
+        words = {i: "separated" if apart else "not separated" for i, apart in found.items()} | {self.best: "best"}
+        return [words.get(i, "diverged") for i in range(len(self.tried))]
 
 
 def part_table(part: Part) -> str:
@@ -105,7 +98,7 @@ def summary(parts: Sequence[Part]) -> str:
 
 
 def _entry(tried: Tried) -> str:
-    known = [100 * error for error in tried.errors.values() if error is not None]
+    known = [100 * error for error in tried.known.values()]
     if len(known) < len(tried.errors):
         return f"diverged {len(tried.errors) - len(known)}/{len(tried.errors)}"
     spread = statistics.sd(known)

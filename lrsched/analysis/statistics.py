@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +43,6 @@ class Difference:
     interval: tuple[float, float] | None
     p: float
     n: int
-
-    @property
-    def verdict(self) -> str:
-        """Whether the interval leaves out 0: "separated" or "not separated", as always for a single seed."""
-        return "separated" if self.p < 1 - LEVEL else "not separated"
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
@@ -106,3 +102,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, p_values[index] * (len(p_values) - i)))
         adjusted[index] = largest
     return adjusted
+
+
+def separated(best: Mapping[int, float], others: Mapping[Any, Mapping[int, float]]) -> dict[Any, bool]:
+    """Whether each of the others is told from the best: paired t tests at 5 %, one Holm family.
+
+    Args:
+      best: seed -> value.
+      others: name -> seed -> value; one that shares no seed with the best is not told from it.
+    Returns:
+      name -> whether it is.
+    Example:
+      >>> separated({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "other": {0: 0.3, 1: 0.3}})
+      {'same': False, 'other': True}
+
+    """
+    tests = [paired(other, best).p if best.keys() & other.keys() else 1.0 for other in others.values()]
+    return {name: p < 1 - LEVEL for name, p in zip(others, holm(tests), strict=True)}

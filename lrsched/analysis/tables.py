@@ -101,15 +101,10 @@ def _marks(cells: Sequence[Cell]) -> dict[tuple[str, str], Literal["best", "tied
             continue
         best, *others = sorted(column, key=lambda cell: statistics.mean(list(cell.errors.values())))
         marks[best.label, budget] = "best"
-        p_values = [_p_value(best, other) for other in others]
-        for other, p in zip(others, statistics.holm(p_values), strict=True):
-            marks[other.label, budget] = "" if p < 1 - statistics.LEVEL else "tied"
+        found = statistics.separated(best.errors, {other.label: other.errors for other in others})
+        for label, separated in found.items():
+            marks[label, budget] = "" if separated else "tied"
     return marks
-
-
-def _p_value(best: Cell, other: Cell) -> float:
-    """Of the paired comparison; 1 where no seed is shared, which tells nothing apart."""
-    return statistics.paired(best.errors, other.errors).p if best.errors.keys() & other.errors.keys() else 1.0
 
 
 def _entry(cell: Cell | None) -> str:

@@ -42,30 +42,30 @@ def test_paired_by_hand():
     assert (found.mean, found.n) == (2.0, 3)
     assert found.p == pytest.approx(1 - math.sqrt(12 / 14), rel=1e-9)
     assert found.interval == (pytest.approx(2 - T_975_2 / math.sqrt(3)), pytest.approx(2 + T_975_2 / math.sqrt(3)))
-    assert found.verdict == "not separated"  # the interval, -0.48 to 4.48, holds 0
+    assert found.p > 0.05  # the interval, -0.48 to 4.48, holds 0
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.9, 2.0, 2.5, -2.5, -4.0])
-def test_paired_verdict_agrees_with_its_interval(shift):
+def test_paired_p_agrees_with_its_interval(shift):
     found = statistics.paired({0: 1.0, 1: 2.0, 2: 3.0}, dict.fromkeys(range(3), shift))
     low, high = found.interval
-    assert found.verdict == ("not separated" if low <= 0 <= high else "separated")
+    assert (found.p < 0.05) == (not low <= 0 <= high)
 
 
 def test_paired_finds_what_unpaired_would_not():
     # Seeds differ by far more than the two schedules, whose differences are 0.010, 0.011, 0.009.
-    assert statistics.paired({0: 0.1, 1: 0.3, 2: 0.5}, {0: 0.09, 1: 0.289, 2: 0.491}).verdict == "separated"
+    assert statistics.paired({0: 0.1, 1: 0.3, 2: 0.5}, {0: 0.09, 1: 0.289, 2: 0.491}).p < 0.05
 
 
 def test_paired_single_shared_seed():
     found = statistics.paired({0: 0.5, 1: 0.5}, {1: 0.1, 2: 0.1})
-    assert (found.n, found.interval, found.p, found.verdict) == (1, None, 1.0, "not separated")
+    assert (found.n, found.interval, found.p) == (1, None, 1.0)
 
 
 def test_paired_without_spread():
     same, apart = {0: 0.5, 1: 0.25}, {0: 0.25, 1: 0.0}
-    assert statistics.paired(same, same).verdict == "not separated"
-    assert statistics.paired(same, apart).verdict == "separated"
+    assert statistics.paired(same, same).p == 1.0
+    assert statistics.paired(same, apart).p == 0.0
 
 
 def test_paired_no_shared_seed():
@@ -82,3 +82,17 @@ def test_holm_ends():
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
     assert statistics.holm([0.04]) == [0.04]
     assert statistics.holm([]) == []
+
+
+def test_separated_is_one_holm_family():
+    # Differences 1, 1.5, 2: t = 1.5 / (0.5 / sqrt(3)) = 3 sqrt(3), so p = 1 - sqrt(27 / 29) = 0.035; doubled, 0.070.
+    best = {0: 0.0, 1: 0.0, 2: 0.0}
+    other = {0: 1.0, 1: 1.5, 2: 2.0}
+    assert statistics.paired(other, best).p == pytest.approx(1 - math.sqrt(27 / 29))
+    assert statistics.separated(best, {"one": other}) == {"one": True}
+    assert statistics.separated(best, {"one": other, "two": other}) == {"one": False, "two": False}
+
+
+def test_separated_where_no_seed_is_shared():
+    assert statistics.separated({0: 0.1}, {"other": {1: 0.9}}) == {"other": False}
+    assert statistics.separated({0: 0.1}, {}) == {}
