@@ -64,16 +64,16 @@ TAIL, _traced = 16, 0  # losses whose mean is a record's train_loss; train steps
 
 @contextlib.contextmanager
 def timed() -> Iterator[Json]:
-    """Fills in the seconds that what is inside took, and the CPU seconds that strangers used meanwhile."""
+    """Fills in the seconds that what is inside took, and the CPU seconds that other processes used meanwhile."""
 
-    def strangers() -> float:
+    def elsewhere() -> float:
         own = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
         return machine_seconds() - sum(used.ru_utime + used.ru_stime for used in own)
 
     turn: Json = {}
-    others, begun = strangers(), perf_counter()
+    others, begun = elsewhere(), perf_counter()
     yield turn
-    turn |= {"seconds": perf_counter() - begun, "others_seconds": max(0.0, strangers() - others)}
+    turn |= {"seconds": perf_counter() - begun, "others_seconds": max(0.0, elsewhere() - others)}
 
 
 def said_by(words: list[str], environment: dict[str, str]) -> str:

@@ -3,8 +3,8 @@
     sched = lrsched.rex(0.1, total_steps=1173)      # an Optax schedule
     tx = optax.sgd(sched, momentum=0.9)
 
-The public names are the schedule library and the LR range test. The latter, training, studies and figures load when
-they are used.
+The public names are the schedule library and the LR range test, which is loaded when it is first used; training and
+studies are in submodules.
 """
 
 from typing import TYPE_CHECKING, Any

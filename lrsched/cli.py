@@ -1,4 +1,4 @@
-"""The command line: words in, one line for a mistake (exit status 2), everything else in the library."""
+"""The command line: it parses, shows progress, and says a mistake in one line (exit status 2)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lrsched: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("lrsched: interrupted; what is on record stays: the same words again go on from there.", file=sys.stderr)
+        print("lrsched: interrupted; the same command goes on from what is on record.", file=sys.stderr)
         return 130
     return 0
 

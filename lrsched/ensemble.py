@@ -33,7 +33,7 @@ class EnsembleConfig:
       members: of each folder: all, last:N, or every:N (counted back from the last).
       baselines: to compare with, each NAME=FOLDER[@STEP][,FOLDER[@STEP]...]: a network, or the mean of several; without
         a step a run's last state.
-      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits needs none.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       weight_averages: average the weights as well (soups), and look for barriers between members.
       batches: of training images, for the batch statistics of averaged weights and for the loss on a barrier's way.
       points: at which the loss is taken on the line between two members, both ends among them.

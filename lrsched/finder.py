@@ -84,8 +84,8 @@ def range_test(
       every: updates between two measures; 1 for the training loss.
       beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: 0.98 for the training loss (fastai's; a memory
         of 50 points), 0 for held-out measures, of which there are few and which Smith reads as they are.
-      divergence: a seed stops once its smoothed training loss exceeds this multiple of the lowest so far, or is not
-        finite.
+      divergence: a seed stops once its training loss, smoothed by beta, exceeds this multiple of the lowest so far, or
+        is not finite.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
       skip_end: points left out at the end of what was measured.
     Returns:

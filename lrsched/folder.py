@@ -36,16 +36,16 @@ class Train:
 
     Attributes:
       config: the run.
-      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits needs none.
+      data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of the run; None: runs/ and the run's id.
       save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
-      keep: where a full state is kept for good, to branch from: updates (200) or epochs (3ep), of a branch those of the
-        run it left among them.
+      keep: after which updates (200) or epochs (3ep) a full state is kept for good, to branch from; in a branch they
+        are counted from the start of the run it left.
       members: which ends of cycles become members of an ensemble: all, last:3, every:2 (counted from the last).
-      extend: folder of a run, with @UPDATES if not its last state, that this one is, under a longer budget: it goes on
-        there, and from then on follows the longer plan as if it had always done so.
-      branch: folder of a run, with @UPDATES if not its last state, that this one leaves there: its own plan begins at
-        that update, and its budget is what comes after.
+      extend: FOLDER[@UPDATES] of a run to go on with under a longer budget (from its last state unless @ names
+        another). What was trained stays; from there on the rate is that of the longer plan at the same update.
+      branch: FOLDER[@UPDATES] of a run to start from. This run's own plan begins there, and its budget counts the new
+        updates alone.
     """
 
     config: RunConfig = dataclasses.field(default_factory=RunConfig)

@@ -32,10 +32,12 @@ class SearchConfig:
     """The disciplined search: one question after another, each answered by short runs and kept for the next one.
 
     The rate: a range test, then runs at what each of its rules suggests and over a grid, which shows what each rule is
-    worth here. The weight decay: short runs for each, then the exponent is bisected beside the best. The momentum:
-    constants against cycles. The batch size: runs of equal time. What was chosen so far is always among what is tried,
-    and every other setting has its own range test: its rate is the chosen one times what the best rule's suggestion
-    has changed by. Settings are compared on held-out data; the test error is that of the last choice alone.
+    worth here. The weight decay: short runs for each, then for values half way, in their logarithm, between the best
+    and its better neighbour. The momentum: constants against cycles. The batch size: epochs scaled by the measured
+    speed, so that all train for the same time. From the second question on, what was chosen so far is among what is
+    tried. If the rate was asked first, every other setting has its own range test, too: its rate is the chosen one
+    times what the best rule's suggestion has changed by. Held-out errors alone choose; the test error is shown of the
+    last choice alone.
 
     Attributes:
       config: of the short runs. Its peak_value is what the grid multiplies, its seed the first one.
@@ -44,11 +46,11 @@ class SearchConfig:
       runs_each: runs of each setting, with seeds one after another.
       questions: what is searched, in this order.
       grid: multiples of peak_value that the rules' rates are held against.
-      weight_decays: to begin with.
-      bisections: how often the exponent between the best weight decay and its better neighbour is halved.
+      weight_decays: values before bisection.
+      bisections: how many more values.
       momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
         A range test has the momentum that the run begins with.
-      batch_sizes: to compare at equal time; none given: half, the same, twice and four times the batch_size.
+      batch_sizes: to compare; none given: half, the same, twice and four times the batch_size.
       workers: as of lrsched study.
       out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start goes on there.
     """
@@ -149,6 +151,10 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     lines.append("")
     lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
     lines += [search_tables.part_table(part) for part in parts]
+    lines.append(
+        "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the range test of the "
+        "setting suggests; epochs: those of equal time, where batch sizes are compared.\n"
+    )
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
     files = [out / "search.md"]

@@ -27,16 +27,17 @@ class StudyConfig(Recipe):
     Attributes:
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2.
       budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
-      max_epochs: what 100 % is.
-      seeds: how many; they are 0, 1, ...
+      max_epochs: epochs of a budget of 100 %.
+      seeds: number of seeds: 0, 1, ...
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there are several peak values, else 0.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       workers: runs made at once, in processes that share out a CPU's cores, elsewhere one per device. None: as many as
-        there are cores (and memory for them) or devices; 1: one after another, each over all devices. The number
-        changes the order of summation in a run, and so its last digits; the records hold it.
+        there are cores (and memory for them) or devices, but one where little is left to train; 1: one after another,
+        each over all devices. The number changes the order of summation in a run, and so its last digits; the records
+        hold it.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
-        are missing; the table is of the runs that these words name.
+        are missing; the table is of the runs asked for.
     """
 
     schedules: tuple[str, ...] = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")

@@ -31,7 +31,7 @@ class Ramp:
     """How a range test goes up, and how it is read.
 
     Attributes:
-      length: of the ramp, in updates (100) or epochs (3ep; Smith's range tests take a few).
+      length: how long the ramp is: updates (100) or epochs (3ep; Smith's range tests take a few).
       init_value: rate of the first update.
       end_value: rate of the last one.
       kind: exponential (fastai's finder) or linear (Smith's range test).
@@ -39,7 +39,7 @@ class Ramp:
       quantity: what is read: train_loss, or on held-out data holdout_loss or holdout_accuracy (Smith's).
       every: updates between two looks at held-out data.
       beta: of the bias-corrected smoothing; 0: none; None: 0.98 for the training loss, 0 for held-out measures.
-      divergence: a ramp ends once its smoothed loss exceeds this multiple of its lowest.
+      divergence: a ramp ends once its smoothed training loss exceeds this multiple of the lowest so far.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
       skip_end: points left out at the end.
     """
@@ -61,11 +61,12 @@ class Ramp:
 class RangeTestConfig(Recipe):
     """The LR range test: the loss while the rate rises, and the rates that each rule suggests.
 
-    A momentum schedule stays at its first value through the ramp.
+    The momentum is constant through the ramp: 0.9 unless one is given; of a momentum schedule its first value.
 
     Attributes:
       ramp: how the rate goes up, and how the loss is read.
-      peak_values: rates to be warned about: is one of them where the loss blew up?
+      peak_values: rates you mean to use. They are not trained; a line warns of each at or above which the loss blew up,
+        or that the ramp did not reach.
       holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of record, table and figure; None: runs/range-test-DATA-MODEL.

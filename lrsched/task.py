@@ -65,7 +65,7 @@ class RunConfig(Recipe):
       schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
       peak_value: the highest learning rate.
       budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
-      max_epochs: what 100 % is.
+      max_epochs: epochs of a budget of 100 %.
       holdout_fraction: part of the training set kept for choosing, never trained on.
       seed: of the initial weights, the order of the data and its alteration.
     """

@@ -98,11 +98,9 @@ def _sentences(record: Record) -> list[str]:
             f"Barriers between neighbours, in nats of training loss on the line between their weights ({heights})."
         )
     for found in record["deep_ensemble_equivalents"]:
-        worth = f"more than {found['runs']}" if found["value"] is None else f"{found['value']:.2f}"
-        says.append(
-            f"By its calibrated NLL the ensemble is worth {worth} of the {found['runs']} independent runs of "
-            f"{found['baseline']}."
-        )
+        runs, name = found["runs"], found["baseline"]
+        worth = "more than all" if found["value"] is None else f"as much as {found['value']:.2f} of the"
+        says.append(f"By calibrated NLL the ensemble is worth {worth} {runs} runs of the baseline {name}, averaged.")
     return [*says, *(verdict(comparison) for comparison in record["comparisons"])]
 
 

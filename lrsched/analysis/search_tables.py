@@ -85,7 +85,7 @@ def part_table(part: Part) -> str:
 
 def summary(parts: Sequence[Part]) -> str:
     """A Markdown table that says what to use, and why: a row per question."""
-    lines = ["| setting | use | because | not separated from it |", "|" + " --- |" * 4]
+    lines = ["| question | use | because | not separated from it |", "|" + " --- |" * 4]
     for part in parts:
         best, verdicts = part.tried[part.best], part.verdicts()
         tied = [
@@ -93,7 +93,7 @@ def summary(parts: Sequence[Part]) -> str:
         ]
         why = f"lowest mean held-out error of {len(part.tried)}: {_entry(best)} %"
         lines.append(f"| {part.question} | **{best.setting}** | {why} | {', '.join(tied) or 'none'} |")
-    lines += ["", "The lowest error of several is partly luck: the same setting would not be as low again."]
+    lines += ["", "The lowest error of several is partly luck: expect a higher one from other seeds."]
     return "\n".join(lines) + "\n"
 
 

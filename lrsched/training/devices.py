@@ -35,7 +35,7 @@ def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
     so once it has started they are left alone. With LRSCHED_PLAIN=1 only the cache is set.
 
     The memory: XLA:CPU asks for a step's working memory (0.3 GB for ResNet-20 at batch 128) anew at each step, and
-    glibc hands it back after each, so that every page of it is zeroed again by the system: a tenth of the step.
+    glibc hands it back after each, so that every page of it is zeroed again by the system (results/speed.md).
     The process is told to keep its memory instead. That holds for the whole process.
 
     Args:
