@@ -84,8 +84,8 @@ def range_test(
       every: updates between two measures; 1 for the training loss.
       beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: 0.98 for the training loss (fastai's; a memory
         of 50 points), 0 for held-out measures, of which there are few and which Smith reads as they are.
-      divergence: a seed stops once its training loss, smoothed by beta, exceeds this multiple of the lowest so far, or
-        is not finite.
+      divergence: a seed stops once its smoothed training loss (where a measure is read: by 0.98) exceeds this multiple
+        of the lowest so far, or is not finite.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
       skip_end: points left out at the end of what was measured.
     Returns:
@@ -134,7 +134,7 @@ def swept(
       made: the state and the training loss after each update; ended at the blow-up.
     """
     values = np.full(steps // every, math.nan)
-    watch = range_tests.Watch(beta=beta, divergence=divergence)
+    watch = range_tests.Watch(beta=beta if measure is None else smoothing("train_loss"), divergence=divergence)
     for k, (state, loss) in enumerate(made):
         watch = watch.after(float(loss))
         if (k + 1) % every == 0 and math.isfinite(float(loss)):

@@ -185,7 +185,9 @@ def _left(words: Train, follow: Plan, like: train.State) -> tuple[Origin | None,
     verb: Literal["extend", "branch"] = "extend" if words.extend else "branch"
     if words.out and (pathlib.Path(words.out) / "run.json").exists():
         had = _stored(pathlib.Path(words.out))["origin"]
-        if had and had["verb"] == verb and at in (None, had["step"]):
+        other = pathlib.Path(folder)
+        same = had and (not (other / "run.json").exists() or _stored(other)["run"] == had["run"])
+        if had and same and had["verb"] == verb and at in (None, had["step"]):
             return Origin(**had), lambda: _state_left(folder, Origin(**had), like)
     there = _stored(pathlib.Path(folder))
     config = words.config.as_json()

@@ -39,7 +39,8 @@ def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generat
     The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept.
     """
     per_epoch = tasks.check(one, data_dir=data_dir).budget.steps_per_epoch
-    probe = dataclasses.replace(one, budget=f"{_PROBE_UPDATES / per_epoch}ep", peak_value=0.0)
+    words: dict[str, Any] = {"schedule": "constant", "peak_value": 0.0, "momentum": "0.9"}  # fit for any budget
+    probe = dataclasses.replace(one, **words, budget=f"{_PROBE_UPDATES / per_epoch}ep")
     path = out / "speeds" / f"{tasks.run_id(probe, data_dir=data_dir)}.json"
     if not path.exists():
         rows = [runs.finish(runs.run(probe, data_dir=data_dir)) for _ in range(1 + _PROBES)]

@@ -13,12 +13,13 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from lrsched import measured, sweep
+from lrsched import measured, spread, sweep
 from lrsched import study as studies
 from lrsched import task as tasks
 from lrsched.analysis import range_plots, range_tests, search_tables
 from lrsched.analysis.search_tables import Part, Tried
 from lrsched.finder import RangeTest
+from lrsched.schedules import plan as plans
 from lrsched.schedules import registry
 from lrsched.schedules.core import Schedule
 from lrsched.sweep import Ramp
@@ -49,7 +50,7 @@ class SearchConfig:
       weight_decays: values before bisection.
       bisections: how many more values.
       momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
-        A range test has the momentum that the run begins with.
+        A range test has the momentum that the run has at its peak rate.
       batch_sizes: to compare; none given: half, the same, twice and four times the batch_size.
       workers: as of lrsched study.
       out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start goes on there.
@@ -105,9 +106,14 @@ def check(config: SearchConfig) -> pathlib.Path:
         raise ValueError("quantity must be train_loss or holdout_loss: Smith's bounds give a cycle, not one rate.")
     if "batch_size" in config.questions and not begun.budget.endswith("%"):
         raise ValueError(f"budget must be a percentage: max_epochs is scaled to equal time, got {begun.budget}.")
-    tried = [begun, *(_with_momentum(begun, words) for words in config.momenta)]
-    tried += [_at(begun, weight_decay=decay) for decay in config.weight_decays]
-    tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
+    spread.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
+    tried = [begun]
+    if "momentum" in config.questions:
+        tried += [_with_momentum(begun, words) for words in config.momenta]
+    if "weight_decay" in config.questions:
+        tried += [_at(begun, weight_decay=decay) for decay in config.weight_decays]
+    if "batch_size" in config.questions:
+        tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
     for one in tried:
         tasks.check(one, data_dir=config.data_dir)
     return pathlib.Path(config.out or f"runs/search-{begun.data}-{begun.model}")
@@ -152,8 +158,8 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
     lines += [search_tables.part_table(part) for part in parts]
     lines.append(
-        "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the range test of the "
-        "setting suggests; epochs: those of equal time, where batch sizes are compared.\n"
+        "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's own "
+        "range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
     )
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
@@ -340,10 +346,8 @@ def _with_momentum(one: RunConfig, words: str) -> RunConfig:
     rate = registry.parse(one.schedule)
     if rate["schedule"] not in registry.PAIRED:
         raise ValueError(f"momenta must be numbers where the schedule is {rate['schedule']}, got {words!r}.")
-    cycle = {"max_value": high, "min_value": low}
-    cycle |= {key: rate[key] for key in ("variant", "peak_position", "tail_position", "annealing")}
-    said = ",".join(f"{key}={value}" for key, value in cycle.items() if value is not None)
-    return _at(one, momentum=f"onecycle:{said}")
+    cycle = {**plans.paired(rate), "max_value": high, "min_value": low}
+    return _at(one, momentum=registry.label(cycle, kind=registry.MOMENTA))
 
 
 def _at(one: RunConfig, **changes: Any) -> RunConfig:

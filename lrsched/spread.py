@@ -55,21 +55,26 @@ def choose(*, asked: int | None, left: int, updates: int) -> int:
     return min(asked, max(left, 1))
 
 
-def made(configs: Sequence[RunConfig], *, data_dir: str | None, workers: int) -> Iterator[tuple[int, Event]]:
+def made(
+    configs: Sequence[RunConfig], *, data_dir: str | None, workers: int, alone: bool = False
+) -> Iterator[tuple[int, Event]]:
     """Makes the runs, `workers` at once, and yields (index, status or record) as they come.
+
+    A single worker spreads each run over all devices, unless each is to be `alone` on one, as those of several
+    workers are: how many examples BatchNorm sees at once must not depend on how many runs are left.
 
     Closing the iterator ends the workers at once, and so does the end of this process, however it comes.
 
     Raises:
       ChildProcessError: if a worker process dies.
     """
-    if workers == 1:
+    if alone:
+        yield from by_threads(configs, data_dir, jax.local_devices()[:workers])
+    elif workers == 1:
         for index, config in enumerate(configs):
             yield from ((index, event) for event in _events(runs.run(config, data_dir=data_dir)))
-    elif jax.default_backend() == "cpu":
-        yield from _by_processes(configs, data_dir, workers)
     else:
-        yield from by_threads(configs, data_dir, jax.local_devices()[:workers])
+        yield from _by_processes(configs, data_dir, workers)
 
 
 def _by_processes(configs: Sequence[RunConfig], data_dir: str | None, workers: int) -> Iterator[tuple[int, Event]]:

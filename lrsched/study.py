@@ -141,7 +141,7 @@ def made(
     for index in [i for i, name in enumerate(names) if name in done]:
         yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, done[names[index]])
     waiting = list(left)
-    for position, event in spread.made([todo[i] for i in waiting], data_dir=data_dir, workers=at_once):
+    for position, event in spread.made([todo[i] for i in waiting], data_dir=data_dir, workers=at_once, alone=alone):
         index = waiting[position]
         if isinstance(event, runs.Status):
             left[index] = event.total_steps - event.completed
@@ -169,6 +169,7 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     table.write_text(tables.markdown(cells, papers, **words))
     plots.schedules(curves(records), schedules)
     files, drawn = [table, schedules], losses(records, cells)
+    (out / "losses.svg").unlink(missing_ok=True)
     if drawn:
         files.append(out / "losses.svg")
         range_plots.losses(drawn, files[-1])
@@ -204,12 +205,19 @@ def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict
     return drawn
 
 
-def curves(records: Sequence[runs.Record], points: int = 1000) -> dict[str, Curve]:
-    """Label -> progress, rate over peak, momentum: each schedule of the records, drawn over one budget."""
-    drawn: dict[str, Curve] = {}
+def curves(records: Sequence[runs.Record]) -> dict[str, Curve]:
+    """Label -> progress, rate over peak, momentum: each schedule of the records, under its longest budget."""
+    longest: dict[str, runs.Record] = {}
     for record in records:
-        lr, momentum = record["plan"]["lr"], record["plan"]["momentum"]
-        rate = registry.build({**lr, "peak_value": 1.0}, total_steps=points).table()
-        beside = registry.build(momentum, total_steps=points, kind=registry.MOMENTA).table()
-        drawn.setdefault(record["label"], (np.arange(points) / points, rate, beside))
-    return drawn
+        label = record["label"]
+        longest[label] = max(longest.get(label, record), record, key=lambda one: one["total_steps"])
+    return {label: _curve(record) for label, record in longest.items()}
+
+
+def _curve(record: runs.Record, points: int = 1000) -> Curve:
+    total, peak = record["total_steps"], record["config"]["peak_value"]
+    steps = np.unique(np.linspace(0, total - 1, points).round().astype(np.int64))
+    words: dict[str, Any] = {"total_steps": total, "steps_per_epoch": record["steps_per_epoch"]}
+    rate = registry.build(record["plan"]["lr"], **words).table(steps)
+    momentum = registry.build(record["plan"]["momentum"], kind=registry.MOMENTA, **words).table(steps)
+    return steps / total, rate / (peak or 1.0), momentum

@@ -97,7 +97,9 @@ def run_config(config: RangeTestConfig) -> RunConfig:
 
 
 def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[str, None, RangeTest]:
-    """The range test of a run's data, model, optimiser and weight decay, and its first momentum; a line per ramp.
+    """The range test of a run's data, model, optimiser and weight decay; a line per ramp.
+
+    The momentum is constant: what the run has where its rate is highest (1cycle's is lowest there).
 
     Raises:
       ValueError: before anything is trained, for a configuration that cannot be run or numbers out of range.
@@ -107,6 +109,7 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
     rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
     if ramp.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {ramp.seeds}.")
+    momentum = float(follow.momentum(int(np.argmax(follow.lr.table()))))
     held_out = ramp.quantity != "train_loss"
     if held_out and shared.holdout is None:
         raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
@@ -122,7 +125,7 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
     for seed in range(ramp.seeds):
         one = dataclasses.replace(config, seed=seed)
         row = finder.swept(
-            _updates(one, shared, rates, float(follow.momentum(0)), data_dir),
+            _updates(one, shared, rates, momentum, data_dir),
             steps=steps,
             every=ramp.every,
             measure=(lambda state: _held_out(config, shared, state, ramp.quantity)) if held_out else None,

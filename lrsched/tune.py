@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import pathlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lrsched import measured
+import numpy as np
+
+from lrsched import measured, spread
 from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import task as tasks
@@ -20,6 +23,7 @@ from lrsched.task import RunConfig
 
 Sampler = Literal["grid", "random", "tpe"]
 Space = tuple[float, float]
+Point = Mapping[str, float]  # axis -> value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,7 @@ def check(config: TuneConfig) -> pathlib.Path:
             raise ValueError(f"{name} must be two numbers, 0 < low < high < {top:g}, got {low:g} and {high:g}.")
     if not config.config.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: trials are compared on held-out data, got 0.")
+    spread.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
     try:
         import optuna
     except ImportError:
@@ -104,7 +109,7 @@ def tune(config: TuneConfig) -> Generator[studies.Status | str, None, Outcome]:
         values, best = yield from _sampled(config, sampler, out)
         again = [dataclasses.replace(best, seed=config.config.seed + 1 + i) for i in range(config.runs_each)]
         records = yield from studies.made(again, data_dir=config.data_dir, out=out, workers=config.workers)
-        setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0.9)}
+        setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0)}
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
     measured.write_record(out / "tune.json", config, {"found": [dataclasses.asdict(one) for one in found]})
@@ -122,46 +127,62 @@ def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[path
 
 def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[str, None, Any]:
     """The held-out error of each of a sampler's trials (None: diverged), and the best one's run."""
+    study, space = _study(config, sampler, out), _space(config)
+    points = _grid(config) if sampler == "grid" else []
+    wanted = len(points) or config.trials
+    while len(complete := _complete(study, points)[:wanted]) < wanted:
+        if points:
+            study.enqueue_trial(_next(study, points))
+        trial = study.ask()
+        study.sampler = _sampler(sampler, config.config.seed + trial.number)  # its draws depend on the number alone
+        drawn = {axis: trial.suggest_float(axis, low, high, log=log) for axis, (low, high, log) in space.items()}
+        one = _run_of(config, drawn)
+        record = runs.finish(runs.run(one, data_dir=config.data_dir))
+        ledger.append_record(out / "records.jsonl", record)
+        error = record["holdout_error"]
+        study.tell(trial, math.inf if error is None else error)
+        where = f"rate {one.peak_value:g}, weight_decay {one.weight_decay:g}, momentum {one.momentum}"
+        end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
+        yield f"[{len(complete) + 1}/{wanted}] {sampler} trial {trial.number}, {where}: {end}"
+    best = min(complete, key=lambda trial: trial.value)
+    if not math.isfinite(best.value):
+        raise ValueError(f"{sampler}: at least one trial must train, got {wanted} that diverged.")
+    values = tuple(trial.value if math.isfinite(trial.value) else None for trial in complete)
+    return values, _run_of(config, best.params)
+
+
+def _study(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Any:
+    """The sampler's trials in the journal; other words, other trials."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    space = _space(config)
-    identity = json.dumps([config.config.as_json(), space, config.trials if sampler == "grid" else None])
+    words = [config.config.as_json(), _space(config), config.trials if sampler == "grid" else None]
+    name = f"{sampler}-{hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:12]}"
     journal = JournalStorage(JournalFileBackend(str((out / "optuna.journal").resolve())))
-    name = f"{sampler}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    study = optuna.create_study(
-        storage=journal, study_name=name, sampler=_sampler(config, sampler, 0), load_if_exists=True
-    )
-    wanted = math.prod(sides(config.trials)) if sampler == "grid" else config.trials
-    complete = (optuna.trial.TrialState.COMPLETE,)
-    said: list[str] = []
+    return optuna.create_study(storage=journal, study_name=name, sampler=_sampler(sampler, 0), load_if_exists=True)
 
-    def objective(trial: Any) -> float:
-        if sampler != "grid":  # draws that depend on the trial's number alone, in whatever process
-            study.sampler = _sampler(config, sampler, config.config.seed + trial.number)
-        drawn = {
-            axis: float(f"{trial.suggest_float(axis, low, high, log=log):.4g}")
-            for axis, (low, high, log) in space.items()
-        }
-        record = runs.finish(runs.run(_run_of(config, drawn), data_dir=config.data_dir))
-        ledger.append_record(out / "records.jsonl", record)
-        error = record["holdout_error"]
-        where = ", ".join(f"{axis} {value:g}" for axis, value in drawn.items())
-        end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
-        said.append(f"trial {trial.number}, {where}: {end}")
-        return math.inf if error is None else error
 
-    while len(study.get_trials(deepcopy=False, states=complete)) < wanted:
-        study.optimize(objective, n_trials=1)
-        yield f"[{len(study.get_trials(deepcopy=False, states=complete))}/{wanted}] {sampler} {said.pop()}"
-    trials = study.get_trials(deepcopy=False, states=complete)[:wanted]
-    errors = [math.inf if trial.value is None else trial.value for trial in trials]
-    best = trials[errors.index(min(errors))]
-    if not math.isfinite(min(errors)):
-        raise ValueError(f"{sampler}: at least one trial must train, got {len(trials)} that diverged.")
-    values = tuple(error if math.isfinite(error) else None for error in errors)
-    return values, _run_of(config, {axis: float(f"{value:.4g}") for axis, value in best.params.items()})
+def _complete(study: Any, points: Sequence[Point]) -> list[Any]:
+    """The trials that have ended, in their order; of a grid the first of each point."""
+    import optuna
+
+    trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if not points:
+        return list(trials)
+    firsts = [next((trial for trial in trials if trial.params == point), None) for point in points]
+    return sorted((trial for trial in firsts if trial is not None), key=lambda trial: trial.number)
+
+
+def _next(study: Any, points: Sequence[Point]) -> Point:
+    """A point of the grid that no trial has, or else one whose trial has not ended: it may have been cut off."""
+    import optuna
+
+    done = [trial.params for trial in _complete(study, points)]
+    begun = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    busy = [trial.system_attrs.get("fixed_params") for trial in begun]
+    left = [point for point in points if point not in done]
+    return next((point for point in left if point not in busy), left[0])
 
 
 def _space(config: TuneConfig) -> dict[str, tuple[float, float, bool]]:
@@ -174,16 +195,21 @@ def _space(config: TuneConfig) -> dict[str, tuple[float, float, bool]]:
     }
 
 
-def _sampler(config: TuneConfig, name: Sampler, seed: int) -> Any:
+def _sampler(name: Sampler, seed: int) -> Any:
+    """Of a grid one that is never asked: its points are given."""
     import optuna
 
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed + 1_000_000)  # its first draws are random, too: other ones
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _grid(config: TuneConfig) -> list[Point]:
+    """Its points in random order, as the trials of the other samplers come."""
     counts = zip(_space(config).items(), sides(config.trials), strict=True)
     axes = {axis: _points(*bounds, count=count) for (axis, bounds), count in counts}
-    return optuna.samplers.GridSampler(axes, seed=config.config.seed)
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return [points[i] for i in np.random.default_rng(config.config.seed).permutation(len(points))]
 
 
 def sides(trials: int) -> tuple[int, int, int]:
@@ -212,8 +238,6 @@ def _points(low: float, high: float, log: bool, *, count: int) -> list[float]:
     return [low + (high - low) * part for part in parts]
 
 
-def _run_of(config: TuneConfig, drawn: Mapping[str, float]) -> RunConfig:
-    momentum = f"{drawn['momentum']:g}"
-    return dataclasses.replace(
-        config.config, peak_value=drawn["rate"], weight_decay=drawn["weight_decay"], momentum=momentum
-    )
+def _run_of(config: TuneConfig, drawn: Point) -> RunConfig:
+    rate, decay, momentum = (float(f"{drawn[axis]:.4g}") for axis in ("rate", "weight_decay", "momentum"))
+    return dataclasses.replace(config.config, peak_value=rate, weight_decay=decay, momentum=f"{momentum:g}")

@@ -103,6 +103,29 @@ def test_many_seeds_have_keys_of_their_own() -> None:
     np.testing.assert_array_equal(found.curves.values, again.curves.values)
 
 
+def test_one_noisy_batch_stops_no_ramp_whose_measure_is_read() -> None:
+    losses = np.full(60, 1.0)
+    losses[30] = 10.0  # of one batch; held-out measures are not smoothed, but what stops the ramp is
+
+    def noisy(k: int, _: None, rate: Any) -> tuple[int, float]:
+        return k + 1, float(losses[k])
+
+    words: dict[str, Any] = {"steps": 60, "end_value": 1.0, "measure": lambda state: 1.0}
+    found = lrsched.range_test(noisy, 0, BATCHES, quantity="holdout_loss", **words)
+    assert found.curves.beta == 0.0
+    assert np.isfinite(found.curves.values).all()
+
+
+def test_range_test_of_a_run_has_the_momentum_of_its_peak() -> None:
+    def curve(momentum: str | None, schedule: str) -> np.ndarray:
+        config = RunConfig(schedule=schedule, momentum=momentum)
+        return run.finish(sweep.swept(config, Ramp(length="8", seeds=1), data_dir=None)).curves.values
+
+    cycled = curve(None, "onecycle:variant=torch")  # from 0.95 down to 0.85 at its peak
+    np.testing.assert_allclose(cycled, curve("0.85", "constant"), rtol=1e-3)
+    assert not np.allclose(cycled, curve("0.95", "constant"), rtol=1e-3)
+
+
 def test_measure_is_read_every_so_many_updates() -> None:
     found = lrsched.range_test(
         quadratic, 1.0, BATCHES, steps=20, end_value=1.0, every=5, measure=float, quantity="holdout_loss", kind="linear"
@@ -123,6 +146,7 @@ def test_measure_is_read_every_so_many_updates() -> None:
         ({"steps": 101, "beta": 0.5}, "batches must give at least 101, got 100"),
         ({"beta": 1.0}, "beta must"),
         ({"divergence": 0.5}, "divergence must be above 1"),
+        ({"divergence": float("inf")}, "divergence must be above 1 and finite"),
         ({"skip_end": -1}, "skips must not be negative"),
         ({"init": lambda key: 1.0}, "state must be given, or init in its place, got both"),
     ],

@@ -213,6 +213,15 @@ def test_a_branch_goes_on_when_its_trunk_has_gone(tmp_path: pathlib.Path) -> Non
     assert made(branch)[0] == record
 
 
+def test_a_branch_of_one_run_does_not_go_on_as_that_of_another(tmp_path: pathlib.Path) -> None:
+    for name, seed in {"one": 0, "other": 1}.items():
+        made(words(tmp_path / name, schedule="constant", budget="0.2ep", seed=seed))
+    branch = words(tmp_path / "out", schedule="linear", branch=str(tmp_path / "one"), save_every="5")
+    assert made(branch, stop_after=20)[0] is None
+    with pytest.raises(ValueError, match="seed must be 1 as in"):
+        made(dataclasses.replace(branch, branch=str(tmp_path / "other")))
+
+
 def test_a_branch_is_not_extended(tmp_path: pathlib.Path, trunk: pathlib.Path) -> None:
     made(words(tmp_path / "branch", schedule="linear", budget="0.2ep", branch=str(trunk)))
     longer = words(tmp_path / "out", schedule="linear", budget="0.5ep", extend=str(tmp_path / "branch"))

@@ -104,6 +104,16 @@ def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, sea
     assert again.text == outcome.text
 
 
+def test_search_of_a_question_looks_at_no_other_ones_words(tmp_path: pathlib.Path) -> None:
+    config = RunConfig(schedule="rex", max_epochs=0.2, holdout_fraction=0.1)
+    search.check(small(tmp_path, config=config, questions=("rate",)))  # though its momenta are 1cycle's
+
+
+def test_cycled_momentum_is_sampled_as_the_rate_is() -> None:
+    one = search._with_momentum(RunConfig(schedule="onecycle@50-75"), "0.95-0.8")
+    assert registry.parse(one.momentum or "", kind=registry.MOMENTA)["sampling"] == "50-75"
+
+
 def test_cycled_momentum_goes_against_the_rate() -> None:
     one = search._with_momentum(RunConfig(schedule="onecycle:variant=torch"), "0.95-0.8")
     assert one.momentum is not None
@@ -143,6 +153,7 @@ def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | Non
             "momenta must be numbers where the schedule is rex",
         ),
         ({"ramp": Ramp(quantity="holdout_accuracy")}, "quantity must be train_loss or holdout_loss"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
     ],
 )
 def test_search_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:
@@ -184,6 +195,22 @@ def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path)
     assert min(r["holdout_error"] for r in trials) == min(value for value in whole.found[0].values if value is not None)
 
 
+def test_grid_cut_off_in_a_trial_still_tries_every_point(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run.run
+    monkeypatch.setattr(run, "run", lambda *given, **words: iter(()))  # as if Ctrl-C came
+    monkeypatch.setattr(run, "finish", lambda steps: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(tune.tune(tuned(tmp_path, samplers=("grid",), trials=4)))
+    monkeypatch.undo()
+    assert run.run is made
+    run.finish(tune.tune(tuned(tmp_path, samplers=("grid",), trials=4)))
+    rows = [r["config"] for r in ledger.read_records(tmp_path / "records.jsonl").rows if r["seed"] == 0]
+    points = [(row["peak_value"], row["weight_decay"], row["momentum"]) for row in rows]
+    assert len(points) == len(set(points)) == 4
+
+
 def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
     outcome = run.finish(tune.tune(tuned(tmp_path, rates=(1.0, 1e7), trials=3)))
     assert [one.sampler for one in outcome.found] == ["grid", "random", "tpe"]
@@ -202,6 +229,7 @@ def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pat
         ({"rates": (1.0, 0.1)}, "rates must be two numbers, 0 < low < high"),
         ({"momenta": (0.5, 1.0)}, "momenta must be two numbers"),
         ({"config": RunConfig()}, "holdout_fraction must be above 0"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
     ],
 )
 def test_tune_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:

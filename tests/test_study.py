@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import task as tasks
 from lrsched.analysis import ledger
+from lrsched.schedules.budget import Budget
+from lrsched.schedules.plan import plan
 from lrsched.study import StudyConfig
 from lrsched.task import RunConfig
 from lrsched.training import train
@@ -82,6 +85,27 @@ def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
         np.testing.assert_array_equal(drawn[cell.label][1], rows)
         assert len(drawn[cell.label][0]) == len(rows[0])
     assert "training loss" in (out / "losses.svg").read_text()
+
+
+def of(schedule: str, total_steps: int, peak_value: float = 1.0) -> dict[str, Any]:
+    """The fields of a record that its curve is drawn from."""
+    budget = Budget(epochs=total_steps / 10, steps_per_epoch=10)
+    follow = plan(schedule, budget, peak_value=peak_value)
+    config = {"peak_value": peak_value}
+    shared = {"label": schedule, "steps_per_epoch": 10, "total_steps": total_steps}
+    return {**shared, "config": config, "plan": json.loads(follow.words)}
+
+
+@pytest.mark.parametrize("schedule", ["rex@epoch", "wsd:warmup=1100", "multi_step:boundaries=1000/1500"])
+def test_curves_are_drawn_under_the_longest_budget_of_the_records(schedule: str) -> None:
+    peak = 0.1
+    (drawn,) = studies.curves([of(schedule, 1800, peak), of(schedule, 2000, peak)]).values()
+    progress, rate, momentum = drawn
+    steps = np.round(progress * 2000).astype(int)
+    assert (steps[0], steps[-1], len(steps)) == (0, 1999, 1000)
+    follow = plan(schedule, Budget(epochs=200, steps_per_epoch=10), peak_value=peak)
+    np.testing.assert_allclose(rate, follow.lr.table(steps) / peak)
+    np.testing.assert_array_equal(momentum, np.full(1000, 0.9))
 
 
 def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(tmp_path: pathlib.Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Real
+from jaxtyping import Float, Real
 
 from lrsched.analysis import plots
 from lrsched.analysis.range_tests import Curves, Suggestion
@@ -73,7 +73,7 @@ def compared(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]
     """Draws several range tests: the mean of each one's smoothed curves, with a band from the least to the largest.
 
     Args:
-      curves_by_label: label -> curves, all of one quantity and of the same rates; a rate of 0 is not drawn.
+      curves_by_label: label -> curves, all of one quantity; a rate of 0 is not drawn.
       path: ends in .svg or .png.
     Raises:
       ValueError: if the ending is another, or no value is finite.
@@ -92,7 +92,7 @@ def compared(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]
         for i, (label, values) in enumerate(smooth.items()):
             rates = curves_by_label[label].rates
             _mean_and_band(axes, rates[rates > 0], values, i, label=label)
-        every = np.concatenate(list(smooth.values()))
+        every = [row for values in smooth.values() for row in values]
         axes.set_ylim(*_heights(every, every, bounded=False))
         axes.set_xlabel("learning rate")
         axes.set_ylabel(TITLES[next(iter(curves_by_label.values())).quantity])
@@ -205,11 +205,10 @@ def _stops(axes: Axes, x: Real[np.ndarray, " points"], values: Float[np.ndarray,
             )
 
 
-def _heights(
-    raw: Float64[np.ndarray, "seeds points"], smooth: Float64[np.ndarray, "seeds points"], *, bounded: bool
-) -> tuple[float, float]:
-    """The ends of the vertical axis: of a loss, down to the lowest, up to ROOM above what it fell from."""
-    low, high = float(np.nanmin(raw[np.isfinite(raw)])), float(np.nanmax(raw[np.isfinite(raw)]))
+def _heights(raw: Iterable[np.ndarray], smooth: Iterable[np.ndarray], *, bounded: bool) -> tuple[float, float]:
+    """The ends of the vertical axis over rows of losses: down to the lowest, up to ROOM above what they fell from."""
+    finite = np.concatenate([row[np.isfinite(row)] for row in raw])
+    low, high = float(finite.min()), float(finite.max())
     if not bounded:
         rows = [row[np.isfinite(row)] for row in smooth]
         start = max(float(row[: row.argmin() + 1].max()) for row in rows if len(row))

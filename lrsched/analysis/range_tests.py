@@ -69,8 +69,8 @@ class Curves:
         if self.quantity not in QUANTITIES:
             raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {self.quantity!r}.")
         check_beta(self.beta)
-        if not self.divergence > 1:
-            raise ValueError(f"divergence must be above 1, got {self.divergence}.")
+        if not 1 < self.divergence < math.inf:
+            raise ValueError(f"divergence must be above 1 and finite, got {self.divergence}.")
         if min(self.skip_start, self.skip_end) < 0:
             raise ValueError(f"skips must not be negative, got {self.skip_start} and {self.skip_end}.")
 

@@ -38,7 +38,7 @@ def best_so_far(values: Mapping[str, Sequence[float | None]], path: str | os.Pat
             axes.plot(trials, shown, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3)
         axes.set_xlabel("trials")
         axes.set_ylabel("held-out error, %")
-        if axes.get_ylim()[0] > 0:
+        if all(error is None or error > 0 for errors in values.values() for error in errors):
             axes.set_yscale("log")
         axes.legend(title="lowest so far")
         _save(figure, path)

@@ -93,7 +93,7 @@ def plan(
             rate["peak_value"] = np.asarray(peak_value).item()
         lr = registry.build(rate, total_steps=budget.total_steps, steps_per_epoch=budget.steps_per_epoch)
     if momentum is None:
-        momentum = _paired(rate)
+        momentum = paired(rate)
     if isinstance(momentum, Schedule):
         beside, other = json.loads(to_json(momentum)), momentum.at(budget.total_steps)
     else:
@@ -121,7 +121,8 @@ def _check_values(allowed: str, schedule: Schedule, *, below: float) -> None:
         raise ValueError(f"{allowed}, got {bad[0]:g}.")
 
 
-def _paired(rate: dict[str, Any]) -> dict[str, Any]:
+def paired(rate: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout."""
     name = registry.PAIRED.get(rate.get("schedule", ""))
     if name is None:
         return {"schedule": "constant", "peak_value": 0.9}

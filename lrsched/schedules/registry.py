@@ -133,19 +133,24 @@ def build(
         raise ValueError(f"{name}: {error}.") from error
 
 
-def label(words: Words) -> str:
+def label(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDULES) -> str:
     """The shortest words for the same schedule: defaults left out, arguments in the signature's order."""
-    full = parse(words)
+    full = parse(words, kind=kind)
     name = full["schedule"]
-    defaults = {p.name: p.default for p in inspect.signature(SCHEDULES[name]).parameters.values()}
+    defaults = {p.name: p.default for p in inspect.signature(kind[name]).parameters.values()}
     said = []
     for key, value in full.items():
         default = list(defaults[key]) if isinstance(defaults.get(key), tuple) else defaults.get(key)
         if key not in ("schedule", "sampling") and value != default:
-            said.append(f"{key}={'/'.join(map(str, value)) if isinstance(value, list) else value}")
+            said.append(f"{key}={'/'.join(map(_said, value)) if isinstance(value, list) else _said(value)}")
     text = name + (":" + ",".join(said) if said else "")
     rate = full.get("sampling", "every")
     return text if rate == "every" else f"{text}@{rate}"
+
+
+def _said(value: Any) -> str:
+    """What `_value` reads."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _read(words: str) -> dict[str, Any]:

@@ -173,6 +173,12 @@ LOSSES = {
 }
 
 
+def test_compared_ramps_may_have_other_lengths(drawn):
+    short = rt.Curves(np.geomspace(1e-3, 1.0, 20), np.linspace(2.0, 1.0, 20)[None], "train_loss", beta=0.5)
+    range_plots.compared({"16": loss_curves(50, 40), "32": short}, "a.svg")
+    assert len(thick(drawn[-1].axes[0])) == 2
+
+
 def test_losses_are_means_over_seeds(drawn):
     range_plots.losses(LOSSES, "a.svg")
     axes = drawn[0].axes[0]
