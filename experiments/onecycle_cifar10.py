@@ -34,15 +34,22 @@ def suggested(config: RunConfig, ramp: sweep.Ramp, *, data_dir: str | None, out:
     if not path.exists():
         cli.told(sweep.range_test(asked))
     record = json.loads(path.read_text())
-    if record["config"]["ramp"] != dataclasses.asdict(ramp) or record["config"]["batch_size"] != config.batch:
+    wanted = json.loads(json.dumps({**dataclasses.asdict(asked), "batch_size": config.batch}))
+    if any(record["config"][name] != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
         raise SystemExit(f"{out} holds another range test: name another folder with --out")
     return float(f"{record['suggestions'][RULE]['value']:.2g}")
 
 
 def best_rate(records: Sequence[dict[str, Any]], schedule: str) -> float:
-    """The peak rate with the lowest held-out error of a schedule's runs; the lower one of equal ones."""
+    """The peak rate with the lowest held-out error of a schedule's runs; the lower one of equal ones.
+
+    Raises:
+      SystemExit: if all of them diverged.
+    """
     rows = [record for record in records if record["label"] == schedule]
     errors = {row["config"]["peak_value"]: row["holdout_error"] for row in rows if row["diverged_at"] is None}
+    if not errors:
+        raise SystemExit(f"{schedule}: one of the rates must train, got runs that diverged for each: name others")
     return min(sorted(errors), key=errors.__getitem__)
 
 

@@ -165,7 +165,7 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     papers = paper.paper_numbers(records)
     table, schedules, errors = out / "table.md", out / "schedules.svg", out / "error_over_budget.svg"
     tabular = records[0]["config"]["data"] in datasets.TABULAR
-    words = {"measure": "Part of the test targets' variance left unexplained"} if tabular else {}
+    words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     table.write_text(tables.markdown(cells, papers, **words))
     plots.schedules(curves(records), schedules)
     files, drawn = [table, schedules], losses(records, cells)
@@ -177,7 +177,7 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
         errors.unlink(missing_ok=True)
     else:
         files.append(errors)
-        plots.error_over_budget(cells, errors, papers)
+        plots.error_over_budget(cells, errors, papers, **words)
     return tables.terminal(cells, papers, **words), files
 
 

@@ -49,7 +49,11 @@ Curve = (
 
 
 def error_over_budget(
-    cells: Sequence[Cell], path: str | os.PathLike[str], papers: Mapping[tuple[str, str], PaperNumber] | None = None
+    cells: Sequence[Cell],
+    path: str | os.PathLike[str],
+    papers: Mapping[tuple[str, str], PaperNumber] | None = None,
+    *,
+    measure: str = "test error",
 ) -> None:
     """Draws test error over budget: a line per schedule through its means, bars of one standard deviation.
 
@@ -60,6 +64,7 @@ def error_over_budget(
       cells: of one study.
       path: ends in .svg or .png.
       papers: (label, budget) -> the paper's number, drawn as a hollow marker.
+      measure: what the cells' errors are.
     Raises:
       ValueError: if there is nothing to draw or the ending is another.
     """
@@ -90,7 +95,8 @@ def error_over_budget(
             printed = [100 * papers[label, b].mean if papers and (label, b) in papers else math.nan for b in budgets]
             hollow = {**_look(i), "linestyle": "none", "markersize": 7.5, "markerfacecolor": "none"}
             axes.plot(x, printed, **hollow)
-        _percent_axis(axes, lowest=min(means.values()))
+        axes.set_ylabel(f"{measure}, %")
+        _log_percents(axes, lowest=min(means.values()))
         _budget_axis(axes, budgets)
         _label_ends(axes, ends, {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)})
         notes = ["hollow: the paper's numbers"] if papers else []
@@ -144,10 +150,9 @@ def _look(i: int) -> dict[str, Any]:
     }
 
 
-def _percent_axis(axes: Axes, *, lowest: float) -> None:
+def _log_percents(axes: Axes, *, lowest: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-    axes.set_ylabel("test error, %")
     if lowest > 0:
         axes.set_yscale("log")
         low, high = axes.get_ylim()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLES = {
-    "train_loss": "training loss, nats",
-    "holdout_loss": "held-out loss, nats",
+    "train_loss": "training loss",
+    "holdout_loss": "held-out loss",
     "holdout_accuracy": "held-out accuracy, %",
 }
 ROOM = 0.6  # above a loss curve's fall, as a part of it, for the beginning of the blow-up
@@ -129,7 +129,7 @@ def losses(
         finite = np.concatenate([values[np.isfinite(values)] for _, values in curves_by_label.values()])
         _log_if_positive(axes, finite)
         axes.set_xlabel("update")
-        axes.set_ylabel("training loss, nats")
+        axes.set_ylabel("training loss")
         axes.margins(x=0.01)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         plots._save(figure, path)
@@ -159,7 +159,7 @@ def run(
     import matplotlib
     from matplotlib.figure import Figure
 
-    drawn = {"learning rate": rates, "momentum": momenta, "training loss, nats": losses}
+    drawn = {"learning rate": rates, "momentum": momenta, "training loss": losses}
     panels = {title: values for title, values in drawn.items() if values is not None}
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(6.4, 1.0 + 1.5 * len(panels)), layout="constrained")

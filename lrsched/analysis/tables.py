@@ -13,7 +13,7 @@ from lrsched.analysis.paper import PaperNumber
 Papers = Mapping[tuple[str, str], PaperNumber]  # (label, budget) -> number
 
 
-def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "Test error") -> str:
+def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "test error") -> str:
     """The table in Markdown, with a caption that says what its numbers are.
 
     Args:
@@ -43,7 +43,7 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
     return "\n".join([*lines, "", _caption(cells, papers, best="bold", measure=measure)]) + "\n"
 
 
-def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "Test error") -> str:
+def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "test error") -> str:
     """The same table as aligned plain text; the paper's numbers stand in a line of their own below each schedule.
 
     Args:
@@ -135,7 +135,7 @@ def _caption(cells: Sequence[Cell], papers: Papers, *, best: str, measure: str) 
     else:
         choice = f"one rate per entry, nothing chosen [{rates}]"
     sentences = [
-        f"{measure} in %, mean ± sd (n seeds) @ peak rate; {choice}.",
+        f"{measure[0].upper()}{measure[1:]} in %, mean ± sd (n seeds) @ peak rate; {choice}.",
         f"{best}: lowest mean of its budget; †: not separated from it (paired t test at 5 %, Holm over the budget).",
     ]
     if papers:

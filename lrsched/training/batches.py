@@ -66,7 +66,7 @@ def augment(
     return images
 
 
-def normalise(images: Images, mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, "batch *shape"]:
+def normalise(images: Images, mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, " batch *shape"]:
     """float32: (images / 255 - mean) / std per channel, or (features - mean) / std per feature."""
     if images.dtype == jnp.uint8:
         return (images.astype(jnp.float32) / 255 - mean[None, None, None]) / std[None, None, None]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from PIL import Image
 
-from lrsched.training import tabular
+from lrsched.training import devices, tabular
 
 PathLike = str | os.PathLike[str]
 
@@ -183,7 +183,8 @@ def _cached(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, sha
     """The decoded split, from the user's cache if these very shards were decoded before."""
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in shards(name, folder, split)]
     key = hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-    paths = [_cache_folder() / f"{name}-{folder.name}-{split}-{key}-{what}.npy" for what in ("images", "labels")]
+    stem = devices.cache_folder() / "data" / f"{name}-{folder.name}-{split}-{key}"
+    paths = [stem.with_name(f"{stem.name}-{what}.npy") for what in ("images", "labels")]
     try:
         return Split(*map(np.load, paths))
     except (OSError, ValueError, EOFError):  # not there, or not a whole file
@@ -209,12 +210,6 @@ def _decoded(name: str, root: pathlib.Path, split: str, shape: tuple[int, ...]) 
                 images[index] = np.asarray(image.convert(mode)).reshape(shape)
             labels[index] = example["label"]
     return Split(images, labels)
-
-
-def _cache_folder() -> pathlib.Path:
-    if own := os.environ.get("LRSCHED_CACHE"):
-        return pathlib.Path(own).expanduser() / "data"
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lrsched" / "data"
 
 
 def _save(path: pathlib.Path, array: np.ndarray) -> None:

@@ -79,9 +79,10 @@ def _keep_memory() -> None:
 
 
 def cache_folder() -> pathlib.Path:
+    """$LRSCHED_CACHE, else lrsched in the user's cache: compiled programs, decoded images, predictions."""
     if folder := os.environ.get("LRSCHED_CACHE"):
-        return pathlib.Path(folder)
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "lrsched"
+        return pathlib.Path(folder).expanduser()
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lrsched"
 
 
 def _jaxlib_knows(flag: str) -> bool:

@@ -110,7 +110,7 @@ class MLP(nn.Module):
     plain: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *shape"], *, train: bool) -> losses.Outputs:
+    def __call__(self, x: Float[Array, " batch *shape"], *, train: bool) -> losses.Outputs:
         x = x.reshape(len(x), -1)
         for _ in range(2):
             x = nn.relu(nn.Dense(64, kernel_init=_he_normal)(x))

@@ -334,7 +334,7 @@ def _moved(
     return model.apply(variables, _images(data, start, size), train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
 
-def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, "batch *shape"]:
+def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, " batch *shape"]:
     """This device's part of the batch whose first row is `start`; rows beyond the end are the last one again."""
     rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
     return batches.normalise(data.images[jnp.minimum(rows, len(data.labels) - 1)], data.mean, data.std)

@@ -216,9 +216,9 @@ def test_losses_nothing_to_draw(curves):
 @pytest.mark.parametrize(
     ("momenta", "losses", "titles"),
     [
-        (True, True, ["learning rate", "momentum", "training loss, nats"]),
+        (True, True, ["learning rate", "momentum", "training loss"]),
         (True, False, ["learning rate", "momentum"]),
-        (False, True, ["learning rate", "training loss, nats"]),
+        (False, True, ["learning rate", "training loss"]),
     ],
 )
 def test_run_panels_hold_what_is_given(drawn, momenta, losses, titles):

@@ -201,22 +201,6 @@ def test_cache_stopped_while_writing_leaves_no_file(prepared, cache, monkeypatch
     assert list(cache.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"LRSCHED_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a/data"),
-        ({"XDG_CACHE_HOME": "/b"}, "/b/lrsched/data"),
-        ({"HOME": "/c"}, "/c/.cache/lrsched/data"),
-    ],
-)
-def test_cache_folder_follows_the_environment(variables, expected, monkeypatch):
-    for variable in ("LRSCHED_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-    for variable, value in variables.items():
-        monkeypatch.setenv(variable, value)
-    assert data._cache_folder() == pathlib.Path(expected)
-
-
 @pytest.mark.skipif(not CIFAR10_DIR.is_dir(), reason=f"needs CIFAR-10 in LRSCHED_CIFAR10_DIR or {BESIDE}")
 def test_cifar10_is_the_published_one(monkeypatch):
     lasting = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "lrsched" / "tests"

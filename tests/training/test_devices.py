@@ -84,6 +84,7 @@ def test_jaxlib_knows_its_own_flags(flag: str, known: bool) -> None:
         ({"HOME": "/h"}, None, "/h/.cache/lrsched/xla"),
         ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, None, "/x/lrsched/xla"),
         ({"XDG_CACHE_HOME": "/x", "LRSCHED_CACHE": "/l"}, None, "/l/xla"),
+        ({"HOME": "/h", "LRSCHED_CACHE": "~/l"}, None, "/h/l/xla"),
         ({"LRSCHED_CACHE": "/l"}, "/given", "/given"),
     ],
 )
