@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from lrsched.analysis import range_tests
 from lrsched.analysis.range_tests import Curves, Suggestion
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
-Read = Callable[[Any], float]  # state -> a measure
+Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
 
 
 class RangeTest(NamedTuple):
@@ -49,7 +50,7 @@ def range_test(
     seeds: int = 1,
     key: Any = None,
     init: Callable[[Any], Any] | None = None,
-    measure: Read | None = None,
+    measure: Measure | None = None,
     quantity: str = "train_loss",
     every: int = 1,
     beta: float | None = None,
@@ -109,72 +110,77 @@ def range_test(
         raise ValueError("state must be given, or init in its place, got both or neither.")
     if seeds > 1 and not callable(batches) and iter(batches) is batches:
         raise ValueError("batches must be gone through once for each seed, got an iterator: give a function of a key.")
+    if (measure is None) != (quantity == "train_loss"):
+        allowed = "train_loss without" if measure is None else "holdout_loss or holdout_accuracy with"
+        raise ValueError(f"quantity must be {allowed} a measure, got {quantity!r}.")
     rates = range_tests.ramp(init_value, end_value, steps=steps, kind=kind)
-    _check_measure(quantity, measured=measure is not None, every=every, steps=steps)
-    beta = smoothing(quantity) if beta is None else beta
-    words: dict[str, Any] = {"quantity": quantity, "every": every, "beta": beta, "divergence": divergence}
-    words |= {"skip_start": skip_start, "skip_end": skip_end}
-    reading(rates, [np.zeros(steps // every)], **words)  # says what is wrong with the words
+    how = Reading(rates, quantity, every, beta, divergence, skip_start, skip_end)
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     rows = []
     for each in keys:
         own = state if init is None else init(each)
         given = batches(each) if callable(batches) else batches
-        made = _stepped(step, jax.tree.map(_copied, own), given, rates)
-        rows.append(swept(made, steps=steps, every=every, measure=measure, beta=beta, divergence=divergence))
-    return reading(rates, rows, **words)
+        rows.append(how.row(_stepped(step, jax.tree.map(_copied, own), given, rates), measure))
+    return how.result(rows)
 
 
-def swept(
-    made: Iterable[tuple[Any, Any]], *, steps: int, every: int, measure: Read | None, beta: float, divergence: float
-) -> np.ndarray:
-    """The measures along one ramp, float64 [steps // every], NaN from where the training loss blew up.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reading:
+    """How ramps of these rates are read; the other fields are arguments of `range_test`.
 
-    Args:
-      made: the state and the training loss after each update; ended at the blow-up.
+    Raises:
+      ValueError: for numbers outside of what they may be.
     """
-    values = np.full(steps // every, math.nan)
-    watch = range_tests.Watch(beta=beta if measure is None else smoothing("train_loss"), divergence=divergence)
-    for k, (state, loss) in enumerate(made):
-        watch = watch.after(float(loss))
-        if (k + 1) % every == 0 and math.isfinite(float(loss)):
-            values[k // every] = float(loss) if measure is None else measure(state)
-        if watch.stopped:
-            break
-    return values
+
+    rates: np.ndarray
+    quantity: str
+    every: int
+    beta: float | None
+    divergence: float
+    skip_start: int | None
+    skip_end: int
+
+    def __post_init__(self) -> None:
+        if self.quantity == "train_loss" and self.every != 1:
+            raise ValueError(f"every must be 1 where the training loss is read, got {self.every}.")
+        if not 1 <= self.every <= len(self.rates) // 2:
+            raise ValueError(f"every must be from 1 to {len(self.rates) // 2} (half of the steps), got {self.every}.")
+        self.result([np.zeros(self.points)])  # says what is wrong with the rest
+
+    @property
+    def points(self) -> int:
+        """Measures along a ramp."""
+        return len(self.rates) // self.every
+
+    def row(self, made: Iterable[tuple[Any, Any]], measure: Measure | None) -> np.ndarray:
+        """The measures along one ramp, float64 [points], NaN from where the training loss blew up.
+
+        Args:
+          made: the state and the training loss after each update.
+          measure: of a state; None: the training loss is read.
+        """
+        values = np.full(self.points, math.nan)
+        beta = _smoothing("train_loss") if self.beta is None or measure is not None else self.beta
+        watch = range_tests.Watch(beta=beta, divergence=self.divergence)
+        for k, (state, loss) in enumerate(made):
+            watch = watch.after(float(loss))
+            if (k + 1) % self.every == 0 and math.isfinite(float(loss)):
+                values[k // self.every] = float(loss) if measure is None else measure(state)
+            if watch.stopped:
+                break
+        return values
+
+    def result(self, rows: Sequence[np.ndarray]) -> RangeTest:
+        """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
+        at = self.rates[self.every - 1 :: self.every][: self.points]
+        beta = _smoothing(self.quantity) if self.beta is None else self.beta
+        start = self.points // 10 if self.skip_start is None else self.skip_start
+        return suggested(Curves(at, np.stack(rows), self.quantity, beta, self.divergence, start, self.skip_end))
 
 
-def reading(
-    rates: np.ndarray,
-    rows: Iterable[np.ndarray],
-    *,
-    quantity: str,
-    every: int,
-    beta: float,
-    divergence: float,
-    skip_start: int | None,
-    skip_end: int,
-) -> RangeTest:
-    """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
-    values = np.stack(list(rows))
-    start = values.shape[1] // 10 if skip_start is None else skip_start
-    at = rates[every - 1 :: every][: values.shape[1]]
-    return read(Curves(at, values, quantity, beta, divergence, start, skip_end))
-
-
-def read(curves: Curves) -> RangeTest:
+def suggested(curves: Curves) -> RangeTest:
     """What each rule reads off these curves."""
     return RangeTest(curves, range_tests.suggestions(curves))
-
-
-def _check_measure(quantity: str, *, measured: bool, every: int, steps: int) -> None:
-    allowed = ("holdout_loss", "holdout_accuracy") if measured else ("train_loss",)
-    if quantity not in allowed:
-        raise ValueError(
-            f"quantity must be {' or '.join(allowed)} {'with' if measured else 'without'} a measure, got {quantity!r}."
-        )
-    if not 1 <= every <= steps // 2:
-        raise ValueError(f"every must be from 1 to {steps // 2} (half of the steps), got {every}.")
 
 
 def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) -> Iterator[tuple[Any, Any]]:
@@ -189,7 +195,7 @@ def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) 
         raise ValueError(f"batches must give at least {len(rates)}, got {made}.")
 
 
-def smoothing(quantity: str) -> float:
+def _smoothing(quantity: str) -> float:
     """The beta of a quantity unless one is given."""
     return 0.98 if quantity == "train_loss" else 0.0
 

@@ -4,7 +4,7 @@ FOLDER/run.json        what the run is: configuration, plan, origin, libraries
 FOLDER/resume/         full states: the last two, and those asked for (training.snapshots)
 FOLDER/members/        snapshots at the ends of the rate's cycles
 FOLDER/records.jsonl   the record, once the run has ended
-FOLDER/run.svg         rate, momentum and training loss of every update
+FOLDER/run.svg         rate, momentum and training loss over its own plan
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from lrsched.task import Recipe, RunConfig, Task
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
 
-READING = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers
+HOW = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers
 Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
 
 
@@ -113,31 +113,17 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
     held_out = ramp.quantity != "train_loss"
     if held_out and shared.holdout is None:
         raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
-    if not held_out and ramp.every != 1:
-        raise ValueError(f"every must be 1 where the training loss is read, got {ramp.every}.")
-    if not 1 <= ramp.every <= steps // 2:
-        raise ValueError(f"every must be from 1 to {steps // 2} (half of the steps), got {ramp.every}.")
-    beta = finder.smoothing(ramp.quantity) if ramp.beta is None else ramp.beta
-    names = ("quantity", "every", "divergence", "skip_start", "skip_end")
-    words: dict[str, Any] = {"beta": beta, **{name: getattr(ramp, name) for name in names}}
-    finder.reading(rates, [np.zeros(steps // ramp.every)], **words)  # says what is wrong with the words
+    how = finder.Reading(rates, **{name: getattr(ramp, name) for name in ("every", *HOW)})
     rows = []
     for seed in range(ramp.seeds):
         one = dataclasses.replace(config, seed=seed)
-        row = finder.swept(
-            _updates(one, shared, rates, momentum, data_dir),
-            steps=steps,
-            every=ramp.every,
-            measure=(lambda state: _held_out(config, shared, state, ramp.quantity)) if held_out else None,
-            beta=beta,
-            divergence=ramp.divergence,
-        )
-        rows.append(row)
-        curves = finder.reading(rates, [row], **words).curves
+        measure = (lambda state: _held_out(config, shared, state, ramp.quantity)) if held_out else None
+        rows.append(how.row(_updates(one, shared, rates, momentum, data_dir), measure))
+        curves = how.result(rows[-1:]).curves
         (stop,) = curves.stopped
         end = "to its end" if stop is None else f"blew up at rate {curves.rates[stop]:.3g}"
         yield f"[{seed + 1}/{ramp.seeds}] ramp from {rates[0]:.3g} to {rates[-1]:.3g}: {end}"
-    return finder.reading(rates, rows, **words)
+    return how.result(rows)
 
 
 def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
@@ -190,14 +176,14 @@ def kept(curves: Curves) -> dict[str, Any]:
     """Curves for JSON: raw values, null where there is none; smoothed ones for readers; how they are read."""
     rows = {"values": curves.values, "smooth": curves.smooth}
     lists = {k: [[x if math.isfinite(x) else None for x in row] for row in v.tolist()] for k, v in rows.items()}
-    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in READING}}
+    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in HOW}}
 
 
 def restored(words: dict[str, Any]) -> RangeTest:
     """The range test whose curves `kept` made these words of."""
     values = np.array([[math.nan if x is None else x for x in row] for row in words["values"]], np.float64)
-    curves = Curves(np.array(words["rates"]), values, **{name: words[name] for name in READING})
-    return finder.read(curves)
+    curves = Curves(np.array(words["rates"]), values, **{name: words[name] for name in HOW})
+    return finder.suggested(curves)
 
 
 def _updates(

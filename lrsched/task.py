@@ -78,7 +78,10 @@ class RunConfig(Recipe):
     seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The configuration with its words resolved: equal for equal runs, however they were asked for."""
+        """What a run is known by: numbers, the schedule and what is None written out.
+
+        A budget stays as it was said: 100% and 8ep are two runs.
+        """
         fields = dataclasses.asdict(self)
         numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
         momentum = None if self.momentum is None else str(_number(self.momentum))
