@@ -136,8 +136,8 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
                 record["members"].append({"step": step, "digest": digest})
             except ValueError as error:
                 yield f"{error} It is left out."
-        ledger.append_record(path, record)
         _draw(log, follow, offset, folder / "run.svg")
+        ledger.append_record(path, record)
         return record
 
 
