@@ -226,7 +226,9 @@ def _max_rel_error(applied: Sequence[float], table: np.ndarray, first: int) -> f
     """Largest |applied - due| / |due| from update `first` on; zeros are allowed 1e-9 of the largest value."""
     due = table[first : first + len(applied)]
     off = np.maximum(np.abs(np.asarray(applied, np.float64) - due) - 1e-9 * np.abs(table).max(initial=0.0), 0.0)
-    return float(np.max(np.divide(off, np.abs(due), out=np.where(off > 0, np.inf, 0.0), where=due != 0), initial=0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(off > 0, off / np.abs(due), 0.0)
+    return float(relative.max(initial=0.0))
 
 
 def _evaluated(config: RunConfig, shared: Task, state: train.State | None) -> Record:

@@ -236,7 +236,7 @@ def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, no
         order = sorted(tried, reverse=True)
         settings = [(f"{decay:g}", tried[decay]) for decay in order]
         part, best = yield from _compared(config, "weight decay", settings, out)
-        middle = bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
+        middle = search_tables.bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
         if halved == config.bisections or middle is None:
             break
         wanted = [middle]
@@ -247,54 +247,32 @@ def _momentum(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes:
     def followed(one: RunConfig) -> Schedule:
         return tasks.check(one, data_dir=config.data_dir).momentum
 
-    settings = {followed(chosen): ("as begun", chosen)}
-    for words in config.momenta:
-        one = _with_momentum(chosen, words)
-        if (same := followed(one)) in settings:  # the chosen one, under its name
-            settings[same] = (words, settings[same][1])
-            continue
-        settings[same] = (words, (yield from _at_own_rate(config, chosen, one, out, notes, ("momentum", words))))
-    return (yield from _compared(config, "momentum", list(settings.values()), out))
-
-
-def bisected(means: Mapping[float, float | None]) -> float | None:
-    """The weight decay half way, in its exponent, from the best one to the better of its neighbours; one digit.
-
-    Args:
-      means: weight decay -> mean held-out error; None: diverged. 0 counts as a hundredth of the smallest above it.
-    Returns:
-      None if there is nothing between them.
-    Source:
-      Smith, arXiv:1803.09820, section on weight decay: "bisection of the exponent", 3e-4 between 1e-3 and 1e-4.
-    """
-    known = {decay: mean for decay, mean in means.items() if mean is not None}
-    if len(known) < 2:
-        return None
-    order = sorted(known)
-    best = min(order, key=known.__getitem__)
-    at = order.index(best)
-    neighbours = [order[i] for i in (at - 1, at + 1) if 0 <= i < len(order)]
-    other = min(neighbours, key=known.__getitem__)
-    least = min(decay for decay in order if decay > 0)
-    low, high = (decay or least / 100 for decay in sorted((best, other)))
-    return float(f"{math.sqrt(low * high):.0e}")
+    ones = {words: _with_momentum(chosen, words) for words in config.momenta}
+    seen = {followed(chosen)}
+    name = next((words for words, one in ones.items() if followed(one) in seen), "as begun")
+    settings = [(name, chosen)]
+    for words, one in ones.items():
+        if followed(one) not in seen:
+            seen.add(followed(one))
+            settings.append((words, (yield from _at_own_rate(config, chosen, one, out, notes, ("momentum", words)))))
+    return (yield from _compared(config, "momentum", settings, out))
 
 
 def _batch_size(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
     batch, examples = chosen.batch, len(tasks.task(chosen, data_dir=config.data_dir).data.train)
     sizes = {*(config.batch_sizes or (batch // 2, 2 * batch, 4 * batch)), batch}
     count, settings = jax.local_device_count(), []
-    speeds: dict[str, float] = {}
+    speeds: dict[int, float] = {}
     for size in sorted(size for size in sizes if 1 <= size <= examples and size % count == 0):
-        same = _at(chosen, batch_size=size)
-        speeds[str(size)] = yield from measured.speed(same, data_dir=config.data_dir, out=out)
-    for size in map(int, speeds):
-        epochs = float(f"{chosen.max_epochs * speeds[str(size)] / speeds[str(batch)]:.3g}")
-        one = _at(chosen, batch_size=size, max_epochs=epochs) if size != batch else chosen
+        speeds[size] = yield from measured.speed(_at(chosen, batch_size=size), data_dir=config.data_dir, out=out)
+    for size, speed in speeds.items():
+        one = chosen
         if size != batch:
+            epochs = float(f"{chosen.max_epochs * speed / speeds[batch]:.3g}")
+            one = _at(chosen, batch_size=size, max_epochs=epochs)
             one = yield from _at_own_rate(config, chosen, one, out, notes, ("batch size", str(size)))
         settings.append((str(size), one))
-    notes["speeds"] = speeds
+    notes["speeds"] = {str(size): speed for size, speed in speeds.items()}
     return (yield from _compared(config, "batch size", settings, out))
 
 

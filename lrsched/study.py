@@ -138,20 +138,24 @@ def made(
     left = {i: p.total_steps for i, (p, name) in enumerate(zip(plans, names, strict=True)) if name not in done}
     at_once = spread.choose(asked=workers, left=len(left), updates=sum(left.values()))
     out.mkdir(parents=True, exist_ok=True)
+
+    def status(index: int, *, run: runs.Status | None = None, record: runs.Record | None = None) -> Status:
+        return Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], run, record)
+
     for index in [i for i, name in enumerate(names) if name in done]:
-        yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, done[names[index]])
+        yield status(index, record=done[names[index]])
     waiting = list(left)
     for position, event in spread.made([todo[i] for i in waiting], data_dir=data_dir, workers=at_once, alone=alone):
         index = waiting[position]
         if isinstance(event, runs.Status):
             left[index] = event.total_steps - event.completed
-            yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], event, None)
+            yield status(index, run=event)
         else:
             del left[index]
             event["device"]["workers"] = at_once
             ledger.append_record(path, event)
             done[names[index]] = event
-            yield Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], None, event)
+            yield status(index, record=event)
     return [done[name] for name in names]
 
 

@@ -122,21 +122,6 @@ def test_cycled_momentum_goes_against_the_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("means", "middle"),
-    [
-        ({1e-3: 0.3, 1e-4: 0.1, 1e-5: 0.2}, 3e-5),
-        ({1e-3: 0.2, 1e-4: 0.1, 1e-5: 0.3}, 3e-4),
-        ({1e-3: 0.1, 1e-4: 0.2}, 3e-4),
-        ({1e-5: 0.1, 0.0: 0.2}, 1e-6),
-        ({1e-3: 0.1, 1e-4: None}, None),
-        ({1e-3: 0.1}, None),
-    ],
-)
-def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | None], middle: float | None) -> None:
-    assert search.bisected(means) == middle
-
-
-@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"config": RunConfig()}, "holdout_fraction must be above 0"),

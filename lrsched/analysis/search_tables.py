@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from lrsched.analysis import statistics
@@ -61,6 +62,29 @@ class Part:
         found = statistics.separated(whole.pop(self.best), whole)
         words = {i: "separated" if apart else "not separated" for i, apart in found.items()} | {self.best: "best"}
         return [words.get(i, "diverged") for i in range(len(self.tried))]
+
+
+def bisected(means: Mapping[float, float | None]) -> float | None:
+    """The weight decay half way, in its exponent, from the best one to the better of its neighbours; one digit.
+
+    Args:
+      means: weight decay -> mean held-out error; None: diverged. 0 counts as a hundredth of the smallest above it.
+    Returns:
+      None if there is nothing between them.
+    Source:
+      Smith, arXiv:1803.09820, section on weight decay: "bisection of the exponent", 3e-4 between 1e-3 and 1e-4.
+    """
+    known = {decay: mean for decay, mean in means.items() if mean is not None}
+    if len(known) < 2:
+        return None
+    order = sorted(known)
+    best = min(order, key=known.__getitem__)
+    at = order.index(best)
+    neighbours = [order[i] for i in (at - 1, at + 1) if 0 <= i < len(order)]
+    other = min(neighbours, key=known.__getitem__)
+    least = min(decay for decay in order if decay > 0)
+    low, high = (decay or least / 100 for decay in sorted((best, other)))
+    return float(f"{math.sqrt(low * high):.0e}")
 
 
 def part_table(part: Part) -> str:

@@ -58,3 +58,18 @@ def test_figure_falls_and_leaves_out_what_diverged(tmp_path: pathlib.Path) -> No
     assert {"grid", "random", "trials", "held-out error, %"} <= set(words)
     with pytest.raises(ValueError, match="at least one error"):
         search_plots.best_so_far({"grid": [None]}, tmp_path / "b.svg")
+
+
+@pytest.mark.parametrize(
+    ("means", "middle"),
+    [
+        ({1e-3: 0.3, 1e-4: 0.1, 1e-5: 0.2}, 3e-5),
+        ({1e-3: 0.2, 1e-4: 0.1, 1e-5: 0.3}, 3e-4),
+        ({1e-3: 0.1, 1e-4: 0.2}, 3e-4),
+        ({1e-5: 0.1, 0.0: 0.2}, 1e-6),
+        ({1e-3: 0.1, 1e-4: None}, None),
+        ({1e-3: 0.1}, None),
+    ],
+)
+def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | None], middle: float | None) -> None:
+    assert search_tables.bisected(means) == middle
