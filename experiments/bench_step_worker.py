@@ -42,9 +42,9 @@ def ours(
 
     import lrsched as ls
     from lrsched.run import values
-    from lrsched.training import devices, models, optim, train
+    from lrsched.training import models, optim, train
 
-    model = models.ResNet(blocks, classes, plain=devices.plain())
+    model = models.build(f"resnet{6 * blocks + 2}", classes=classes)
     optimizer = optim.Optimizer()
     shape: Any = images.shape[1:]
     state = train.initial_state(model, optimizer, image_shape=shape, seed=seed)

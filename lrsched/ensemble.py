@@ -75,6 +75,8 @@ def check(config: EnsembleConfig) -> dict[str, list[str]]:
     for name, least in {"batches": 1, "points": 3, "bins": 1}.items():
         if getattr(config, name) < least:
             raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}.")
+    if _out(config).exists() and not _out(config).is_dir():
+        raise ValueError(f"out must be a folder, got the file {_out(config)}.")
     named: dict[str, list[str]] = {}
     for baseline in config.baselines:
         name, _, words = baseline.partition("=")
@@ -89,13 +91,15 @@ def check(config: EnsembleConfig) -> dict[str, list[str]]:
 def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
     """Evaluates members, baselines and combinations, and writes the results; yields how it is getting on.
 
-    Predictions are kept in the user's cache by what they depend on: a second start evaluates only what is new.
+    Predictions are kept in the user's cache by what they depend on: a second start evaluates only what is new, but
+    re-estimates the batch statistics of averaged weights and takes the losses on a barrier's way again.
 
     Raises:
-      ValueError: before anything is evaluated, for words that cannot be followed or networks that do not belong
-        together.
+      ValueError: before anything is evaluated, for words that cannot be followed, and networks that do not belong
+        together or diverged.
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    provenance.commit()  # of the code as it is now, not when the record is written
     named = check(config)
     first = networks.check_alike([*config.runs, *itertools.chain(*named.values())])
     shared = task(first, data_dir=config.data_dir)
@@ -162,7 +166,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - begun, 3),
     }
-    out = pathlib.Path(config.out or pathlib.Path(located(config.runs[0])[0], "ensemble"))
+    out = _out(config)
     out.mkdir(parents=True, exist_ok=True)
     words = json.dumps(record, sort_keys=True, indent=1, allow_nan=False)
     _atomically(out / "record.json", lambda path: path.write_text(words + "\n"))
@@ -177,6 +181,10 @@ def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[
     _atomically(growing, lambda path: ensemble_plots.growing(record, path))
     _atomically(reliability, lambda path: ensemble_plots.reliability(record, path))
     return ensemble_tables.terminal(record), [table, growing, reliability]
+
+
+def _out(config: EnsembleConfig) -> pathlib.Path:
+    return pathlib.Path(config.out or pathlib.Path(located(config.runs[0])[0], "ensemble"))
 
 
 def _check_members(members: Sequence[Network]) -> None:

@@ -32,7 +32,9 @@ _BRANCHED = frozenset({"schedule", "peak_value", "momentum", "budget", "max_epoc
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """One run, saved as it goes: the same words again go on where it was stopped, wherever that was.
+    """One run, saved as it goes: the same words again go on where it was stopped, to the same bits on CPUs.
+
+    On GPUs that takes XLA's --xla_gpu_deterministic_ops=true.
 
     Attributes:
       config: the run.

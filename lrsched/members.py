@@ -31,6 +31,7 @@ class Network(NamedTuple):
     facts: dict[str, Any]  # that the run saved with it
     variables: dict[str, Any]
     digest: str  # of the variables
+    origin: tuple[str, int] | None = None  # the run that its run left, and after how many updates
 
     @property
     def name(self) -> str:
@@ -107,11 +108,14 @@ def state(word: str, shared: Task) -> Network:
 
 
 def updates(networks: Sequence[Network]) -> int:
-    """The updates that had to be made for these networks: of each run those up to the latest one, counted once."""
-    latest: dict[str, int] = {}
+    """The updates that had to be made for these networks, each once: a trunk's, too, which its branches share."""
+    first, latest = dict[str, int](), dict[str, int]()
     for network in networks:
         latest[network.run] = max(latest.get(network.run, 0), network.step)
-    return sum(latest.values())
+        if network.origin is not None:
+            run, step = network.origin
+            latest[run], first[network.run] = max(latest.get(run, 0), step), step
+    return sum(latest.values()) - sum(first.values())
 
 
 def independent(networks: Sequence[Network]) -> bool:
@@ -135,13 +139,14 @@ def bench(config: RunConfig, shared: Task, *, batches: int) -> Bench:
 def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
     """A network's predictions on the test set and the held-out part, and on how many of the two it had to be evaluated.
 
-    They are kept in the user's cache by weights, data, model and kind of device.
+    They are kept in the user's cache by weights, data, model, kind of device and versions of the libraries.
     """
     model, made, found = at.shared.model, 0, {}
     weights = provenance.digest(variables)
     device = jax.local_devices()[0]
     for name in ("test", "holdout") if at.shared.holdout else ("test",):
         key = [weights, at.shared.data.digest, name, repr(model), device.platform, device.device_kind]
+        key.append(json.dumps(provenance.versions()))
         ask = functools.partial(
             predict.logits, variables, model=model, data=getattr(at.shared, name), batch_size=at.size
         )
@@ -235,12 +240,16 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
         saved = snapshots.load(folder, step, _state_like(config, shared))
         own = shared._replace(optimizer=_optimizer(config))
         variables = tasks.variables(config, own, saved.tree)
-    run = json.loads(pathlib.Path(folder, "run.json").read_text())["run"]
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+        raise ValueError(f"{folder}@{step} must hold finite weights, got some that are not: the run diverged.")
+    words = json.loads(pathlib.Path(folder, "run.json").read_text())
+    run, left = words["run"], words["origin"]
     rows = [row for row in ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
     trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record
     if trained_on != shared.data.digest:
         raise ValueError(f"data must be what {folder} was trained on ({trained_on}), got {shared.data.digest}.")
-    return Network(run, folder, step, config, saved.facts, variables, provenance.digest(variables))
+    origin = (left["run"], left["step"]) if left else None
+    return Network(run, folder, step, config, saved.facts, variables, provenance.digest(variables), origin)
 
 
 def _state_like(config: RunConfig, shared: Task) -> train.State:

@@ -124,6 +124,7 @@ def run(
       ValueError: before anything is trained, if the configuration cannot be run.
     """
     started, begun_at = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    provenance.commit()  # of the code as it is now, not when the record is written
     where: Any = {"data_dir": data_dir, "devices": devices}
     follow, shared = check(config, **where), task(config, **where)
     rates, momenta, tables = _followed(follow, origin)

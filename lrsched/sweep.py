@@ -133,6 +133,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
       ValueError: before anything is written, if it cannot be made.
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    provenance.commit()  # of the code as it is now, not when the record is written
     of = run_config(config)
     out = pathlib.Path(config.out or f"runs/range-test-{config.data}-{config.model}")
     if out.exists() and not out.is_dir():

@@ -56,6 +56,32 @@ def _row(record: dict[str, Any], name: str) -> dict[str, Any]:
     return row
 
 
+def network(run: str, step: int, origin: tuple[str, int] | None = None) -> members.Network:
+    return members.Network(run, run, step, RunConfig(), {}, {}, "", origin)
+
+
+def test_updates_of_a_trunk_are_counted_once() -> None:
+    branches = [network("linear", 41, ("trunk", 20)), network("cosine", 41, ("trunk", 20))]
+    assert members.updates(branches) == 20 + 21 + 21
+    assert members.updates([*branches, network("trunk", 30)]) == 30 + 21 + 21
+    assert members.updates([network("short", 10), network("longer", 25, ("short", 10))]) == 25
+    assert members.updates([network("one", 5), network("one", 10), network("other", 7)]) == 17
+
+
+def test_network_that_is_not_finite_is_named(
+    made: pathlib.Path, evaluated: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members.np, "isfinite", lambda leaf: np.zeros(leaf.shape, bool))
+    with pytest.raises(ValueError, match=r"first@[0-9]+ must hold finite weights"):
+        _done(made, "first")
+
+
+def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="out must be a folder"):
+        _done(made, "first", out=str(tmp_path / "file"))
+
+
 def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first").record
     steps = [member["step"] for member in record["members"]]

@@ -122,13 +122,15 @@ def equivalent(calibrated_nll: float, runs: Sequence[Predicted], labels: Labels)
       calibrated_nll: of the ensemble in question, at its fitted temperature.
       runs: of independent runs; with held-out data.
     Returns:
-      "runs", "curve", and "value", which is None if the ensemble is better than all the runs together.
+      "runs", "curve", "value", which is None if the ensemble is better than all the runs together, and "below_one":
+      whether it is worse than one of them.
     """
     rings = [[*runs[first:], *runs[:first]] for first in range(len(runs))]
     curves = [[point["calibrated_nll"] for point in growing(ring, labels, order="forward")] for ring in rings]
     curve = np.mean(curves, axis=0).tolist()
     value = ensembles.deep_ensemble_equivalent(calibrated_nll, curve)
-    return {"runs": len(runs), "curve": curve, "value": value if math.isfinite(value) else None}
+    below = calibrated_nll > curve[0]
+    return {"runs": len(runs), "curve": curve, "value": value if math.isfinite(value) else None, "below_one": below}
 
 
 def compared(first: Predicted, second: Predicted, labels: Labels) -> Row:

@@ -100,6 +100,8 @@ def _sentences(record: Record) -> list[str]:
     for found in record["deep_ensemble_equivalents"]:
         runs, name = found["runs"], found["baseline"]
         worth = "more than all" if found["value"] is None else f"as much as {found['value']:.2f} of the"
+        if found.get("below_one"):
+            worth = "less than one of the"
         says.append(f"By calibrated NLL the ensemble is worth {worth} {runs} runs of the baseline {name}, averaged.")
     return [*says, *(verdict(comparison) for comparison in record["comparisons"])]
 

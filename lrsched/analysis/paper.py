@@ -86,6 +86,8 @@ def paper_numbers(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Pa
     found: dict[tuple[str, str], PaperNumber] = {}
     for record in records:
         config = record["config"]
+        if config["batch_size"] != 128 or config["momentum"] not in (None, "0.9"):
+            continue  # the paper's
         schedule, _, sampling = record["label"].partition("@")
         number = paper_error(
             data=config["data"],

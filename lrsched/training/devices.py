@@ -66,6 +66,7 @@ def describe() -> dict[str, object]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "memory_kept": _memory_kept,
+        "matmul_precision": jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]  # None: the backend's
         "plain": plain(),
     }
 

@@ -103,7 +103,7 @@ class CNN(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers of 64 units with ReLU, for rows of numbers; images become rows. `axis_name` is without effect."""
+    """Two layers of 64 units with ReLU, for rows of numbers; images become rows. Only `classes` has an effect."""
 
     classes: int
     axis_name: str | None = None

@@ -73,6 +73,8 @@ def reestimated(
         raise ValueError(f"batches must be at least 1, got {batches}.")
     if not 1 <= batch_size <= examples:
         raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {batch_size}.")
+    if not jax.tree.leaves(variables["batch_stats"]):
+        return {}
     # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
     start = {**variables, "batch_stats": jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))}
     count = min(batches, examples // batch_size)

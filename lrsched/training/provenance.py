@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit this code is at, "+" appended if files differ from it; None outside a checkout."""
+    """The commit this code was at when it was first asked, "+" appended if files differed; None outside a checkout."""
     folder = pathlib.Path(__file__).parent.parent
 
     def git(*words: str) -> str:

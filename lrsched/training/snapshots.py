@@ -10,6 +10,7 @@ a rename: a killed one leaves nothing that counts. Orbax loads a flipped byte wi
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -47,6 +48,9 @@ class Saved(NamedTuple):
     tree: Any
     facts: dict[str, Any]
     digest: str  # SHA-256 over step, facts and leaves
+
+
+_PASSING = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)  # of reading, not of what is there
 
 
 class _Damaged(ValueError):
@@ -267,6 +271,8 @@ def _read(place: pathlib.Path, step: int) -> Saved:
     except (_Damaged, MemoryError, PermissionError):  # for the last two nothing may be removed
         raise
     except Exception as error:
+        if getattr(error, "errno", None) in _PASSING:
+            raise
         raise _Damaged(_line(error)) from error
 
 

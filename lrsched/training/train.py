@@ -108,9 +108,10 @@ def updates(
 ) -> Iterator[tuple[State, Metrics]]:
     """Makes updates state.step .. total_steps - 1 and yields the state and the metrics after each.
 
-    The data's order and alteration depend on (seed, step) alone, so updates can go on from any state, exactly. Nothing
-    waits for the device: the metrics are arrays in the making, best fetched many at once. `state` stays valid; a
-    yielded state does so until the next update, which takes its memory: copy what is to be kept (`jax.device_get`).
+    The data's order and alteration depend on (seed, step) alone, so updates can go on from any state, exactly on CPUs
+    (on GPUs with XLA's --xla_gpu_deterministic_ops=true). Nothing waits for the device: the metrics are arrays in the
+    making, best fetched many at once. `state` stays valid; a yielded state does so until the next update, which takes
+    its memory: copy what is to be kept (`jax.device_get`).
 
     Args:
       batch_size: examples of an update, over all devices.

@@ -89,6 +89,7 @@ def test_equivalent_of_the_runs_themselves_is_their_number_or_less() -> None:
     assert found["curve"][0] == pytest.approx(np.mean(alone))
     assert found["curve"][2] == pytest.approx(whole["calibrated_nll"])
     assert ensemble_scores.equivalent(0.0, runs, LABELS)["value"] is None
+    assert [ensemble_scores.equivalent(nll, runs, LABELS)["below_one"] for nll in (0.0, 9.9)] == [False, True]
 
 
 def _record(**changes: Any) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def _record(**changes: Any) -> dict[str, Any]:
         "deep_ensemble_equivalents": [
             {"baseline": "deep", "runs": 4, "value": None},
             {"baseline": "two", "runs": 2, "value": 1.5},
+            {"baseline": "better", "runs": 3, "value": 1.0, "below_one": True},
         ],
         "comparisons": ensemble_scores.comparisons(ensemble_scores.averaged(members), members, {}, LABELS),
         "notes": ["A note."],
@@ -129,7 +131,8 @@ def test_tables_hold_every_row_and_survive_json() -> None:
     assert len({line.count("|") for line in lines[:4]}) == 1
     for words in (
         "worth more than all 4 runs",
-        "worth as much as 1.50 of the 2 runs",
+        "as much as 1.50 of the 2 runs",
+        "less than one of the 3 runs",
         "1-2: 1.250",
         "A note.",
         "n = 60",

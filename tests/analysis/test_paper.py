@@ -75,3 +75,5 @@ def test_paper_numbers_of_records(record):
         ("rex@50-75", "5%"): 0.2079,
     }
     assert paper.paper_numbers([record()]) == {}
+    for other in ({"batch_size": 1024}, {"momentum": "0.0"}):
+        assert paper.paper_numbers([record(**cifar, **other)]) == {}
