@@ -127,10 +127,12 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
 def draw_up(words: str, config: Catalogue) -> Drawn:
     """The schedule of these words under the budget, peak rate, sampling rate and momentum of the command."""
     full = registry.parse(words)
-    if config.sampling is not None:
+    if config.sampling is not None and (config.words or "sampling" in full):
         if full.get("sampling", "every") != "every":
             raise ValueError(f"sampling must be given once, got {words!r} and {config.sampling!r}.")
         full = registry.parse({**full, "sampling": config.sampling})
+    if re.search(r'"(epoch|[0-9.]+ep)"', json.dumps(full)):
+        raise ValueError(f"schedules must be in updates or parts here, where no epochs are known, got {words!r}.")
     label = registry.label(full)
     full.setdefault("peak_value", config.peak_value)
     momentum: str | float | None = config.momentum

@@ -113,6 +113,17 @@ def test_sampling_holds_for_every_word(capsys: pytest.CaptureFixture[str]) -> No
     assert said(capsys, "rex", "linear", "--sampling", "50-75")[:2] == ["A rex@50-75", "B linear@50-75"]
 
 
+def test_sampling_of_the_page_is_that_of_all_that_can_be_sampled(tmp_path: pathlib.Path) -> None:
+    assert cli.main(["schedules", "--html", str(tmp_path / "page.html"), "--sampling", "50-75"]) == 0
+    assert "rex@50-75" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("words", ["rex@epoch", "sgdr:first_cycle=10ep"])
+def test_epochs_are_refused_where_none_are_known(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schedules", words]) == 2
+    assert "where no epochs are known" in capsys.readouterr().err
+
+
 def test_momentum_is_a_number_or_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "onecycle", "--momentum", "0.8")[-1] == "momentum 0.8 throughout"
     assert any(line.strip() == "momentum" for line in said(capsys, "rex", "--momentum", "onecycle"))

@@ -22,7 +22,7 @@ from lrsched.schedules.progress import (
     progress,
     ratio,
 )
-from lrsched.schedules.sampling import EveryStep, Sampling
+from lrsched.schedules.sampling import EveryStep, Sampling, given
 from lrsched.schedules.shapes import Linear, Profile
 
 
@@ -37,8 +37,8 @@ class Growth(Schedule):
     init_value: Number = 0.0
 
     def _value(self, step: Any) -> Any:
-        share = self.profile(self.sampling(progress(step, self.total_steps)).reversed)
-        return between(step, share, self.peak_value, self.init_value)
+        here = self.sampling(progress(step, self.total_steps)).reversed
+        return between(step, self.profile, here, self.peak_value, self.init_value)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ class Sequence(Schedule):
 
     def _check_budget(self, total_steps: int) -> None:
         _check_durations(self.durations, total_steps)
-        if all(is_concrete(d) for d in self.durations):
+        if _known(self.durations):
             for segment, length in zip(self.segments, self.lengths(np.int64(total_steps)), strict=True):
                 if length:
                     segment._check_budget(int(length))
@@ -78,7 +78,7 @@ class Sequence(Schedule):
             else xp.asarray(d, total_steps.dtype)
             for d in self.durations
         ]  # fmt: skip
-        if None not in lengths:  # fractions alone: the last one takes what rounding down left over
+        if None not in lengths:  # the last fraction takes what rounding down left over, or steps leave
             scaling = [i for i, d in enumerate(self.durations) if isinstance(d, Ratio)]
             if scaling:
                 lengths[scaling[-1]] = None
@@ -109,14 +109,21 @@ class Sequence(Schedule):
         return tuple(dict.fromkeys([*ends, int(self.total_steps)]))
 
 
+def _known(durations: SequenceOf[Duration]) -> bool:
+    """Whether no number of theirs is traced."""
+    return all(is_concrete(d.numerator if isinstance(d, Ratio) else d) for d in durations)
+
+
 def _check_durations(durations: SequenceOf[Duration], total_steps: Number) -> None:
     """Refuses durations that the budget cannot hold, or (with no part that scales) does not equal."""
     fixed = [d for d in durations if not isinstance(d, Ratio | Rest)]
-    if not all(map(is_concrete, [*fixed, total_steps])):
-        return
     scaling = [d for d in durations if isinstance(d, Ratio)]
+    if not (_known(durations) and is_concrete(total_steps)):
+        return
     needed = sum(int(d) for d in fixed) + sum(int(fraction_of(np.int64(total_steps), d)) for d in scaling)
     exact = len(fixed) == len(durations)
+    if len(scaling) == len(durations) and total_steps - needed >= len(scaling):  # more than rounding down leaves
+        raise ValueError(f"durations must fill total_steps = {total_steps} or hold 'rest', got {needed} steps.")
     if needed > total_steps or (exact and needed != total_steps):
         relation = "sum to" if exact else "fit into"
         raise ValueError(f"durations must {relation} total_steps = {total_steps}, got {needed} steps.")
@@ -177,7 +184,7 @@ def warmup(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("init_value", init_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    return Growth(peak_value, total_steps, Linear(), EveryStep() if sampling is None else sampling, init_value)
+    return Growth(peak_value, total_steps, Linear(), given(sampling), init_value)
 
 
 def sequence(

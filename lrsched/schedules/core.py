@@ -18,6 +18,7 @@ from lrsched.schedules import profiles
 from lrsched.schedules.progress import (
     LARGEST_STEP,
     Number,
+    Progress,
     check_number,
     check_steps,
     data,
@@ -25,7 +26,7 @@ from lrsched.schedules.progress import (
     namespace,
     progress,
 )
-from lrsched.schedules.sampling import EveryStep, Sampling, named
+from lrsched.schedules.sampling import EveryStep, Sampling, given
 from lrsched.schedules.shapes import Profile
 
 
@@ -106,14 +107,16 @@ class Decay(Schedule):
     end_value: Number = 0.0
 
     def _value(self, step: Any) -> Any:
-        share = self.profile(self.sampling(progress(step, self.total_steps)))
-        return between(step, share, self.peak_value, self.end_value)
+        here = self.sampling(progress(step, self.total_steps))
+        return between(step, self.profile, here, self.peak_value, self.end_value)
 
 
-def between(step: Any, share: Any, high: Number, low: Number) -> Any:
-    """low + (high - low) * share, without cancellation; shares of a low of 0 cost one product."""
-    value = real(step, high) * share
-    return value if is_concrete(low) and np.ndim(low) == 0 and low == 0 else value + real(step, low) * (1.0 - share)
+def between(step: Any, profile: Profile, here: Progress, first: Number, last: Number) -> Any:
+    """last + (first - last) * profile(here), without cancellation; a last of 0 costs one product."""
+    value = real(step, first) * profile(here)
+    if is_concrete(last) and np.ndim(last) == 0 and last == 0:
+        return value
+    return value + real(step, last) * profile.complement(here)
 
 
 def decay(
@@ -149,7 +152,4 @@ def decay(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_value", end_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    rate = EveryStep() if sampling is None else named(sampling) if isinstance(sampling, str) else sampling
-    if not dataclasses.is_dataclass(rate):
-        raise ValueError(f"sampling must be a sampling rate of lrsched.sampling or its name, got {sampling!r}.")
-    return Decay(peak_value, total_steps, profiles.named(profile), rate, end_value)
+    return Decay(peak_value, total_steps, profiles.named(profile), given(sampling), end_value)

@@ -93,7 +93,7 @@ def plan(
             rate["peak_value"] = np.asarray(peak_value).item()
         lr = registry.build(rate, total_steps=budget.total_steps, steps_per_epoch=budget.steps_per_epoch)
     if momentum is None:
-        momentum = paired(rate)
+        momentum = 0.9 if isinstance(words, Schedule) else paired(rate)
     if isinstance(momentum, Schedule):
         beside, other = json.loads(to_json(momentum)), momentum.at(budget.total_steps)
     else:

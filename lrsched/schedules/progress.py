@@ -20,6 +20,7 @@ import numpy as np
 T = TypeVar("T")
 Number = Any  # a Python, NumPy or JAX scalar; traced ones too
 LARGEST_DENOMINATOR = 2**16
+TRACED_DENOMINATOR = 50_400  # 2^5 3^2 5^2 7
 LARGEST_STEP = 2**31 - 1
 VALUES: dict[str, type] = {}  # every class made by `data`, by name: what JSON may name
 
@@ -97,13 +98,16 @@ class Ratio:
 def ratio(name: str, value: Number | Ratio) -> Ratio:
     """The fraction a float stands for: the nearest with a denominator up to 65,536, so 0.1 is 1/10 and 1/3 is 1/3.
 
-    A traced float is rounded down to a multiple of 1/65,536, so that a boundary never comes late.
+    A traced float is the nearest multiple of 1/50,400 if it is one to float32's precision, as percents, halves to
+    32nds, thirds, sevenths and ninths are; else the next one below, so that a boundary never comes late.
     """
     if isinstance(value, Ratio):
         return value
     if not is_concrete(value):
-        scaled = jnp.floor(jnp.asarray(value, jnp.float32) * LARGEST_DENOMINATOR)
-        return Ratio(scaled.astype(jnp.int32), LARGEST_DENOMINATOR)
+        scaled = jnp.asarray(value, jnp.float32) * TRACED_DENOMINATOR
+        nearest = jnp.round(scaled)
+        steps = jnp.where(jnp.abs(scaled - nearest) < 0.01, nearest, jnp.floor(scaled))
+        return Ratio(steps.astype(jnp.int32), TRACED_DENOMINATOR)
     check_number(name, value, at_least=0.0)
     if value > 1:
         raise ValueError(f"{name} must be a fraction of the budget in [0, 1], got {value}.")
@@ -116,11 +120,11 @@ def multiply_divide(a: Any, b: Number, c: Any) -> Any:
     xp = namespace(a)
     if not np.issubdtype(a.dtype, np.integer):
         return xp.floor(a * b / c)
-    if xp is np:
-        return a * b // c
+    if not any(isinstance(x, jax.Array) for x in (a, b, c)):
+        return (np.int64(a) * b // c).astype(a.dtype)
     # float32 is off by less than 1/4 here, so the floor below is the answer or one less; a * b - guess * c is then in
     # [0, 2c), which uint32 holds even though the two products wrap around.
-    b = jnp.asarray(b, jnp.int32)
+    a, b, c = (jnp.asarray(x, jnp.int32) for x in (a, b, c))
     guess = jnp.floor(a.astype(jnp.float32) / c.astype(jnp.float32) * b.astype(jnp.float32) - 0.25)
     guess = jnp.maximum(guess, 0.0).astype(jnp.int32)
     remainder = a.astype(jnp.uint32) * b.astype(jnp.uint32) - guess.astype(jnp.uint32) * c.astype(jnp.uint32)

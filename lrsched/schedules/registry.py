@@ -2,12 +2,14 @@
 
 Words are `name`, `name:argument=value,argument=value` and `...@sampling`, as in `rex`, `rex:d=0.9`, `linear@50-75`,
 `step:fractions=0.3/0.6/0.8,factor=0.2`; or the same as JSON: {"schedule": "rex", "d": 0.9, "sampling": "50-75"}.
+A length in steps may be said in epochs where a plan knows them: `sgdr:first_cycle=10ep`.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ import jax
 import numpy as np
 
 from lrsched.schedules import compose, sampling
+from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families import cycles, cycles_linear, decays, fractal, onecycle, piecewise, steps, warm
 from lrsched.schedules.progress import check_number
@@ -88,7 +91,7 @@ def parse(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDUL
             raise ValueError(f"{name} takes {', '.join([first.name, *allowed])}, got {key!r}.")
     if first.default is not first.empty:
         allowed[first.name] = first.default
-    full = {"schedule": name, **allowed, **given}
+    full = {"schedule": name, **allowed, **{key: _plain(key, value) for key, value in given.items()}}
     if "sampling" in allowed:
         full["sampling"] = full["sampling"] or "every"
     for key, value in full.items():
@@ -112,7 +115,10 @@ def build(
 ) -> Schedule:
     """The schedule of these words, with its peak (or, of a momentum, its first value) and budget.
 
-    The sampling rate "epoch" needs to know how many steps an epoch has.
+    The sampling rate "epoch" and lengths in epochs ("10ep") need to know how many steps an epoch has.
+
+    Raises:
+      ValueError: for a schedule or a value that is refused, or epochs of unknown length.
     """
     given = dict(words) if isinstance(words, Mapping) else parse(words, kind=kind)
     name = given.pop("schedule")
@@ -124,13 +130,38 @@ def build(
         given["sampling"] = sampling.every_steps(steps_per_epoch)
     elif given.get("sampling"):
         given["sampling"] = sampling.named(given["sampling"])
-    for key, entry in given.items():
-        if isinstance(entry, list):
-            given[key] = tuple(entry)
+    given = {key: _in_steps(key, entry, steps_per_epoch) for key, entry in given.items()}
     try:
         return kind[name](value, total_steps=total_steps, **given)
     except TypeError as error:
         raise ValueError(f"{name}: {error}.") from error
+
+
+def _in_steps(key: str, value: Any, steps_per_epoch: int | None) -> Any:
+    """An argument with epochs turned into steps, and lists into tuples."""
+    if isinstance(value, tuple | list):
+        return tuple(_in_steps(key, part, steps_per_epoch) for part in value)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)ep", value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    if steps_per_epoch is None:
+        raise ValueError(f"{key} must be in steps or a fraction where no epochs are known, got {value!r}.")
+    return Budget(float(found[1]), steps_per_epoch).total_steps
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value that JSON can hold: of a NumPy number its Python one.
+
+    Raises:
+      ValueError: if it has none.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(key, part) for part in value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"{key} must be a number, a word or a list of them, got {value!r}.")
 
 
 def label(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDULES) -> str:
@@ -141,7 +172,8 @@ def label(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDUL
     said = []
     for key, value in full.items():
         default = list(defaults[key]) if isinstance(defaults.get(key), tuple) else defaults.get(key)
-        if key not in ("schedule", "sampling") and value != default:
+        same = value == default and (value != 1 or type(value) is type(default))  # 1 is a step, 1.0 the whole budget
+        if key not in ("schedule", "sampling") and not same:
             said.append(f"{key}={'/'.join(map(_said, value)) if isinstance(value, list) else _said(value)}")
     text = name + (":" + ",".join(said) if said else "")
     rate = full.get("sampling", "every")
@@ -161,8 +193,10 @@ def _read(words: str) -> dict[str, Any]:
         except json.JSONDecodeError as error:
             raise ValueError(f"schedule must be words or a JSON object, got {words!r} ({error}).") from error
         return dict(given)
-    text, _, rate = text.partition("@")
-    name, _, arguments = text.partition(":")
+    text, at, rate = text.partition("@")
+    name, colon, arguments = text.partition(":")
+    if (at and not rate) or (colon and not arguments):
+        raise ValueError(f"schedule must be written name:argument=value@sampling, got {words!r}.")
     given = {"schedule": name}
     for argument in filter(None, arguments.split(",")):
         key, equals, value = argument.partition("=")
@@ -171,6 +205,8 @@ def _read(words: str) -> dict[str, Any]:
         if key in given:
             raise ValueError(f"schedule arguments must be given once, got {key} again in {words!r}.")
         given[key] = _value(value)
+    if rate and "sampling" in given:
+        raise ValueError(f"schedule arguments must be given once, got sampling again in {words!r}.")
     if rate:
         given["sampling"] = rate
     return given

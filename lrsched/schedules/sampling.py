@@ -7,6 +7,7 @@ sampled, so profiles need to know nothing of it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Protocol
 
@@ -155,6 +156,18 @@ PAPER: dict[str, Sampling] = {
     "1-100": every(0.01),
     "every": every_step(),
 }
+
+
+def given(sampling: Sampling | str | None) -> Sampling:
+    """The sampling rate of an argument: itself, the one of its name, or every update.
+
+    Raises:
+      ValueError: if it is none of these.
+    """
+    rate = EveryStep() if sampling is None else named(sampling) if isinstance(sampling, str) else sampling
+    if not dataclasses.is_dataclass(rate) or isinstance(rate, type):
+        raise ValueError(f"sampling must be a sampling rate of lrsched.sampling or its name, got {sampling!r}.")
+    return rate
 
 
 def named(words: str) -> Sampling:

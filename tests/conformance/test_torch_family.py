@@ -124,3 +124,9 @@ def test_scheduler_object_with_several_rates_is_refused() -> None:
 def test_scheduler_without_a_counterpart_is_refused(name: str, arguments: Arguments, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrsched.from_torch(name, **arguments)
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "CyclicLR"])
+def test_momentum_that_is_left_alone_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"cycle_momentum must be true: without it {name}"):
+        lrsched.from_torch_momentum(name, cycle_momentum=False, max_lr=0.1, total_steps=9)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +58,25 @@ def test_budget_and_durations_may_be_traced() -> None:
     np.testing.assert_allclose(got, np.stack(want), rtol=1e-6)
 
 
+def test_linear_rise_is_exact_at_its_first_steps() -> None:
+    rise = lrsched.from_optax("linear_schedule", init_value=0.0, end_value=0.1, transition_steps=100_000)
+    np.testing.assert_allclose(rise(np.arange(5)), rise.table()[:5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lrsched.onecycle, lrsched.warmup, lrsched.growth])
+def test_sampling_may_be_a_name_everywhere(make: Any) -> None:
+    named = make(0.1, total_steps=100, sampling="50-75")
+    assert named == make(0.1, total_steps=100, sampling=lrsched.sampling.at(0.5, 0.75))
+    with pytest.raises(ValueError, match="sampling must be"):
+        make(0.1, total_steps=100, sampling=7)
+
+
+def test_cycles_that_end_before_a_budget_are_refused_inside_others_too() -> None:
+    cycles = lrsched.sgdr(0.1, total_steps=150, first_cycle=100, cycle_mult=0.5)
+    with pytest.raises(ValueError, match="total_steps must be at most"):
+        lrsched.product(cycles, 0.5).at(1000)
+
+
 def test_cycle_ends_count_no_warmup() -> None:
     twice = lrsched.sequence([lrsched.warmup(0.1, total_steps=5), *[lrsched.cosine(0.1, total_steps=10)] * 2])
     assert twice.cycle_ends == (15, 25)
@@ -72,6 +93,7 @@ def test_cycle_ends_count_no_warmup() -> None:
         (["10%", "rest"], None, "total_steps must be given"),
         (["10", "rest"], 100, "duration must be steps .* got '10'"),
         ([-1, "rest"], 100, "duration must be at least 0"),
+        (["10%", "20%"], 100, "durations must fill total_steps = 100 or hold 'rest', got 30 steps"),
     ],
 )
 def test_durations_that_do_not_fit_are_refused(durations: list[object], total_steps: int | None, message: str) -> None:

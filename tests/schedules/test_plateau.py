@@ -66,6 +66,14 @@ def test_metric_that_is_no_number_is_no_improvement() -> None:
     np.testing.assert_allclose(rates(schedule, [np.nan, np.nan, 5]), [1, 0.1, 0.1])
 
 
+def test_a_first_metric_that_is_infinite_is_improved_on() -> None:
+    schedule = lrsched.plateau(0.1, patience=0)
+    state = schedule.init()
+    for metric in (np.inf, 3.0, 2.0, 1.0):
+        state = schedule.update(state, metric)
+    assert float(schedule.rate(state)) == pytest.approx(0.1)
+
+
 def test_state_resumes_from_json_in_the_middle_of_patience() -> None:
     schedule, metrics = lrsched.plateau(1.0, patience=3), [1.0, 0.9, 0.95, 0.95, 0.95, 0.95, 0.95]
     state = schedule.init()

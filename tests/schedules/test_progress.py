@@ -1,11 +1,14 @@
 import itertools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import lrsched
 from lrsched.schedules.progress import VALUES, Progress, Ratio, fraction_of, multiply_divide, ratio
 
 LONGEST = 2**31 - 1
@@ -50,9 +53,25 @@ def test_ratio_of_a_float_is_the_fraction_that_was_meant(value: float, fraction:
     assert ratio("part", value) == Ratio(*fraction)
 
 
-def test_ratio_of_a_traced_float_keeps_16_bits() -> None:
-    part = jax.jit(lambda q: ratio("part", q))(jnp.float32(1 / 3))
-    assert (int(part.numerator), part.denominator) == (21845, 65536)
+def test_ratio_of_a_traced_float() -> None:
+    read = jax.jit(lambda q: ratio("part", q))
+    for value in (1 / 3, 1 / 7, 1 / 32, 0.0, 1.0, *(i / 100 for i in range(100))):
+        part = read(jnp.float32(value))
+        assert Fraction(int(part.numerator), int(part.denominator)) == Fraction(value).limit_denominator(100)
+    between = read(jnp.float32(1 / 11))  # 4581.8 of 50,400
+    assert (int(between.numerator), int(between.denominator)) == (4581, 50400)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 0.3, 0.7])
+def test_traced_fractions_are_where_concrete_ones_are(fraction: float) -> None:
+    steps = np.arange(101)
+    traced = jax.jit(lambda f: lrsched.wsd(0.1, total_steps=100, warmup=f)(steps))(fraction)
+    np.testing.assert_allclose(traced, lrsched.wsd(0.1, total_steps=100, warmup=fraction)(steps), rtol=1e-6)
+
+
+def test_large_denominators_do_not_wrap_in_a_concrete_budget() -> None:
+    schedule = lrsched.delayed(0.1, total_steps=1000, fraction=0.66667)  # 43,691 / 65,536
+    np.testing.assert_allclose(schedule(np.arange(1000)), schedule.table(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "x", True])

@@ -20,6 +20,9 @@ from lrsched.schedules import budget, registry
         ('{"schedule": "linear", "sampling": "10-10"}', "linear@10-10"),
         ("linear@every", "linear"),
         ("step:fractions=0.5", "step:fractions=0.5"),
+        ("inverse_time:transition_steps=1", "inverse_time"),
+        ("inverse_time:transition_steps=1.0", "inverse_time:transition_steps=1.0"),  # the whole budget, not a step
+        ("exponential_decay:staircase=true", "exponential_decay:staircase=true"),
     ],
 )
 def test_label_is_the_shortest_words(words: str, label: str) -> None:
@@ -32,6 +35,9 @@ def test_label_is_the_shortest_words(words: str, label: str) -> None:
         ("foo", "schedule must be one of constant, cosine, .* got 'foo'"),
         ("", "schedule must be one of"),
         ("rex:d", "name:argument=value"),
+        ("rex:", "name:argument=value@sampling"),
+        ("rex@", "name:argument=value@sampling"),
+        ("linear:sampling=50-75@5-25", "sampling again"),
         ("rex:q=1", "rex takes peak_value, d, end_value, sampling, got 'q'"),
         ("rex:d=1", "d must be at least 0 and below 1, got 1"),
         ("rex:d=half", "d must be one number, got 'half'"),
@@ -83,6 +89,38 @@ def test_plan_takes_momentum_as_a_number_or_words() -> None:
     np.testing.assert_allclose(cycled.momentum.table()[[0, 43]], [0.95, 0.8])
     with pytest.raises(ValueError, match="momentum must be at least 0 and below 1, got 1"):
         lrsched.plan("rex", where, peak_value=1.0, momentum=1.0)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lrsched.truncated(lrsched.rex(0.1, total_steps=100), 10),
+        lrsched.product(lrsched.rex(0.1, total_steps=100), 0.5),
+        lrsched.onecycle(0.1, total_steps=100),
+    ],
+)
+def test_plan_of_a_schedule_already_made_has_momentum_nine_tenths(schedule: lrsched.Schedule) -> None:
+    plan = lrsched.plan(schedule, lrsched.Budget(10))
+    np.testing.assert_allclose(plan.momentum.table(), 0.9)
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [("sgdr:first_cycle=10ep", (1000, 3000, 7000)), ("sgdr:cycle_lengths=10ep/20ep/40ep", (1000, 3000, 7000))],
+)
+def test_lengths_in_epochs_are_those_of_the_plan(words: str, ends: tuple[int, ...]) -> None:
+    plan = lrsched.plan(words, lrsched.Budget(epochs=70, steps_per_epoch=100), peak_value=0.1)
+    assert plan.cycle_ends == ends
+    with pytest.raises(ValueError, match="must be in steps or a fraction where no epochs are known, got '10ep'"):
+        registry.build(words, 0.1, total_steps=7000)
+
+
+def test_numpy_numbers_in_words_become_plain_ones() -> None:
+    words = {"schedule": "snapshot_cosine", "cycles": np.int64(5)}
+    plan = lrsched.plan(words, lrsched.Budget(10), peak_value=np.float32(0.5))
+    assert json.loads(plan.words)["lr"]["cycles"] == 5
+    with pytest.raises(ValueError, match="profile must be a number, a word or a list of them"):
+        registry.parse({"schedule": "delayed", "profile": lrsched.profiles.rex()})
 
 
 def test_plan_takes_its_peak_once() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, real, rebound
+from lrsched.schedules.core import Schedule, real
 from lrsched.schedules.families import cycle_layout
 from lrsched.schedules.families.cycle_layout import Cycles, held, locate, log_factor, part, steps_of
 from lrsched.schedules.progress import (
@@ -44,11 +44,8 @@ class Restarts(Schedule):
     end_value: Number = 0.0
     log_decay: Number = 0.0
 
-    def at(self, total_steps: Number) -> Self:
-        """The same cycles under another budget: fractions scale, fixed numbers of steps do not."""
-        check_steps("total_steps", total_steps)
+    def _check_budget(self, total_steps: int) -> None:
         self.cycles.check(total_steps)
-        return rebound(self, total_steps)
 
     def _share(self, here: Progress) -> Any:
         if is_concrete(self.warmup) and self.warmup == 0:
@@ -144,10 +141,9 @@ def sgdr(
     check_steps("total_steps", total_steps)
     if cycle_lengths is None:
         made = cycle_layout.cycles("first_cycle", [first_cycle], cycle_mult)
-    elif isinstance(cycle_lengths, tuple | list):
-        made = cycle_layout.cycles("cycle_lengths", cycle_lengths)
     else:
-        raise ValueError(f"cycle_lengths must be a list of lengths, got {cycle_lengths!r}.")
+        lengths = cycle_lengths if isinstance(cycle_lengths, tuple | list) else [cycle_lengths]
+        made = cycle_layout.cycles("cycle_lengths", lengths)
     made.check(total_steps)
     return Restarts(
         peak_value, total_steps, made, part("warmup", warmup), end_value, log_factor("restart_decay", restart_decay)

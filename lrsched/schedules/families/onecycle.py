@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lrsched.schedules.compose import Rest, duration
 from lrsched.schedules.families.phases import Boundary, Halving, Phases
 from lrsched.schedules.progress import Number, Ratio, check_number, check_steps, is_concrete
-from lrsched.schedules.sampling import EveryStep, Sampling
+from lrsched.schedules.sampling import Sampling, given
 
 DOWN, UP = -1, 1  # how a boundary is rounded
 
@@ -134,7 +134,7 @@ def onecycle(
     check_number("initial_fraction", low, at_least=0.0)
     final: Any = numbers.final(low) if final_fraction is None else final_fraction
     check_number("final_fraction", final, at_least=0.0)
-    every = EveryStep() if sampling is None else sampling
+    every = given(sampling)
     if variant == "smith":
         return Phases(peak_value, total_steps, (low, 1.0, 0.0), ends[:2], every, floor=final, cosine=cosine)
     values = (low, 1.0, final) if len(ends) == 2 else (low, 1.0, low, final)
@@ -191,7 +191,7 @@ def onecycle_momentum(
     check_number("min_value", low, at_least=0.0, below=1.0)
     if is_concrete(high) and is_concrete(low) and low > high:
         raise ValueError(f"min_value must be at most max_value = {high}, got {low}.")
-    every = EveryStep() if sampling is None else sampling
+    every = given(sampling)
     if variant == "smith":
         return Halving(high, low, total_steps, ends[0], every, cosine)
     return Phases(1.0, total_steps, (high, low, high), ends[:2], every, cosine=cosine)

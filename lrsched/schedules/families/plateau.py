@@ -54,7 +54,7 @@ class Plateau:
         )
         best, metric = jnp.asarray(state.best, jnp.float32), jnp.asarray(metric, jnp.float32)
         threshold = jnp.asarray(self.threshold, jnp.float32)
-        margin = threshold * jnp.abs(best) if self.relative else threshold
+        margin = threshold * jnp.where(jnp.isfinite(best), jnp.abs(best), 0.0) if self.relative else threshold
         better = metric > best + margin if self.maximize else metric < best - margin
         better = better | ((seen == 0) & ~jnp.isnan(metric))
         seen = seen + (~jnp.isnan(metric)).astype(jnp.int32)

@@ -6,10 +6,10 @@ from typing import Any
 
 from lrsched.schedules import compose, profiles
 from lrsched.schedules.compose import Growth, Sequence, sequence
-from lrsched.schedules.core import Decay, Schedule, decay, real
+from lrsched.schedules.core import Decay, Schedule, between, decay
 from lrsched.schedules.families.steps import logarithm
 from lrsched.schedules.progress import Number, check_number, check_steps, data, progress
-from lrsched.schedules.sampling import EveryStep, Sampling
+from lrsched.schedules.sampling import EveryStep, Sampling, given
 from lrsched.schedules.shapes import Profile
 
 #: The cooldowns of Haegele et al.'s code, in its order.
@@ -27,8 +27,8 @@ class Rise(Schedule):
     init_value: Number = 0.0
 
     def _value(self, step: Any) -> Any:
-        p = self.sampling(progress(step, self.total_steps))
-        return real(step, self.init_value) * self.profile(p) + real(step, self.peak_value) * self.profile.complement(p)
+        here = self.sampling(progress(step, self.total_steps))
+        return between(step, self.profile, here, self.init_value, self.peak_value)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -244,7 +244,7 @@ def growth(
     if mirror not in ("time", "value"):
         raise ValueError(f"mirror must be one of time, value, got {mirror!r}.")
     mirrored = Growth if mirror == "time" else Rise
-    return mirrored(peak_value, total_steps, profiles.named(profile), sampling or EveryStep(), init_value)
+    return mirrored(peak_value, total_steps, profiles.named(profile), given(sampling), init_value)
 
 
 def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling | None = None) -> Decay:

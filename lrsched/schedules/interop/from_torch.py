@@ -237,5 +237,8 @@ def from_torch_momentum(scheduler: Any, **arguments: Any) -> Schedule:
       PyTorch 2.13, `torch.optim.lr_scheduler`; compared at every step in tests/conformance.
     """
     name, found = (scheduler, {}) if isinstance(scheduler, str) else _read(scheduler)
+    moves = arguments.pop("cycle_momentum", getattr(scheduler, "cycle_momentum", True))
+    if not moves:
+        raise ValueError(f"cycle_momentum must be true: without it {name} leaves the momentum as it is.")
     found.pop("lr", None)
     return call("PyTorch momentum", MOMENTA, name, {**found, **arguments})
