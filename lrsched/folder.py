@@ -64,7 +64,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     """Makes a run, or what is left of it; yields how it is getting on, and lines to be told.
 
     Returns:
-      the run's record, with `members` and `resumed_at` (updates made at each start but the first).
+      the run's record, with `members` and `resumed_at` (updates made at each start that found a state).
     Raises:
       ValueError: if the run cannot be made, or its folder holds another one. Nothing is written then.
       OSError: if the folder cannot be written, or is being written by another process.

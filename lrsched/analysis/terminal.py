@@ -28,7 +28,7 @@ def draw(
       width: columns to fill; at least 40.
       colour: whether to write ANSI colours.
     Returns:
-      lines of text, none wider than `width`. Of several labels each has a letter, in the legend and on its curve.
+      lines of text, the curves no wider than `width`. Of several labels each has a letter, in legend and curve.
     Raises:
       ValueError: if there is nothing to draw, or too little room.
     """

@@ -1,4 +1,4 @@
-"""Budgets: the only place where epochs, examples, percentages and fractions become steps."""
+"""Budgets: where epochs and percentages of them become steps."""
 
 from __future__ import annotations
 

@@ -67,12 +67,12 @@ def plan(
         samples once an epoch), or a schedule already made, which is moved to the budget.
       budget: how long the run is.
       peak_value: the peak rate, unless the words give one.
-      momentum: a number, words of a momentum schedule, a schedule, or None: the schedule's own (1cycle's), else 0.9.
+      momentum: a number, words of a momentum schedule, a schedule, or None: of the words "onecycle" 1cycle's, else 0.9.
     Returns:
       The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`.
     Raises:
       ValueError: for words that name no schedule, or numbers it refuses; peak_value given twice or not at all; rates
-        that float32 cannot hold; a momentum outside [0, 1) at any update.
+        that float32 cannot hold; a momentum outside [0, 1) (of long runs 10,000 updates are looked at).
     Example:
       >>> run = plan("rex@50-75", Budget(epochs=3, steps_per_epoch=100), peak_value=0.1)
       >>> run.cycle_ends, [round(float(run.lr(t)), 4) for t in (0, 150, 225)]

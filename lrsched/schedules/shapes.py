@@ -23,7 +23,7 @@ from lrsched.schedules.progress import (
 
 
 class Profile(Protocol):
-    """A shape: progress in, multiplier out (1 at z = 0); `complement` is 1 minus it."""
+    """A shape: progress in, multiplier out (of most 1 at z = 0); `complement` is 1 minus it."""
 
     def __call__(self, progress: Progress | Any) -> Any: ...
 

@@ -55,8 +55,9 @@ def chebyshev_steps(minimum: Number, maximum: Number, steps: int, *, order: str 
       steps: how many; a power of two for the fractal order.
       order: "fractal" (stable against both growth and noise), "descending" (largest step first) or "ascending".
     Returns:
-      float64 array of shape [steps]; gradient descent with them shrinks every component of a quadratic by at least
-      2 / (r**steps + r**-steps), r = (sqrt(k) + 1) / (sqrt(k) - 1), k = maximum / minimum, in any order.
+      float64 array of shape [steps] (float32 of traced numbers); gradient descent with them shrinks every component of
+      a quadratic by at least 2 / (r**steps + r**-steps), r = (sqrt(k) + 1) / (sqrt(k) - 1), k = maximum / minimum, in
+      any order.
     Raises:
       ValueError: if a concrete number is outside what is allowed.
     Example:

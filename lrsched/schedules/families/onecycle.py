@@ -110,7 +110,7 @@ def onecycle(
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = initial_fraction * peak_value, lr(total_steps) =
       final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after. A budget
-      of one or two updates has no room for the first phases: there "smith" is its tail.
+      of a few updates may have no room for the first phases: of one or two "smith" is its tail.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or an argument does not go with the variant.
     Example:

@@ -129,7 +129,8 @@ def multi_step(
         (`step` rounds up).
       factor: one for all boundaries or one each; at least 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, constant from total_steps on.
+      int step of any shape -> float32 of that shape. lr(0) = peak_value unless a boundary is there, as of a budget of
+      one update; constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or factors are not one per boundary.
     Example:
