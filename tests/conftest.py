@@ -2,14 +2,19 @@
 
 import os
 import pathlib
+import tempfile
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+for _name in ("JAX_ENABLE_X64", "JAX_DEBUG_NANS", "LRSCHED_PLAIN", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+    os.environ.pop(_name, None)  # the user's own settings are not what is tested
+os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
-os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
-os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 _cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "lrsched" / "tests"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+_kept = tempfile.TemporaryDirectory(prefix="lrsched-tests-")
+os.environ["LRSCHED_CACHE"] = _kept.name  # predictions that an earlier run of the suite kept would not be made
 
 import hypothesis
 

@@ -11,7 +11,15 @@ from lrsched.schedules.budget import Budget
 from lrsched.training import models, optim, train
 
 STEM = models.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at
-LENGTHS = (1, 2, 3, 10, 1173)
+LENGTHS = (1, 2, 3, 10, 100)
+
+
+@pytest.mark.parametrize("total_steps", [1173, 10_000])
+@pytest.mark.parametrize("words", registry.SCHEDULES)
+def test_rates_of_a_long_run_equal_the_table(words: str, total_steps: int) -> None:
+    follow = make_plan(words, Budget(total_steps), peak_value=0.1)
+    values = runs.values(follow.lr, total_steps)  # in blocks of 4,096
+    np.testing.assert_allclose(values, follow.lr.table(), rtol=1e-6, atol=1e-9 * 0.1)
 
 
 @pytest.mark.parametrize("devices", [1, 2])

@@ -5,17 +5,19 @@ import pathlib
 import shutil
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from lrsched import ensemble as ensembles
 from lrsched import folder, members
 from lrsched import run as runs
+from lrsched import task as tasks
 from lrsched.analysis import calibration
 from lrsched.analysis.ensemble_scores import Labels
 from lrsched.ensemble import EnsembleConfig
 from lrsched.task import RunConfig
-from lrsched.training import predict
+from lrsched.training import predict, snapshots
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,15 @@ def test_updates_of_a_trunk_are_counted_once() -> None:
     assert members.updates([network("one", 5), network("one", 10), network("other", 7)]) == 17
 
 
-def test_network_that_is_not_finite_is_named(
-    made: pathlib.Path, evaluated: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(members.np, "isfinite", lambda leaf: np.zeros(leaf.shape, bool))
-    with pytest.raises(ValueError, match=r"first@[0-9]+ must hold finite weights"):
-        _done(made, "first")
+def test_member_that_is_not_finite_is_named(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(made / "first", tmp_path / "diverged")
+    shared = tasks.task(folder.stored(made / "first"))
+    network = members.members(str(made / "first"), "all", shared)[0]
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), network.variables)
+    with snapshots.open_store(tmp_path / "diverged") as store:
+        store.save_member(7, broken, {})
+    with pytest.raises(ValueError, match="diverged@7 must hold finite weights, got some that are not"):
+        members.members(str(tmp_path / "diverged"), "all", shared)
 
 
 def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, tmp_path: pathlib.Path) -> None:

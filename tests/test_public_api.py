@@ -31,6 +31,7 @@ def test_docstring_has_every_section(place: str, name: str) -> None:
     wanted = ["Args"] * bool(inspect.signature(function).parameters) + ["Returns", "Raises", "Example", "Source"]
     missing = [section for section in wanted if f"{section}:\n" not in doc]
     assert not missing
+    assert ">>> " in doc
 
 
 @pytest.mark.parametrize(("place", "name"), CALLABLES)

@@ -101,7 +101,7 @@ def test_one_run_per_device_is_the_run_on_that_device() -> None:
 
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
-    tables = []
+    losses = []
     for workers in (1, 2):
         out = tmp_path / str(workers)
         outcome = runs.finish(study.study(StudyConfig(**shared, workers=workers, out=str(out))))  # type: ignore[arg-type]
@@ -110,8 +110,8 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
         assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
             row["run"] for row in sorted(rows, key=lambda row: row["started"])
         ]
-        tables.append([line.split("|")[1] for line in (out / "table.md").read_text().splitlines() if "|" in line])
-    assert tables[0] == tables[1]
+        losses.append({row["run"]: row["train_loss"] for row in rows})
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # other orders of summation
 
 
 PARENT = """

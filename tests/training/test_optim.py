@@ -33,6 +33,7 @@ def _forms() -> list[optim.Optimizer]:
 
 
 FORMS = _forms()
+assert len(FORMS) == 18
 
 
 def _zero(optimizer: optim.Optimizer) -> optax.GradientTransformation:

@@ -34,9 +34,26 @@ def test_commit_is_the_checkouts(monkeypatch: pytest.MonkeyPatch) -> None:
     where = pathlib.Path(provenance.__file__).parent
     done = subprocess.run(["git", "-C", str(where), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if done.returncode:
-        assert provenance.commit() is None
+        assert provenance.commit.__wrapped__() is None
     else:
-        assert (provenance.commit() or "").rstrip("+") == done.stdout.strip()
+        assert (provenance.commit.__wrapped__() or "").rstrip("+") == done.stdout.strip()
+
+
+def test_commit_of_a_changed_checkout_has_a_plus(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        author = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *words], check=True, capture_output=True)
+
+    package = tmp_path / "lrsched"
+    (package / "training").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(provenance, "__file__", str(package / "training" / "provenance.py"))
+    assert not provenance.commit.__wrapped__().endswith("+")
+    (package / "__init__.py").write_text("changed = True")
+    assert provenance.commit.__wrapped__().endswith("+")
 
 
 def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

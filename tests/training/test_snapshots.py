@@ -1,5 +1,6 @@
 """States on disk: every bit back, or a line that says what is damaged; nothing here trains."""
 
+import errno
 import gc
 import pathlib
 import shutil
@@ -327,6 +328,21 @@ def test_reading_needs_no_lock_and_leaves_the_terminal_alone(
         _flip_values(tmp_path / "resume" / "1")
         store.newest(TREE)
     assert capfd.readouterr() == ("", "")
+
+
+def test_error_of_reading_that_passes_is_no_damage(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(path: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    _save(tmp_path, 10)
+    monkeypatch.setattr(snapshots.ocp, "load", busy)
+    with pytest.raises(OSError, match="Too many open files"), snapshots.open_store(tmp_path) as store:
+        store.newest(_tree(10))
+    monkeypatch.undo()
+    with snapshots.open_store(tmp_path) as store:
+        saved, said = store.newest(_tree(10))
+    assert saved is not None
+    assert said == []
 
 
 def test_damage_is_raised_and_not_logged(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
