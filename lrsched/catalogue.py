@@ -131,7 +131,7 @@ def draw_up(words: str, config: Catalogue) -> Drawn:
         if full.get("sampling", "every") != "every":
             raise ValueError(f"sampling must be given once, got {words!r} and {config.sampling!r}.")
         full = registry.parse({**full, "sampling": config.sampling})
-    if re.search(r'"(epoch|[0-9.]+ep)"', json.dumps(full)):
+    if re.search(r"\bepoch\b|[0-9]ep\b", f"{words} {config.sampling} {config.momentum}"):
         raise ValueError(f"schedules must be in updates or parts here, where no epochs are known, got {words!r}.")
     label = registry.label(full)
     full.setdefault("peak_value", config.peak_value)

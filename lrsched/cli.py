@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lrsched: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("lrsched: interrupted; the same command goes on from what is on record.", file=sys.stderr)
+        print("lrsched: interrupted; what is on record stays, and the same command goes on from it.", file=sys.stderr)
         return 130
     return 0
 

@@ -99,7 +99,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         together or diverged.
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    provenance.commit()  # of the code as it is now, not when the record is written
+    commit = provenance.commit()  # of the code as it is now, not when the record is written
     named = check(config)
     first = networks.check_alike([*config.runs, *itertools.chain(*named.values())])
     shared = task(first, data_dir=config.data_dir)
@@ -163,6 +163,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         "notes": _notes(config, labels, normalised=bool(members[0].variables["batch_stats"])),
         "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
         **_provenance(shared),
+        "commit": commit,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - begun, 3),
     }
@@ -240,7 +241,6 @@ def _provenance(shared: Task) -> Row:
         "data": {"name": data.name, "version": data.version, "digest": data.digest, **sizes},
         "device": {**machine.describe(), "run_devices": train.device_count(shared.test)},
         "versions": provenance.versions(),
-        "commit": provenance.commit(),
     }
 
 

@@ -91,6 +91,9 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
         path = folder / "records.jsonl"
         done = [record for record in ledger.read_records(path).rows if record["run"] == identity["run"]]
         if done:
+            ended = None if (folder / "run.svg").exists() else store.newest(like)[0]
+            if ended is not None:  # it was killed before its figure
+                _draw(_log(ended.facts), follow, offset, folder / "run.svg")
             yield f"{folder} is done: this is its record."
             return done[-1]
         saved, lines = store.newest(like)
@@ -138,8 +141,8 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
                 record["members"].append({"step": step, "digest": digest})
             except ValueError as error:
                 yield f"{error} It is left out."
-        _draw(log, follow, offset, folder / "run.svg")
         ledger.append_record(path, record)
+        _draw(log, follow, offset, folder / "run.svg")
         return record
 
 

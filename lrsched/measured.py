@@ -25,7 +25,8 @@ _PROBE_UPDATES, _PROBES = 50, 3
 
 def ramps(one: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path) -> Generator[str, None, RangeTest]:
     """The range test of a run: that in out/ramps, or else made and put there."""
-    identity = [tasks.run_id(one, data_dir=data_dir), dataclasses.asdict(ramp)]
+    momentum = sweep.momentum_at_peak(tasks.check(one, data_dir=data_dir))
+    identity = [tasks.run_id(one, data_dir=data_dir), dataclasses.asdict(ramp), momentum]
     path = out / "ramps" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}.json"
     if not path.exists():
         made = yield from sweep.swept(one, ramp, data_dir=data_dir)

@@ -108,7 +108,10 @@ def state(word: str, shared: Task) -> Network:
 
 
 def updates(networks: Sequence[Network]) -> int:
-    """The updates that had to be made for these networks, each once: a trunk's, too, which its branches share."""
+    """The updates that had to be made for these networks, each once: a trunk's, too, which its branches share.
+
+    Of a branch of a branch, the first trunk's are counted once only if the run between is among them.
+    """
     first, latest = dict[str, int](), dict[str, int]()
     for network in networks:
         latest[network.run] = max(latest.get(network.run, 0), network.step)

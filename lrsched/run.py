@@ -124,7 +124,7 @@ def run(
       ValueError: before anything is trained, if the configuration cannot be run.
     """
     started, begun_at = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-    provenance.commit()  # of the code as it is now, not when the record is written
+    commit = provenance.commit()  # of the code as it is now, not when the record is written
     where: Any = {"data_dir": data_dir, "devices": devices}
     follow, shared = check(config, **where), task(config, **where)
     rates, momenta, tables = _followed(follow, origin)
@@ -168,7 +168,7 @@ def run(
         "data": _data_facts(shared.data),
         "device": {**machine.describe(), "run_devices": train.device_count(shared.train)},
         "versions": provenance.versions(),
-        "commit": provenance.commit(),
+        "commit": commit,
         "started": begun_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

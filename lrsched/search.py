@@ -48,7 +48,7 @@ class SearchConfig:
       questions: what is searched, in this order.
       grid: multiples of peak_value that the rules' rates are held against.
       weight_decays: values before bisection.
-      bisections: how many more values.
+      bisections: how many more values, at most.
       momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
         A range test has the momentum that the run has at its peak rate.
       batch_sizes: to compare; none given: half, the same, twice and four times the batch_size.
@@ -153,14 +153,15 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
     if tested:
         shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
-        lines.append(f"Test error of these runs in %, which chose nothing: {shown}.")
+        lines.append(f"Test error of these runs in %, used for no choice: {shown}.")
     lines.append("")
     lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
     lines += [search_tables.part_table(part) for part in parts]
-    lines.append(
-        "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's own "
-        "range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
-    )
+    if document["rule"] is not None and len(parts) > 1:
+        lines.append(
+            "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
+            "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
+        )
     text = "\n".join(lines)
     (out / "search.md").write_text(text)
     files = [out / "search.md"]

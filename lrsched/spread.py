@@ -68,7 +68,7 @@ def made(
     Raises:
       ChildProcessError: if a worker process dies.
     """
-    if alone:
+    if alone or (workers > 1 and jax.default_backend() != "cpu"):
         yield from by_threads(configs, data_dir, jax.local_devices()[:workers])
     elif workers == 1:
         for index, config in enumerate(configs):

@@ -20,7 +20,7 @@ from lrsched.task import Recipe, RunConfig
 from lrsched.training import data as datasets
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig(Recipe):
     """A study: every schedule under every budget, at every peak rate, with every seed.
 

@@ -18,6 +18,7 @@ from lrsched import task as tasks
 from lrsched.analysis import range_plots, range_tests
 from lrsched.analysis.range_tests import Curves
 from lrsched.finder import RangeTest
+from lrsched.schedules.plan import Plan
 from lrsched.task import Recipe, RunConfig, Task
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
@@ -57,7 +58,7 @@ class Ramp:
     skip_end: int = 5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RangeTestConfig(Recipe):
     """The LR range test: the loss while the rate rises, and the rates that each rule suggests.
 
@@ -65,8 +66,8 @@ class RangeTestConfig(Recipe):
 
     Attributes:
       ramp: how the rate goes up, and how the loss is read.
-      peak_values: rates you mean to use. They are not trained; a line warns of each at or above which the loss blew up,
-        or that the ramp did not reach.
+      peak_values: rates you mean to use. They are not trained; a line warns of each that lies at or above where the
+        loss blew up, or that the ramp did not reach.
       holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of record, table and figure; None: runs/range-test-DATA-MODEL.
@@ -96,6 +97,11 @@ def run_config(config: RangeTestConfig) -> RunConfig:
     )
 
 
+def momentum_at_peak(follow: Plan) -> float:
+    """The momentum at the first update of the highest rate."""
+    return float(follow.momentum(int(np.argmax(follow.lr.table()))))
+
+
 def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[str, None, RangeTest]:
     """The range test of a run's data, model, optimiser and weight decay; a line per ramp.
 
@@ -109,7 +115,7 @@ def swept(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> Generator[s
     rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
     if ramp.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {ramp.seeds}.")
-    momentum = float(follow.momentum(int(np.argmax(follow.lr.table()))))
+    momentum = momentum_at_peak(follow)
     held_out = ramp.quantity != "train_loss"
     if held_out and shared.holdout is None:
         raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
@@ -133,7 +139,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
       ValueError: before anything is written, if it cannot be made.
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    provenance.commit()  # of the code as it is now, not when the record is written
+    commit = provenance.commit()  # of the code as it is now, not when the record is written
     of = run_config(config)
     out = pathlib.Path(config.out or f"runs/range-test-{config.data}-{config.model}")
     if out.exists() and not out.is_dir():
@@ -151,7 +157,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
         "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
         "device": machine.describe(),
         "versions": provenance.versions(),
-        "commit": provenance.commit(),
+        "commit": commit,
         "data_digest": tasks.task(of, data_dir=config.data_dir).data.digest,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - begun, 3),

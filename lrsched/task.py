@@ -22,7 +22,7 @@ from lrsched.training import batches, models, optim, predict, train
 from lrsched.training import data as datasets
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What is trained, and how, beside the schedule and its budget. These defaults are the only ones.
 
@@ -57,7 +57,7 @@ class Recipe:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Recipe):
     """Everything that decides a run's numbers.
 

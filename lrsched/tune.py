@@ -127,17 +127,23 @@ def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[path
 
 def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[str, None, Any]:
     """The held-out error of each of a sampler's trials (None: diverged), and the best one's run."""
+    from optuna.trial import TrialState
+
     study, space = _study(config, sampler, out), _space(config)
     points = _grid(config) if sampler == "grid" else []
     wanted = len(points) or config.trials
     while len(complete := _complete(study, points)[:wanted]) < wanted:
         if points:
-            study.enqueue_trial(_next(study, points))
+            study.enqueue_trial(_next(study, points, complete))
         trial = study.ask()
         study.sampler = _sampler(sampler, config.config.seed + trial.number)  # its draws depend on the number alone
         drawn = {axis: trial.suggest_float(axis, low, high, log=log) for axis, (low, high, log) in space.items()}
         one = _run_of(config, drawn)
-        record = runs.finish(runs.run(one, data_dir=config.data_dir))
+        try:
+            record = runs.finish(runs.run(one, data_dir=config.data_dir))
+        except BaseException:
+            study.tell(trial, state=TrialState.FAIL)
+            raise
         ledger.append_record(out / "records.jsonl", record)
         error = record["holdout_error"]
         study.tell(trial, math.inf if error is None else error)
@@ -174,14 +180,13 @@ def _complete(study: Any, points: Sequence[Point]) -> list[Any]:
     return sorted((trial for trial in firsts if trial is not None), key=lambda trial: trial.number)
 
 
-def _next(study: Any, points: Sequence[Point]) -> Point:
-    """A point of the grid that no trial has, or else one whose trial has not ended: it may have been cut off."""
-    import optuna
+def _next(study: Any, points: Sequence[Point], complete: Sequence[Any]) -> Point:
+    """A point of the grid that no trial has, or else one whose trial has not ended: it may have been killed."""
+    from optuna.trial import TrialState
 
-    done = [trial.params for trial in _complete(study, points)]
-    begun = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    begun = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
     busy = [trial.system_attrs.get("fixed_params") for trial in begun]
-    left = [point for point in points if point not in done]
+    left = [point for point in points if point not in [trial.params for trial in complete]]
     return next((point for point in left if point not in busy), left[0])
 
 
@@ -200,7 +205,8 @@ def _sampler(name: Sampler, seed: int) -> Any:
     import optuna
 
     if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed + 1_000_000)  # its first draws are random, too: other ones
+        other = seed + 1_000_000  # its first draws are random, too: not those of the random sampler
+        return optuna.samplers.TPESampler(seed=other, constant_liar=False)  # trials that have not ended say nothing
     return optuna.samplers.RandomSampler(seed=seed)
 
 

@@ -118,9 +118,11 @@ def test_sampling_of_the_page_is_that_of_all_that_can_be_sampled(tmp_path: pathl
     assert "rex@50-75" in (tmp_path / "page.html").read_text()
 
 
-@pytest.mark.parametrize("words", ["rex@epoch", "sgdr:first_cycle=10ep"])
+@pytest.mark.parametrize(
+    "words", ["rex@epoch", "sgdr:first_cycle=10ep", "rex --momentum sgdr:peak_value=0.9,first_cycle=10ep"]
+)
 def test_epochs_are_refused_where_none_are_known(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["schedules", words]) == 2
+    assert cli.main(["schedules", *words.split()]) == 2
     assert "where no epochs are known" in capsys.readouterr().err
 
 

@@ -99,6 +99,11 @@ def test_one_run_per_device_is_the_run_on_that_device() -> None:
     assert {record["device"]["run_devices"] for record in records.values()} == {1}
 
 
+def test_a_run_alone_has_one_device_though_it_is_the_last() -> None:
+    ((_, record),) = by_index(spread.made(SHORT[:1], data_dir=None, workers=1, alone=True)).items()
+    assert record["device"]["run_devices"] == 1
+
+
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
     losses = []

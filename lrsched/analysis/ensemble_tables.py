@@ -102,7 +102,7 @@ def _sentences(record: Record) -> list[str]:
         worth = "more than all" if found["value"] is None else f"as much as {found['value']:.2f} of the"
         if found.get("below_one"):
             worth = "less than one of the"
-        says.append(f"By calibrated NLL the ensemble is worth {worth} {runs} runs of the baseline {name}, averaged.")
+        says.append(f"By calibrated NLL the ensemble is worth {worth} {runs} runs of the baseline {name} (averaged).")
     return [*says, *(verdict(comparison) for comparison in record["comparisons"])]
 
 

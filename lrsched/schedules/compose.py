@@ -64,7 +64,7 @@ class Sequence(Schedule):
 
     def _check_budget(self, total_steps: int) -> None:
         _check_durations(self.durations, total_steps)
-        if _known(self.durations):
+        if all(map(is_concrete, self.durations)):
             for segment, length in zip(self.segments, self.lengths(np.int64(total_steps)), strict=True):
                 if length:
                     segment._check_budget(int(length))
@@ -78,7 +78,7 @@ class Sequence(Schedule):
             else xp.asarray(d, total_steps.dtype)
             for d in self.durations
         ]  # fmt: skip
-        if None not in lengths:  # the last fraction takes what rounding down left over, or steps leave
+        if None not in lengths:  # the last fraction takes what rounding down, or what lengths in steps, left over
             scaling = [i for i, d in enumerate(self.durations) if isinstance(d, Ratio)]
             if scaling:
                 lengths[scaling[-1]] = None
@@ -109,16 +109,11 @@ class Sequence(Schedule):
         return tuple(dict.fromkeys([*ends, int(self.total_steps)]))
 
 
-def _known(durations: SequenceOf[Duration]) -> bool:
-    """Whether no number of theirs is traced."""
-    return all(is_concrete(d.numerator if isinstance(d, Ratio) else d) for d in durations)
-
-
 def _check_durations(durations: SequenceOf[Duration], total_steps: Number) -> None:
     """Refuses durations that the budget cannot hold, or (with no part that scales) does not equal."""
     fixed = [d for d in durations if not isinstance(d, Ratio | Rest)]
     scaling = [d for d in durations if isinstance(d, Ratio)]
-    if not (_known(durations) and is_concrete(total_steps)):
+    if not all(map(is_concrete, [*durations, total_steps])):
         return
     needed = sum(int(d) for d in fixed) + sum(int(fraction_of(np.int64(total_steps), d)) for d in scaling)
     exact = len(fixed) == len(durations)
@@ -159,7 +154,7 @@ def duration(value: Number | str | Ratio | Rest, *, steps_per_epoch: int | None 
 
 
 def warmup(
-    peak_value: Number, *, total_steps: Number, init_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, init_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Growth:
     """Linear warmup: rises by the same amount at every update; the first segment of a `sequence`.
 

@@ -20,7 +20,7 @@ import numpy as np
 T = TypeVar("T")
 Number = Any  # a Python, NumPy or JAX scalar; traced ones too
 LARGEST_DENOMINATOR = 2**16
-TRACED_DENOMINATOR = 50_400  # 2^5 3^2 5^2 7
+TRACED_DENOMINATOR = 57_600  # 2^8 3^2 5^2
 LARGEST_STEP = 2**31 - 1
 VALUES: dict[str, type] = {}  # every class made by `data`, by name: what JSON may name
 
@@ -60,7 +60,9 @@ def namespace(x: Any) -> types.ModuleType:
 
 
 def is_concrete(x: Any) -> bool:
-    return not isinstance(x, jax.core.Tracer)
+    """Whether a number, or both numbers of a Ratio, are known while JAX traces."""
+    parts = (x.numerator, x.denominator) if isinstance(x, Ratio) else (x,)
+    return not any(isinstance(part, jax.core.Tracer) for part in parts)
 
 
 def check_number(name: str, value: Number, *, at_least: float = -math.inf, below: float = math.inf) -> None:
@@ -98,8 +100,8 @@ class Ratio:
 def ratio(name: str, value: Number | Ratio) -> Ratio:
     """The fraction a float stands for: the nearest with a denominator up to 65,536, so 0.1 is 1/10 and 1/3 is 1/3.
 
-    A traced float is the nearest multiple of 1/50,400 if it is one to float32's precision, as percents, halves to
-    32nds, thirds, sevenths and ninths are; else the next one below, so that a boundary never comes late.
+    A traced float is the nearest multiple of 1/57,600 if it is one to float32's precision, as percents, thirds, ninths
+    and halves to 256ths are; else the next one below, so that a boundary never comes late.
     """
     if isinstance(value, Ratio):
         return value

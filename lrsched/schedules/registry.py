@@ -150,12 +150,12 @@ def _in_steps(key: str, value: Any, steps_per_epoch: int | None) -> Any:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value that JSON can hold: of a NumPy number its Python one.
+    """A value that JSON can hold: of an array's number its Python one.
 
     Raises:
       ValueError: if it has none.
     """
-    if isinstance(value, np.generic):
+    if hasattr(value, "item") and np.ndim(value) == 0:
         return value.item()
     if isinstance(value, tuple | list):
         return type(value)(_plain(key, part) for part in value)
@@ -168,16 +168,21 @@ def label(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDUL
     """The shortest words for the same schedule: defaults left out, arguments in the signature's order."""
     full = parse(words, kind=kind)
     name = full["schedule"]
-    defaults = {p.name: p.default for p in inspect.signature(kind[name]).parameters.values()}
+    taken = inspect.signature(kind[name]).parameters
     said = []
     for key, value in full.items():
-        default = list(defaults[key]) if isinstance(defaults.get(key), tuple) else defaults.get(key)
-        same = value == default and (value != 1 or type(value) is type(default))  # 1 is a step, 1.0 the whole budget
-        if key not in ("schedule", "sampling") and not same:
+        if key not in ("schedule", "sampling") and not _same(value, taken[key]):
             said.append(f"{key}={'/'.join(map(_said, value)) if isinstance(value, list) else _said(value)}")
     text = name + (":" + ",".join(said) if said else "")
     rate = full.get("sampling", "every")
     return text if rate == "every" else f"{text}@{rate}"
+
+
+def _same(value: Any, taken: inspect.Parameter) -> bool:
+    """Whether a value is an argument's default. Where it may be a length, 1 is a step and 1.0 the whole budget."""
+    default = list(taken.default) if isinstance(taken.default, tuple) else taken.default
+    exact = "str" in str(taken.annotation)
+    return bool(value == default) and (not exact or repr(value) == repr(default))
 
 
 def _said(value: Any) -> str:

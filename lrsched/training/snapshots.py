@@ -50,7 +50,7 @@ class Saved(NamedTuple):
     digest: str  # SHA-256 over step, facts and leaves
 
 
-_PASSING = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)  # of reading, not of what is there
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)  # of reading, not of what is there
 
 
 class _Damaged(ValueError):

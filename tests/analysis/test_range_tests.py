@@ -405,6 +405,13 @@ def test_regret_by_hand():
     assert (slide.verdict, slide.error, slide.regret, slide.interval) == ("diverged 2/3", None, None, None)
 
 
+def test_regret_is_tested_in_one_family_with_all_rates():
+    # Against 0.3 the rate 0.1 alone has p = 0.035 (differences 0.02, 0.03, 0.04); with another like it that is doubled.
+    family = {**GRID, 0.05: GRID[0.1]}
+    assert rt.regret(GRID, {"valley": (0.1, GRID[0.1])})[0].verdict == "separated"
+    assert rt.regret(family, {"valley": (0.1, GRID[0.1])})[0].verdict == "not separated"
+
+
 def test_regret_of_a_rule_that_beats_the_grid():
     best, other = rt.regret(GRID, {"valley": (0.2, {0: 0.07, 1: 0.08, 2: 0.09}), "slide": (0.3, GRID[0.3])})
     assert (best.best_rate, best.regret, best.verdict) == (0.2, 0.0, "best")

@@ -22,6 +22,8 @@ from lrsched.schedules import budget, registry
         ("step:fractions=0.5", "step:fractions=0.5"),
         ("inverse_time:transition_steps=1", "inverse_time"),
         ("inverse_time:transition_steps=1.0", "inverse_time:transition_steps=1.0"),  # the whole budget, not a step
+        ("polynomial:power=1", "polynomial"),
+        ("multi_step:boundaries=0.5/1", "multi_step:boundaries=0.5/1"),
         ("exponential_decay:staircase=true", "exponential_decay:staircase=true"),
     ],
 )

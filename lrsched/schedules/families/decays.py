@@ -8,7 +8,7 @@ from lrsched.schedules.progress import Number
 from lrsched.schedules.sampling import Sampling
 
 
-def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | None = None) -> Decay:
+def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:
     """Constant: the same rate throughout.
 
     lr(t) = peak_value.
@@ -32,7 +32,7 @@ def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | No
 
 
 def linear(
-    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """Linear: falls by the same amount at every update, to nothing at the end of the budget.
 
@@ -59,7 +59,7 @@ def linear(
 
 
 def cosine(
-    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """Cosine: half a period of a cosine, flat at both ends.
 
@@ -85,7 +85,7 @@ def cosine(
 
 
 def exponential(
-    peak_value: Number, *, total_steps: Number, gamma: Number = -3.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, gamma: Number = -3.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """Exponential: falls by the same factor at every update.
 
@@ -116,7 +116,7 @@ def polynomial(
     total_steps: Number,
     power: Number = 1.0,
     end_value: Number = 0.0,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Decay:
     """Polynomial: a power of what remains of the budget.
 
@@ -150,7 +150,7 @@ def rex(
     total_steps: Number,
     d: Number = 0.5,
     end_value: Number = 0.0,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Decay:
     """REX: holds the rate up early and falls fast near the end of the budget.
 
@@ -178,7 +178,7 @@ def rex(
 
 
 def one_minus_sqrt(
-    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """1-sqrt: falls steeply at first, then by nearly the same amount at every update.
 
@@ -206,7 +206,7 @@ def one_minus_sqrt(
 
 
 def mirror_cosine(
-    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """Mirror cosine: the cosine mirrored at the straight line, steepest at both ends.
 
@@ -234,7 +234,7 @@ def mirror_cosine(
 
 
 def square(
-    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | None = None
+    peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
     """Square: one minus the square of progress; flat at first, steepest at the end.
 
@@ -266,7 +266,7 @@ def tanh(
     lower: Number = -6.0,
     upper: Number = 3.0,
     end_value: Number = 0.0,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Decay:
     """Hyperbolic tangent (HTD): flat, a smooth fall, and flat again.
 

@@ -71,7 +71,7 @@ def onecycle(
     peak_position: Number | str | Ratio | None = None,
     tail_position: Number | str | Ratio | None = None,
     annealing: str | None = None,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Phases:
     """1cycle: from a fraction of the peak up to the peak, down again, and far below at the end; by named variants.
 
@@ -150,7 +150,7 @@ def onecycle_momentum(
     peak_position: Number | str | Ratio | None = None,
     tail_position: Number | str | Ratio | None = None,
     annealing: str | None = None,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Phases | Halving:
     """1cycle's momentum: down while the rate goes up, up while it falls, and high in the tail.
 

@@ -83,7 +83,7 @@ def step(
     total_steps: Number,
     fractions: Number | Sequence[Number] = (0.5, 0.75),
     factor: Number = 0.1,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Decay:
     """Step: multiplied by a factor at given fractions of the budget.
 

@@ -127,7 +127,7 @@ def delayed(
     profile: str | Profile = "linear",
     fraction: Number = 0.5,
     end_value: Number = 0.0,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Decay:
     """Delayed: the peak until a fraction of the budget, then the whole of a profile over what is left.
 
@@ -212,7 +212,7 @@ def growth(
     profile: str | Profile = "linear",
     mirror: str = "time",
     init_value: Number = 0.0,
-    sampling: Sampling | None = None,
+    sampling: Sampling | str | None = None,
 ) -> Growth | Rise:
     """Growth: any decay mirrored, so that it rises to the peak at the end of the budget.
 
@@ -247,7 +247,7 @@ def growth(
     return mirrored(peak_value, total_steps, profiles.named(profile), given(sampling), init_value)
 
 
-def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling | None = None) -> Decay:
+def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:
     """Demon: momentum that decays to 0 so that a gradient's whole future weight falls linearly.
 
     m(t) = init_value * w / ((1 - init_value) + init_value * w),   w = 1 - t / total_steps.
