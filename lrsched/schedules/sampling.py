@@ -159,10 +159,20 @@ PAPER: dict[str, Sampling] = {
 
 
 def given(sampling: Sampling | str | None) -> Sampling:
-    """The sampling rate of an argument: itself, the one of its name, or every update.
+    """Given: what a schedule's argument `sampling` stands for.
 
+    Args:
+      sampling: a sampling rate, the words of one (`named`), or None for every update.
+    Returns:
+      a sampling rate: exact progress -> the progress last sampled.
     Raises:
       ValueError: if it is none of these.
+    Example:
+      >>> given("50-75") == at(0.5, 0.75), given(None) == every_step()
+      (True, True)
+
+    Source:
+      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     rate = EveryStep() if sampling is None else named(sampling) if isinstance(sampling, str) else sampling
     if not dataclasses.is_dataclass(rate) or isinstance(rate, type):
