@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lrsched import ensemble, search, study
+from lrsched import ensemble, search, study, sweep
 from lrsched.analysis import ledger
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
@@ -14,6 +14,7 @@ STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl") if (pat
 RUNS = sorted(RESULTS.rglob("records.jsonl"))
 ENSEMBLES = sorted(path.parent for path in RESULTS.rglob("record.json") if (path.parent / "growing.svg").exists())
 SEARCHES = sorted(path.parent for path in RESULTS.rglob("search.json"))
+RANGE_TESTS = sorted(path.parent for path in RESULTS.rglob("range_test.json"))
 
 
 def texts(svg: pathlib.Path) -> list[str]:
@@ -25,7 +26,9 @@ def texts(svg: pathlib.Path) -> list[str]:
 def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     study.write_results(ledger.read_records(folder / "records.jsonl").rows, tmp_path)
     assert (folder / "table.md").read_text() == (tmp_path / "table.md").read_text()
-    for figure in ("error_over_budget.svg", "schedules.svg"):
+    assert (folder / "losses.svg").exists() == (tmp_path / "losses.svg").exists()
+    losses = ["losses.svg"] if (folder / "losses.svg").exists() else []
+    for figure in ("error_over_budget.svg", "schedules.svg", *losses):
         assert texts(folder / figure)
         assert texts(folder / figure) == texts(tmp_path / figure)
 
@@ -54,6 +57,24 @@ def test_tables_of_a_search_are_rebuilt_and_are_of_its_records(folder: pathlib.P
     assert {error for part in document["parts"] for one in part["tried"] for error in one["errors"].values()} <= errors
 
 
+@pytest.mark.parametrize("folder", RANGE_TESTS, ids=lambda folder: folder.name)
+def test_table_and_figure_of_a_range_test_are_rebuilt(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    record = json.loads((folder / "range_test.json").read_text())
+    sweep.write_results(record, tmp_path)
+    assert (folder / "range_test.md").read_text() == (tmp_path / "range_test.md").read_text()
+    assert texts(folder / "range_test.svg")
+    assert texts(folder / "range_test.svg") == texts(tmp_path / "range_test.svg")
+    assert re.fullmatch("[0-9a-f]{40}", record["commit"])
+
+
+def test_onecycle_ran_at_the_rate_of_its_range_test() -> None:
+    folder = RESULTS / "onecycle_cifar10"
+    found = json.loads((folder / "range_test.json").read_text())["suggestions"]["minimum_tenth"]["value"]
+    rows = ledger.read_records(folder / "records.jsonl").rows
+    rates = {row["config"]["peak_value"] for row in rows if row["label"] == "onecycle"}
+    assert rates == {float(f"{found:.2g}")}
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
 def test_records_have_their_provenance(path: pathlib.Path) -> None:
     for line in path.read_text().splitlines():
@@ -73,4 +94,4 @@ def test_index_names_every_study(folder: pathlib.Path) -> None:
 
 
 def test_there_are_results() -> None:
-    assert STUDIES
+    assert all([STUDIES, RUNS, ENSEMBLES, SEARCHES, RANGE_TESTS])
