@@ -143,7 +143,7 @@ def test_watch_from_a_best_of_zero_stops_at_any_rise():
         ({"rates": [-0.1, 0.1, 0.2]}, "rates must be at least one finite rate, not negative"),
         ({"rates": [0.1, 0.2, math.inf]}, "rates must be at least one finite rate, not negative"),
         ({"beta": 1.0}, r"beta must be in \[0, 1\), got 1.0"),
-        ({"divergence": 1.0}, "divergence must be above 1, got 1.0"),
+        ({"divergence": 1.0}, "divergence must be above 1 and finite, got 1.0"),
         ({"skip_start": -1}, "skips must not be negative, got -1 and 0"),
     ],
 )
