@@ -43,9 +43,9 @@ from bench_step import QUIET, Json, positive, ratio
 from bench_step_flax import TrainState
 from bench_step_worker import machine_seconds
 
+from lrsched import records
 from lrsched import run as runs
 from lrsched import task as tasks
-from lrsched.analysis import ledger
 from lrsched.study import StudyConfig, configs
 from lrsched.training import batches, data, devices, provenance, train
 
@@ -91,7 +91,7 @@ def study(name: str, words: list[str]) -> Json:
         environment = {"LRSCHED_PLAIN": plain, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
         with timed() as turn:
             said_by(["-m", "lrsched.cli", "study", *words, "--workers", workers, "--out", folder], environment)
-        return turn | sums(ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows)
+        return turn | sums(records.read(pathlib.Path(folder, "records.jsonl")).rows)
 
 
 def sums(records: list[Json]) -> Json:

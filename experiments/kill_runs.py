@@ -21,8 +21,8 @@ import threading
 import time
 from typing import Any
 
+from lrsched import records
 from lrsched import run as runs
-from lrsched.analysis import ledger
 from lrsched.training import devices
 
 TRAIN = (
@@ -89,7 +89,7 @@ def phase(folder: pathlib.Path, lines: list[str], total: int) -> str:
 
 def numbers(folder: pathlib.Path) -> dict[str, Any]:
     """What may not differ: the record without its circumstances, the ensemble's table."""
-    (record,) = ledger.read_records(folder / "records.jsonl").rows
+    (record,) = records.read(folder / "records.jsonl").rows
     table = folder / "ensemble" / "table.md"
     kept = {name: value for name, value in record.items() if name not in runs.CIRCUMSTANCES}
     return {**kept, "table": table.read_text() if table.exists() else None}

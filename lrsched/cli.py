@@ -15,7 +15,7 @@ import rich.console
 import rich.progress
 import tyro
 
-from lrsched import catalogue, folder, sweep
+from lrsched import catalogue, folder, interrupts, sweep
 from lrsched import ensemble as ensembles
 from lrsched import search as searches
 from lrsched import study as studies
@@ -85,41 +85,46 @@ def main(arguments: list[str] | None = None) -> int:
     """The program `lrsched`.
 
     Returns:
-      the exit status: 0, 2 after a mistake in the words (one line on standard error), 130 if it was interrupted.
+      the exit status: 0, 2 after a mistake in the words (one line on standard error), 130 after Ctrl-C, 143 after
+      SIGTERM.
     """
-    try:
-        command = _parse(sys.argv[1:] if arguments is None else arguments)
-        if isinstance(command, StudyConfig | SearchConfig | TuneConfig | RangeTestConfig | EnsembleConfig | Train):
-            devices.prepare()
-        if isinstance(command, StudyConfig):
-            _tell(followed(studies.study(command)))
-        elif isinstance(command, SearchConfig):
-            _tell(followed(searches.search(command)))
-        elif isinstance(command, TuneConfig):
-            _tell(followed(tuning.tune(command)))
-        elif isinstance(command, RangeTestConfig):
-            _tell(told(sweep.range_test(command)))
-        elif isinstance(command, EnsembleConfig):
-            _tell(told(ensembles.ensemble(command)))
-        elif isinstance(command, Train):
-            _train(command)
-        elif isinstance(command, Catalogue):
-            _schedules(command)
-        elif isinstance(command.command, Prepare):
-            print(
-                prepare.prepare(command.command.name, data_dir=command.command.data_dir, source=command.command.source)
-            )
-        else:
-            _list(command.command)
-    except BrokenPipeError:  # as in: lrsched schedules | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
-        print(f"lrsched: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lrsched: interrupted; what is on record stays, and the same command goes on from it.", file=sys.stderr)
-        return 130
+    with interrupts.handled():
+        try:
+            _run(_parse(sys.argv[1:] if arguments is None else arguments))
+        except BrokenPipeError:  # as in: lrsched schedules | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (ValueError, OSError) as error:
+            print(f"lrsched: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as end:
+            print(f"lrsched: interrupted{f', {end}' if str(end) else ''}; the same command resumes.", file=sys.stderr)
+            return interrupts.exit_status()
     return 0
+
+
+def _run(command: Any) -> None:
+    if isinstance(command, StudyConfig | SearchConfig | TuneConfig | RangeTestConfig | EnsembleConfig | Train):
+        devices.prepare()
+        devices.start()
+    if isinstance(command, StudyConfig):
+        _tell(followed(studies.study(command)))
+    elif isinstance(command, SearchConfig):
+        _tell(followed(searches.search(command)))
+    elif isinstance(command, TuneConfig):
+        _tell(followed(tuning.tune(command)))
+    elif isinstance(command, RangeTestConfig):
+        _tell(told(sweep.range_test(command)))
+    elif isinstance(command, EnsembleConfig):
+        _tell(told(ensembles.ensemble(command)))
+    elif isinstance(command, Train):
+        _train(command)
+    elif isinstance(command, Catalogue):
+        _schedules(command)
+    elif isinstance(command.command, Prepare):
+        asked = command.command
+        print(prepare.prepare(asked.name, data_dir=asked.data_dir, source=asked.source))
+    else:
+        _list(command.command)
 
 
 def _parse(words: list[str]) -> Any:

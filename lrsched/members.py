@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lrsched import records
 from lrsched import task as tasks
-from lrsched.analysis import calibration, ensemble_scores, ledger, soups
+from lrsched.analysis import calibration, ensemble_scores, soups
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
 from lrsched.folder import located, stored, thinned
 from lrsched.task import RunConfig, Task
@@ -247,7 +248,7 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
         raise ValueError(f"{folder}@{step} must hold finite weights, got some that are not: the run diverged.")
     words = json.loads(pathlib.Path(folder, "run.json").read_text())
     run, left = words["run"], words["origin"]
-    rows = [row for row in ledger.read_records(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
+    rows = [row for row in records.read(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
     trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record
     if trained_on != shared.data.digest:
         raise ValueError(f"data must be what {folder} was trained on ({trained_on}), got {shared.data.digest}.")

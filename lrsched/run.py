@@ -19,13 +19,11 @@ from lrsched.schedules.plan import Plan
 from lrsched.task import (
     Devices,
     Origin,
+    Run,
     RunConfig,
     Task,
-    check,
     evaluate,
-    initial_state,
-    run_id,
-    task,
+    resolve,
     updates,
     variables,
 )
@@ -94,7 +92,8 @@ class Point(NamedTuple):
 
 # Of a record: what two runs of the same numbers may differ in.
 CIRCUMSTANCES = frozenset(
-    {"images_per_second", "seconds", "compiles", "device", "versions", "commit", "started", "finished", "resumed_at"}
+    {"images_per_second", "seconds", "compiles", "device", "versions", "commit", "started", "finished"}
+    | {"resumed_at", "changes"}
 )
 Tables = tuple[np.ndarray, np.ndarray]  # float64 rate and momentum of every update
 Record = dict[str, Any]
@@ -109,26 +108,36 @@ def run(
     origin: Origin | None = None,
     stops: Callable[[int], bool] | None = None,
 ) -> Generator[Status | Point, None, Record]:
+    """`follow` for a configuration.
+
+    Args:
+      devices: that the run is spread over; None: all local ones.
+      origin: the run that this one left, and how; None: it began by itself.
+    Raises:
+      ValueError: before anything is trained, if the configuration cannot be run.
+    """
+    resolved = resolve(config, data_dir=data_dir, devices=devices)
+    return (yield from follow(resolved.leaving(origin), start=start, stops=stops))
+
+
+def follow(
+    this: Run, *, start: Point | None = None, stops: Callable[[int], bool] | None = None
+) -> Generator[Status | Point, None, Record]:
     """Trains and evaluates; yields how it is getting on and returns the record (`finish` takes it).
 
     A loss that is not finite ends the run: its record says before which update (total_steps: after the last), and has
     no errors and no digest.
 
     Args:
-      devices: that the run is spread over; None: all local ones.
       start: where to go on from; None: the first update. The numbers of the run do not depend on it.
-      origin: the run that this one left, and how; None: it began by itself.
       stops: of the number of updates made: whether to yield the Point there; the end of the run always is one.
         None: no Points.
-    Raises:
-      ValueError: before anything is trained, if the configuration cannot be run.
     """
     started, begun_at = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     commit = provenance.commit()  # of the code as it is now, not when the record is written
-    where: Any = {"data_dir": data_dir, "devices": devices}
-    follow, shared = check(config, **where), task(config, **where)
-    rates, momenta, tables = _followed(follow, origin)
-    state, log = start or Point(initial_state(config, **where), Log())
+    config, plan, shared, origin = this.config, this.plan, this.task, this.origin
+    rates, momenta, tables = _followed(plan, origin)
+    state, log = start or Point(this.initial_state(), Log())
     total, first = len(rates), int(state.step)
     steps = updates(config, shared, state, rates=rates, momenta=momenta)
     begun = time.perf_counter()
@@ -147,14 +156,14 @@ def run(
     if diverged_at is None and not all(math.isfinite(evaluated[f"{part}_loss"] or 0.0) for part in ("test", "holdout")):
         diverged_at, evaluated = total, dict.fromkeys(evaluated)  # the last update did it: no loss saw it
     return {
-        "run": run_id(config, origin=origin, **where),
+        "run": this.id,
         "label": registry.label(config.schedule),
         "config": config.as_json(),
-        "plan": json.loads(follow.words),
+        "plan": json.loads(plan.words),
         "origin": dataclasses.asdict(origin) if origin else None,
         "seed": config.seed,
-        "epochs": follow.budget.epochs,
-        "steps_per_epoch": follow.budget.steps_per_epoch,
+        "epochs": plan.budget.epochs,
+        "steps_per_epoch": plan.budget.steps_per_epoch,
         "total_steps": total,
         "diverged_at": diverged_at,
         "train_loss": None if diverged_at is not None else log.train_loss,
@@ -162,7 +171,7 @@ def run(
         **evaluated,
         "applied_rate_max_rel_error": log.rate_error,
         "applied_momentum_max_rel_error": log.momentum_error,
-        "images_per_second": round((log.completed - first) * config.batch / trained, 1),
+        "images_per_second": round((log.completed - first) * config.batch / trained, 1) if trained else 0.0,
         "seconds": round(time.perf_counter() - started, 3),
         "compiles": train.compiled_steps(),
         "data": _data_facts(shared.data),
@@ -205,6 +214,7 @@ def _fetched(
 _evaluate_schedule = jax.jit(lambda schedule, steps: schedule(steps))
 
 
+@machine.pinned()
 def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     """The schedule as JAX computes it, float32 [total_steps]; blocks of one shape, so it compiles once per kind."""
     blocks = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
+import functools
 import multiprocessing
 import os
 import pathlib
@@ -15,78 +16,124 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
+from lrsched import claims, interrupts
 from lrsched import run as runs
+from lrsched import task as tasks
 from lrsched.task import RunConfig
 from lrsched.training import devices
 
 _BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data
 _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
+_SECONDS_SILENT = 30.0  # of all workers, before one is looked at that may be stopped
+_SECONDS_TO_SAVE = 60.0  # that workers are given once they were asked to end
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")  # where Linux keeps the limits of one
 
-Event = runs.Status | runs.Record
+# Of a run: how it is getting on, a line to be told, its record, or None if another process is making it.
+Event = runs.Status | str | runs.Record | None
 
 
-def choose(*, asked: int | None, left: int, updates: int) -> int:
+class Layout(NamedTuple):
+    """How many runs are made at once, and how many of the CPU's cores each has (0: it runs elsewhere).
+
+    The cores decide the order of summation in a run, and so its last digits.
+    """
+
+    workers: int
+    cpus: int
+
+
+def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = None) -> Layout:
     """How many workers make `left` runs of `updates` updates in all.
 
     Args:
       asked: by the user; None: one per CPU core, as far as the free memory allows, or one per accelerator; one alone if
         there is little to do, or where processes cannot be given cores of their own (macOS, Windows).
+      cpus: cores of each run, where runs beside these have been made; None: this decides.
     Raises:
-      ValueError: if fewer than one worker is asked for, or more than there are accelerators.
+      ValueError: if fewer than one worker is asked for, or more than there are accelerators or cores.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    if asked is None:
-        if updates < _UPDATES_WORTH_IT:
-            return 1
-        most = min(_pinnable(), _free_bytes() // _BYTES_EACH) if on_cpu else jax.local_device_count()
-        return max(1, min(most, left))
-    if asked < 1:
+    on_cpu, cores = jax.default_backend() == "cpu", pinnable()
+    if asked is not None and asked < 1:
         raise ValueError(f"workers must be at least 1, got {asked}.")
-    if not on_cpu and asked > jax.local_device_count():
-        raise ValueError(f"workers must be at most {jax.local_device_count()} (the devices), got {asked}.")
-    return min(asked, max(left, 1))
+    if not on_cpu:
+        most = jax.local_device_count()
+        if asked is not None and asked > most:
+            raise ValueError(f"workers must be at most {most} (the devices), got {asked}.")
+        few = asked is None and updates < _UPDATES_WORTH_IT
+        return Layout(1 if few else max(1, min(asked or most, left)), 0)
+    if cpus is not None:
+        cpus = min(cpus, cores)
+        if cpus > 1 and asked is not None and asked > cores // cpus:
+            raise ValueError(
+                f"workers must be at most {cores // cpus}, as each run beside these has {cpus} of {cores} cores, got"
+                f" {asked}."
+            )
+        most = cores // cpus
+        return Layout(max(1, min(asked or min(most, _free_bytes() // _BYTES_EACH), left)), cpus)
+    if asked is None:
+        few = updates < _UPDATES_WORTH_IT
+        asked = 1 if few else max(1, min(cores, _free_bytes() // _BYTES_EACH))
+    workers = min(asked, max(left, 1))
+    return Layout(workers, max(cores // workers, 1))
 
 
 def made(
-    configs: Sequence[RunConfig], *, data_dir: str | None, workers: int, alone: bool = False
+    configs: Sequence[RunConfig], *, data_dir: str | None, out: pathlib.Path, layout: Layout, alone: bool = False
 ) -> Iterator[tuple[int, Event]]:
-    """Makes the runs, `workers` at once, and yields (index, status or record) as they come.
+    """Makes the runs, so many at once, and yields (index, event) as they come; a run's last event is no status.
 
-    A single worker spreads each run over all devices, unless each is to be `alone` on one, as those of several
-    workers are: how many examples BatchNorm sees at once must not depend on how many runs are left.
+    A single worker on all cores is this process itself, and spreads each run over all devices, unless each is to be
+    `alone` on one, as those of several workers are: how many examples BatchNorm sees at once must not depend on how
+    many runs are left.
 
     Closing the iterator ends the workers at once, and so does the end of this process, however it comes.
 
     Raises:
       ChildProcessError: if a worker process dies.
+      interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    if alone or (workers > 1 and jax.default_backend() != "cpu"):
-        yield from by_threads(configs, data_dir, jax.local_devices()[:workers])
-    elif workers == 1:
+    if not configs:
+        return
+    make = functools.partial(_make, data_dir=data_dir, out=out, workers=layout.workers)
+    if alone or (layout.workers > 1 and jax.default_backend() != "cpu"):
+        yield from by_threads(configs, make, jax.local_devices()[: layout.workers])
+    elif layout.workers == 1 and layout.cpus in (0, pinnable()):
         for index, config in enumerate(configs):
-            yield from ((index, event) for event in _events(runs.run(config, data_dir=data_dir)))
+            yield from ((index, event) for event in _events(make(config)))
     else:
-        yield from _by_processes(configs, data_dir, workers)
+        yield from _by_processes(configs, make, layout)
 
 
-def _by_processes(configs: Sequence[RunConfig], data_dir: str | None, workers: int) -> Iterator[tuple[int, Event]]:
+def _make(
+    config: RunConfig, *, data_dir: str | None, out: pathlib.Path, workers: int, devices: tasks.Devices = None
+) -> Generator[runs.Status | str, None, runs.Record | None]:
+    if interrupts.asked():
+        raise interrupts.Interrupted("saved")
+    run = tasks.resolve(config, data_dir=data_dir, devices=devices)
+    return (yield from claims.make(run, out, workers=workers))
+
+
+def _by_processes(configs: Sequence[RunConfig], make: Any, layout: Layout) -> Iterator[tuple[int, Event]]:
     context = multiprocessing.get_context("spawn")
-    shares, statuses = context.SimpleQueue(), context.SimpleQueue()
-    for worker in range(workers):
-        shares.put(_cores()[worker::workers])
+    shares, statuses, stop = context.SimpleQueue(), context.SimpleQueue(), context.Event()
+    cores = _cores()
+    for worker in range(layout.workers):
+        shares.put([cores[(worker * layout.cpus + i) % len(cores)] for i in range(layout.cpus)])
     watched, held = context.Pipe(duplex=False)
-    pool = futures.ProcessPoolExecutor(workers, context, _begin_process, (shares, statuses, watched))
+    pool = futures.ProcessPoolExecutor(
+        layout.workers, context, _begin_process, (shares, statuses, stop, watched)
+    )  # fmt: skip
     try:
-        made = {pool.submit(_run_in_process, index, config, data_dir): index for index, config in enumerate(configs)}
-        yield from _arriving(made, statuses)
+        with interrupts.blocked():  # a worker that is still starting must not be interrupted either
+            made = {pool.submit(_run_in_process, index, make, config): index for index, config in enumerate(configs)}
+        yield from _arriving(made, statuses, stop.set)
     except futures.process.BrokenProcessPool:
         raise ChildProcessError(
             "workers must live to the end of the study, got one that ended: killed (memory?), or begun by a script that"
@@ -100,12 +147,13 @@ def _by_processes(configs: Sequence[RunConfig], data_dir: str | None, workers: i
 _statuses: Any = None  # in a worker process: where its statuses go
 
 
-def _begin_process(shares: Any, statuses: Any, watched: Connection) -> None:
+def _begin_process(shares: Any, statuses: Any, stop: Any, watched: Connection) -> None:
     """Takes a share of the cores before JAX counts them, and ends with the process that began this one."""
     global _statuses
     _statuses = statuses
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is interrupted, and ends this one
+    interrupts.serve(stop.is_set)
     threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
+    statuses.put((os.getpid(), None))
     share = shares.get()
     if share and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, share)
@@ -119,12 +167,12 @@ def _end_with(watched: Connection) -> None:
         os._exit(1)
 
 
-def _run_in_process(index: int, config: RunConfig, data_dir: str | None) -> runs.Record:
-    return _reporting(index, runs.run(config, data_dir=data_dir), _statuses)
+def _run_in_process(index: int, make: Any, config: RunConfig) -> runs.Record | None:
+    return _reporting(index, make(config), _statuses)
 
 
 def by_threads(
-    configs: Sequence[RunConfig], data_dir: str | None, local_devices: Sequence[jax.Device]
+    configs: Sequence[RunConfig], make: Any, local_devices: Sequence[jax.Device]
 ) -> Iterator[tuple[int, Event]]:
     """One run per device at a time; as `made` does where JAX does not run on a CPU."""
     statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -133,45 +181,91 @@ def by_threads(
         free.put(device)
     stop = threading.Event()
 
-    def make(index: int, config: RunConfig) -> runs.Record:
+    def make_on_a_device(index: int, config: RunConfig) -> runs.Record | None:
         device = free.get()
         try:
-            return _reporting(index, runs.run(config, data_dir=data_dir, devices=(device,)), statuses, stop)
+            return _reporting(index, make(config, devices=(device,)), statuses, stop)
         finally:
             free.put(device)
 
     with futures.ThreadPoolExecutor(len(local_devices)) as pool:
         try:
-            yield from _arriving({pool.submit(make, i, config): i for i, config in enumerate(configs)}, statuses)
+            made = {pool.submit(make_on_a_device, i, config): i for i, config in enumerate(configs)}
+            yield from _arriving(made, statuses, lambda: None)  # threads ask for themselves
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _reporting(index: int, run: Any, statuses: Any, stop: threading.Event | None = None) -> runs.Record:
+def _reporting(index: int, run: Any, statuses: Any, stop: threading.Event | None = None) -> runs.Record | None:
     said = 0.0
     for event in _events(run):
-        if not isinstance(event, runs.Status):
+        if event is None or isinstance(event, dict):
             return event
         if stop is not None and stop.is_set():
             raise futures.CancelledError
-        if time.perf_counter() - said > _SECONDS_BETWEEN:
+        if isinstance(event, str):
+            statuses.put((index, event))
+        elif time.perf_counter() - said > _SECONDS_BETWEEN:
             statuses.put((index, event))
             said = time.perf_counter()
     raise AssertionError("a run ends with its record")
 
 
-def _arriving(made: dict[futures.Future[runs.Record], int], statuses: Any) -> Iterator[tuple[int, Event]]:
+def _arriving(
+    made: dict[futures.Future[runs.Record | None], int], statuses: Any, ask: Callable[[], None]
+) -> Iterator[tuple[int, Event]]:
+    """Events as they arrive; once the process is asked to end, what is under way is saved first."""
+    workers, stopped = list[int](), set[int]()
+    heard, asked_at = time.monotonic(), None
+    interrupted = False
     while made:
+        if asked_at is None and (interrupted or interrupts.asked()):
+            asked_at = time.monotonic()
+            ask()
+            for future in made:
+                future.cancel()
         done, _ = futures.wait(made, timeout=_SECONDS_BETWEEN, return_when=futures.FIRST_COMPLETED)
         while not statuses.empty():
-            yield statuses.get()
-        for future in sorted(done, key=lambda future: (future.exception() is not None, made[future])):  # records first
-            yield made.pop(future), future.result()
+            heard = time.monotonic()
+            index, event = statuses.get()
+            if event is None:
+                workers.append(index)
+            else:
+                yield index, event
+        for future in sorted(done, key=lambda future: (_failed(future), made[future])):  # records first
+            index = made.pop(future)
+            if future.cancelled() or isinstance(future.exception(), interrupts.Interrupted):
+                interrupted = True
+            else:
+                yield index, future.result()
+        if time.monotonic() - heard > _SECONDS_SILENT:
+            for worker in [pid for pid in workers if pid not in stopped and _is_stopped(pid)]:
+                stopped.add(worker)
+                yield next(iter(made.values())), f"worker {worker} is stopped: kill -CONT {worker} lets it go on."
+        if asked_at is not None and time.monotonic() - asked_at > _SECONDS_TO_SAVE:
+            break
+    if interrupted or asked_at is not None:
+        for worker in workers if made else ():  # they did not answer
+            with contextlib.suppress(OSError):
+                os.kill(worker, signal.SIGKILL)
+        raise interrupts.Interrupted("saved")
+
+
+def _failed(future: futures.Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal, as far as Linux tells."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False
 
 
 def _events(run: Any) -> Iterator[Event]:
-    """The statuses of a run, then its record."""
+    """The statuses of a run, then what it comes to."""
     yield (yield from run)
 
 
@@ -181,7 +275,8 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def _pinnable() -> int:
+def pinnable() -> int:
+    """How many cores can be given to processes one by one."""
     return len(_cores()) if hasattr(os, "sched_setaffinity") else 1
 
 

@@ -7,13 +7,12 @@ import pathlib
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from lrsched import files
 from lrsched import run as runs
-from lrsched import spread
-from lrsched import task as tasks
 from lrsched.analysis import ledger, paper, plots, range_plots, tables
+from lrsched.many import MOST_RUNS, Status, made
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
 from lrsched.task import Recipe, RunConfig
@@ -54,17 +53,6 @@ class StudyConfig(Recipe):
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class Status(NamedTuple):
-    """How a study is getting on. `record` is there when a run has just ended, or was found done."""
-
-    completed: int
-    total: int
-    updates_left: int  # in all runs that are not done
-    config: RunConfig
-    run: runs.Status | None
-    record: runs.Record | None
-
-
 class Outcome(NamedTuple):
     """What a study came to: its records in order, its table as text, and the files written."""
 
@@ -81,6 +69,9 @@ def configs(study: StudyConfig) -> list[RunConfig]:
     """
     if study.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {study.seeds}.")
+    count = study.seeds * len(study.budgets) * len(study.schedules) * len(study.peak_values)
+    if count > MOST_RUNS:
+        raise ValueError(f"a study must have at most {MOST_RUNS:,} runs, got {count:,}.")
     spellings: dict[str, Callable[[Any], Any]] = {
         "schedules": registry.label,
         "budgets": lambda words: epochs_of(words, max_epochs=study.max_epochs),
@@ -109,54 +100,17 @@ def configs(study: StudyConfig) -> list[RunConfig]:
     ]  # fmt: skip
 
 
-def study(config: StudyConfig) -> Generator[Status, None, Outcome]:
+def study(config: StudyConfig) -> Generator[Status | str, None, Outcome]:
     """Makes the runs that are not on record yet, then the table and the figures; yields how it is getting on.
 
     Raises:
       ValueError: before anything is written, if any run of it cannot be run.
+      interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    out = pathlib.Path(config.out or f"runs/{config.data}-{config.model}")
+    out = files.local_folder("out", config.out or f"runs/{config.data}-{config.model}")
     records = yield from made(configs(config), data_dir=config.data_dir, out=out, workers=config.workers)
-    text, files = write_results(records, out)
-    return Outcome(records, text, [out / "records.jsonl", *files])
-
-
-def made(
-    todo: Sequence[RunConfig], *, data_dir: str | None, out: pathlib.Path, workers: int | None
-) -> Generator[Status, None, list[runs.Record]]:
-    """The records of these runs, in order: those in out/records.jsonl as they are, the others made and put there.
-
-    Raises:
-      ValueError: before anything is written, if any of them cannot be run.
-    """
-    alone = workers != 1 and jax.default_backend() != "cpu"  # a run then has one device
-    where: dict[str, Any] = {"data_dir": data_dir, "devices": tuple(jax.local_devices()[:1]) if alone else None}
-    plans = [tasks.check(one, **where) for one in todo]
-    names = [tasks.run_id(one, **where) for one in todo]
-    path = out / "records.jsonl"
-    done = {record["run"]: record for record in ledger.read_records(path).rows}
-    left = {i: p.total_steps for i, (p, name) in enumerate(zip(plans, names, strict=True)) if name not in done}
-    at_once = spread.choose(asked=workers, left=len(left), updates=sum(left.values()))
-    out.mkdir(parents=True, exist_ok=True)
-
-    def status(index: int, *, run: runs.Status | None = None, record: runs.Record | None = None) -> Status:
-        return Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], run, record)
-
-    for index in [i for i, name in enumerate(names) if name in done]:
-        yield status(index, record=done[names[index]])
-    waiting = list(left)
-    for position, event in spread.made([todo[i] for i in waiting], data_dir=data_dir, workers=at_once, alone=alone):
-        index = waiting[position]
-        if isinstance(event, runs.Status):
-            left[index] = event.total_steps - event.completed
-            yield status(index, run=event)
-        else:
-            del left[index]
-            event["device"]["workers"] = at_once
-            ledger.append_record(path, event)
-            done[names[index]] = event
-            yield status(index, record=event)
-    return [done[name] for name in names]
+    text, written = write_results(records, out)
+    return Outcome(records, text, [out / "records.jsonl", *written])
 
 
 def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
@@ -167,22 +121,25 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     records = sorted(records, key=lambda record: record.get("started", ""))
     cells = ledger.cells(records)
     papers = paper.paper_numbers(records)
-    table, schedules, errors = out / "table.md", out / "schedules.svg", out / "error_over_budget.svg"
     tabular = records[0]["config"]["data"] in datasets.TABULAR
     words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
-    table.write_text(tables.markdown(cells, papers, **words))
-    plots.schedules(curves(records), schedules)
-    files, drawn = [table, schedules], losses(records, cells)
-    (out / "losses.svg").unlink(missing_ok=True)
-    if drawn:
-        files.append(out / "losses.svg")
-        range_plots.losses(drawn, files[-1])
-    if all(cell.diverged for cell in cells):  # nothing to draw
-        errors.unlink(missing_ok=True)
-    else:
-        files.append(errors)
-        plots.error_over_budget(cells, errors, papers, **words)
-    return tables.terminal(cells, papers, **words), files
+    files.write_text(out / "table.md", tables.markdown(cells, papers, **words))
+    drawn, trained = losses(records, cells), not all(cell.diverged for cell in cells)
+    figures: dict[str, Callable[[pathlib.Path], Any] | None] = {  # None: there is nothing to draw
+        "schedules.svg": lambda path: plots.schedules(curves(records), path),
+        "losses.svg": (lambda path: range_plots.losses(drawn, path)) if drawn else None,
+        "error_over_budget.svg": (lambda path: plots.error_over_budget(cells, path, papers, **words))
+        if trained
+        else None,
+    }
+    for name, draw in figures.items():
+        if draw is None:
+            (out / name).unlink(missing_ok=True)
+        else:
+            with files.replacing(out / name) as beside:
+                draw(beside)
+    written = [out / "table.md", *(out / name for name, draw in figures.items() if draw)]
+    return tables.terminal(cells, papers, **words), written
 
 
 def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

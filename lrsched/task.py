@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import jax
 import numpy as np
 import tyro
 
+from lrsched import records
 from lrsched.schedules import registry
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.plan import Plan, plan
@@ -276,7 +275,63 @@ def run_id(
     config: RunConfig, *, data_dir: str | None = None, devices: Devices = None, origin: Origin | None = None
 ) -> str:
     """What tells runs apart: a hash over the configuration, the data it is trained on, and the run it left."""
-    identity = {**config.as_json(), "data_digest": task(config, data_dir=data_dir, devices=devices).data.digest}
-    if origin is not None:
-        identity["origin"] = dataclasses.asdict(origin)
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    shared = task(config, data_dir=data_dir, devices=devices)
+    return _identify(config, shared, origin)
+
+
+def _identify(config: RunConfig, shared: Task, origin: Origin | None) -> str:
+    return records.identify(
+        config.as_json(),
+        data_digest=shared.data.digest,
+        origin=dataclasses.asdict(origin) if origin else None,
+        devices=train.device_count(shared.train),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A configuration that can be run, and what follows from it; `resolve` makes it.
+
+    Attributes:
+      config: what was asked for.
+      plan: rate and momentum of each update.
+      task: data on its devices, model and optimiser.
+      origin: the run that this one leaves, if any.
+      id: what tells runs apart.
+    """
+
+    config: RunConfig
+    plan: Plan
+    task: Task
+    origin: Origin | None
+    id: str
+
+    @property
+    def total_steps(self) -> int:
+        """Updates in all, those of the run that was left included."""
+        return self.offset + self.plan.total_steps
+
+    @property
+    def offset(self) -> int:
+        """The update at which the run's own plan begins."""
+        return self.origin.offset if self.origin else 0
+
+    def leaving(self, origin: Origin | None) -> Run:
+        """The same run, but for the run that it leaves."""
+        return dataclasses.replace(self, origin=origin, id=_identify(self.config, self.task, origin))
+
+    def initial_state(self) -> train.State:
+        """The state before the first update."""
+        shape: Any = self.task.data.train.images.shape[1:]
+        return train.initial_state(self.task.model, self.task.optimizer, image_shape=shape, seed=self.config.seed)
+
+
+def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Run:
+    """A configuration as a run.
+
+    Raises:
+      ValueError: with one line that says what is allowed, for anything in the configuration that cannot be run.
+    """
+    follow = check(config, data_dir=data_dir, devices=devices)
+    shared = task(config, data_dir=data_dir, devices=devices)
+    return Run(config, follow, shared, None, _identify(config, shared, None))

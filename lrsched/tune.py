@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import math
 import pathlib
 from collections.abc import Generator, Mapping, Sequence
@@ -13,11 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lrsched import measured, spread
-from lrsched import run as runs
-from lrsched import study as studies
+from lrsched import files, many, measured, spread
 from lrsched import task as tasks
-from lrsched.analysis import ledger, search_plots, search_tables
+from lrsched.analysis import search_plots, search_tables
 from lrsched.analysis.search_tables import Found
 from lrsched.task import RunConfig
 
@@ -30,9 +26,9 @@ Point = Mapping[str, float]  # axis -> value
 class TuneConfig:
     """Samplers side by side: each has so many trials, short runs whose held-out error it sees; the best is run again.
 
-    A trial is kept in Optuna's journal as it ends: a second start goes on, and several at once share the trials. What a
-    trial draws depends on its number alone (of TPE, and on the trials before it); one that was cut off is left out, and
-    another takes its place.
+    What a trial draws depends on its number alone, and of TPE on the errors of the trials before it. So a search that
+    was cut off draws the same trials again, and takes those that are on record from there. Several processes may share
+    a folder.
 
     Attributes:
       config: of the runs. Its peak_value is what `rates` multiplies; its seed is that of the trials.
@@ -43,8 +39,8 @@ class TuneConfig:
       weight_decays: lowest and highest, above 0; searched in its logarithm.
       momenta: lowest and highest, below 1; constant through a run.
       runs_each: runs of each sampler's best, with seeds that no trial had: the best of many trials was partly lucky.
-      workers: as of lrsched study; for those last runs.
-      out: folder of journal, records, table and figure; None: runs/tune-DATA-MODEL.
+      workers: as of lrsched study. TPE's trials are made one after another.
+      out: folder of records, table and figure; None: runs/tune-DATA-MODEL.
     """
 
     config: RunConfig = dataclasses.field(
@@ -92,102 +88,89 @@ def check(config: TuneConfig) -> pathlib.Path:
     except ImportError:
         raise ValueError("tune needs Optuna, which is not installed: pip install 'lrsched[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if not (math.isfinite(config.config.peak_value) and config.config.peak_value > 0):
+        raise ValueError(f"peak_value must be above 0: rates are multiples of it, got {config.config.peak_value:g}.")
     tasks.check(config.config, data_dir=config.data_dir)
-    return pathlib.Path(config.out or f"runs/tune-{config.config.data}-{config.config.model}")
+    return files.local_folder("out", config.out or f"runs/tune-{config.config.data}-{config.config.model}")
 
 
-def tune(config: TuneConfig) -> Generator[studies.Status | str, None, Outcome]:
+def tune(config: TuneConfig) -> Generator[many.Status | str, None, Outcome]:
     """Makes the trials that are left, runs each sampler's best again, then writes the table and the figure.
 
     Raises:
       ValueError: before anything is written, for words that cannot be followed; later, if no trial trains.
+      interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
     out = check(config)
-    out.mkdir(parents=True, exist_ok=True)
     found = []
     for sampler in config.samplers:
         values, best = yield from _sampled(config, sampler, out)
         again = [dataclasses.replace(best, seed=config.config.seed + 1 + i) for i in range(config.runs_each)]
-        records = yield from studies.made(again, data_dir=config.data_dir, out=out, workers=config.workers)
+        records = yield from _made(config, again, out)
         setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0)}
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
     measured.write_record(out / "tune.json", config, {"found": [dataclasses.asdict(one) for one in found]})
-    text, files = write_results(found, out)
-    return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *files])
+    text, written = write_results(found, out)
+    return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *written])
 
 
 def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text and written) and the figure."""
     text, figure = search_tables.samplers(found), out / "tune.svg"
-    (out / "tune.md").write_text(text)
-    search_plots.best_so_far({one.sampler: one.values for one in found}, figure)
+    files.write_text(out / "tune.md", text)
+    with files.replacing(figure) as beside:
+        search_plots.best_so_far({one.sampler: one.values for one in found}, beside)
     return text, [out / "tune.md", figure]
 
 
-def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[str, None, Any]:
+def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[many.Status | str, None, Any]:
     """The held-out error of each of a sampler's trials (None: diverged), and the best one's run."""
-    from optuna.trial import TrialState
-
-    study, space = _study(config, sampler, out), _space(config)
     points = _grid(config) if sampler == "grid" else []
     wanted = len(points) or config.trials
-    while len(complete := _complete(study, points)[:wanted]) < wanted:
-        if points:
-            study.enqueue_trial(_next(study, points, complete))
-        trial = study.ask()
-        study.sampler = _sampler(sampler, config.config.seed + trial.number)  # its draws depend on the number alone
-        drawn = {axis: trial.suggest_float(axis, low, high, log=log) for axis, (low, high, log) in space.items()}
-        one = _run_of(config, drawn)
-        try:
-            record = runs.finish(runs.run(one, data_dir=config.data_dir))
-        except BaseException:
-            study.tell(trial, state=TrialState.FAIL)
-            raise
-        ledger.append_record(out / "records.jsonl", record)
-        error = record["holdout_error"]
-        study.tell(trial, math.inf if error is None else error)
-        where = f"rate {one.peak_value:g}, weight_decay {one.weight_decay:g}, momentum {one.momentum}"
-        end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
-        yield f"[{len(complete) + 1}/{wanted}] {sampler} trial {trial.number}, {where}: {end}"
-    best = min(complete, key=lambda trial: trial.value)
-    if not math.isfinite(best.value):
+    drawn, errors = list(points), list[float]()
+    if sampler == "random":
+        drawn = [_drawn(config, sampler, [], number) for number in range(wanted)]
+    while len(errors) < wanted:
+        if sampler == "tpe":
+            drawn.append(_drawn(config, sampler, list(zip(drawn, errors, strict=True)), len(errors)))
+        todo = [_run_of(config, point) for point in drawn[len(errors) :]]
+        records = yield from _made(config, todo, out)
+        for one, record in zip(todo, records, strict=True):
+            error = record["holdout_error"]
+            errors.append(math.inf if error is None else error)
+            where = f"rate {one.peak_value:g}, weight_decay {one.weight_decay:g}, momentum {one.momentum}"
+            end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
+            yield f"[{len(errors)}/{wanted}] {sampler} trial {len(errors) - 1}, {where}: {end}"
+    best = min(range(wanted), key=errors.__getitem__)
+    if not math.isfinite(errors[best]):
         raise ValueError(f"{sampler}: at least one trial must train, got {wanted} that diverged.")
-    values = tuple(trial.value if math.isfinite(trial.value) else None for trial in complete)
-    return values, _run_of(config, best.params)
+    values = tuple(error if math.isfinite(error) else None for error in errors)
+    return values, _run_of(config, drawn[best])
 
 
-def _study(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Any:
-    """The sampler's trials in the journal; other words, other trials."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    words = [config.config.as_json(), _space(config), config.trials if sampler == "grid" else None]
-    name = f"{sampler}-{hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:12]}"
-    journal = JournalStorage(JournalFileBackend(str((out / "optuna.journal").resolve())))
-    return optuna.create_study(storage=journal, study_name=name, sampler=_sampler(sampler, 0), load_if_exists=True)
+def _made(config: TuneConfig, todo: Sequence[RunConfig], out: pathlib.Path) -> Generator[many.Status | str, None, Any]:
+    """The records of these runs, which share their folder with those of all trials."""
+    count = len(config.samplers) * (config.trials + config.runs_each)
+    updates = count * tasks.check(config.config, data_dir=config.data_dir).total_steps
+    return (
+        yield from many.made(todo, data_dir=config.data_dir, out=out, workers=config.workers, updates=updates)
+    )  # fmt: skip
 
 
-def _complete(study: Any, points: Sequence[Point]) -> list[Any]:
-    """The trials that have ended, in their order; of a grid the first of each point."""
+def _drawn(config: TuneConfig, sampler: Sampler, before: Sequence[tuple[Point, float]], number: int) -> Point:
+    """What a sampler draws for a trial, given those before it: a function of these and the trial's number alone."""
     import optuna
 
-    trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if not points:
-        return list(trials)
-    firsts = [next((trial for trial in trials if trial.params == point), None) for point in points]
-    return sorted((trial for trial in firsts if trial is not None), key=lambda trial: trial.number)
-
-
-def _next(study: Any, points: Sequence[Point], complete: Sequence[Any]) -> Point:
-    """A point of the grid that no trial has, or else one whose trial has not ended: it may have been killed."""
-    from optuna.trial import TrialState
-
-    begun = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
-    busy = [trial.system_attrs.get("fixed_params") for trial in begun]
-    left = [point for point in points if point not in [trial.params for trial in complete]]
-    return next((point for point in left if point not in busy), left[0])
+    space = _space(config)
+    axes: dict[str, Any] = {
+        axis: optuna.distributions.FloatDistribution(low, high, log=log) for axis, (low, high, log) in space.items()
+    }
+    study = optuna.create_study(sampler=_sampler(sampler, config.config.seed + number))
+    for point, error in before:
+        study.add_trial(optuna.trial.create_trial(params=dict(point), distributions=axes, value=error))
+    trial = study.ask()
+    return {axis: trial.suggest_float(axis, low, high, log=log) for axis, (low, high, log) in space.items()}
 
 
 def _space(config: TuneConfig) -> dict[str, tuple[float, float, bool]]:

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from lrsched import cli, folder
+from lrsched import cli, folder, records
 from lrsched import run as runs
 from lrsched import task as tasks
-from lrsched.analysis import ledger
 from lrsched.folder import Train
 from lrsched.task import RunConfig
 from lrsched.training import optim, snapshots
@@ -61,7 +60,7 @@ def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, runs.Re
     assert [member["step"] for member in record["members"]] == [13, 41]
     assert snapshots.member_steps(out) == [13, 41]
     assert record["resumed_at"] == []
-    assert ledger.read_records(out / "records.jsonl").rows == [record]
+    assert records.read(out / "records.jsonl").rows == [record]
 
 
 def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, runs.Record]) -> None:
@@ -78,7 +77,7 @@ def test_a_run_that_was_stopped_comes_to_the_same_bits(
     record, said = made(train)
     assert record is not None
     assert numbers(record) == numbers(whole[1])
-    assert len(record["resumed_at"]) == 1 == sum("going on after update" in line for line in said)
+    assert len(record["resumed_at"]) == 1 == sum("resuming after update" in line for line in said)
 
 
 def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, runs.Record]) -> None:
@@ -86,7 +85,7 @@ def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, runs.Re
     again, said = made(words(out))
     assert again == record
     assert "is done" in said[0]
-    assert len(ledger.read_records(out / "records.jsonl").rows) == 1
+    assert len(records.read(out / "records.jsonl").rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, runs.Record], tm
     path.write_bytes(path.read_bytes()[:-20])
     record, _ = made(train)
     assert numbers(record) == numbers(whole[1])
-    assert len(ledger.read_records(path).rows) == 1
+    assert len(records.read(path).rows) == 1
 
 
 def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path) -> None:
@@ -154,7 +153,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         assert made(branch, stop_after=30)[0] is None
         record, said = made(branch)
         assert record is not None
-        assert any("going on after update" in line for line in said)
+        assert any("resuming after update" in line for line in said)
         assert record["total_steps"] == 20 + 21
         assert record["origin"]["step"] == 20
         assert record["applied_rate_max_rel_error"] < 1e-6

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from lrsched import records as recorded
 from lrsched.analysis import ledger
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "experiments"))  # scripts, not a package
@@ -22,7 +23,7 @@ def test_onecycle_is_held_against_rates_chosen_on_held_out_data_and_goes_on(
 ) -> None:
     words = [*SMALL.split(), "--out", str(tmp_path)]
     assert onecycle_cifar10.main(words) == 0
-    records = ledger.read_records(tmp_path / "records.jsonl").rows
+    records = recorded.read(tmp_path / "records.jsonl").rows
     cells = {cell.label: cell for cell in ledger.cells(records)}
     assert {label: cell.n for label, cell in cells.items()} == {"onecycle": 2, "constant": 2, "step": 2}
     assert cells["onecycle"].rates_tried == (cells["onecycle"].peak_value,)

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from lrsched import ensemble, search, study, sweep
-from lrsched.analysis import ledger
+from lrsched import ensemble, records, search, study, sweep
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl") if (path.parent / "schedules.svg").exists())
@@ -24,7 +23,7 @@ def texts(svg: pathlib.Path) -> list[str]:
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    study.write_results(ledger.read_records(folder / "records.jsonl").rows, tmp_path)
+    study.write_results(records.read(folder / "records.jsonl").rows, tmp_path)
     assert (folder / "table.md").read_text() == (tmp_path / "table.md").read_text()
     assert (folder / "losses.svg").exists() == (tmp_path / "losses.svg").exists()
     losses = ["losses.svg"] if (folder / "losses.svg").exists() else []
@@ -42,7 +41,7 @@ def test_table_and_figures_are_rebuilt_from_the_record(folder: pathlib.Path, tmp
         assert texts(folder / figure)
         assert texts(folder / figure) == texts(tmp_path / figure)
     assert re.fullmatch("[0-9a-f]{40}", record["commit"])
-    runs = {row["run"] for path in folder.rglob("records.jsonl") for row in ledger.read_records(path).rows}
+    runs = {row["run"] for path in folder.rglob("records.jsonl") for row in records.read(path).rows}
     networks = [*record["members"], *(network for those in record["baselines"].values() for network in those)]
     assert {network["run"] for network in networks} == runs  # whose records stand beside it
 
@@ -53,7 +52,7 @@ def test_tables_of_a_search_are_rebuilt_and_are_of_its_records(folder: pathlib.P
     search.write_results(document, tmp_path)
     assert (folder / "search.md").read_text() == (tmp_path / "search.md").read_text()
     assert re.fullmatch("[0-9a-f]{40}", document["commit"])
-    errors = {row["holdout_error"] for row in ledger.read_records(folder / "records.jsonl").rows}
+    errors = {row["holdout_error"] for row in records.read(folder / "records.jsonl").rows}
     assert {error for part in document["parts"] for one in part["tried"] for error in one["errors"].values()} <= errors
 
 
@@ -70,7 +69,7 @@ def test_table_and_figure_of_a_range_test_are_rebuilt(folder: pathlib.Path, tmp_
 def test_onecycle_ran_at_the_rate_of_its_range_test() -> None:
     folder = RESULTS / "onecycle_cifar10"
     found = json.loads((folder / "range_test.json").read_text())["suggestions"]["minimum_tenth"]["value"]
-    rows = ledger.read_records(folder / "records.jsonl").rows
+    rows = records.read(folder / "records.jsonl").rows
     rates = {row["config"]["peak_value"] for row in rows if row["label"] == "onecycle"}
     assert rates == {float(f"{found:.2g}")}
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from lrsched import cli, run, search, tune
-from lrsched.analysis import ledger
+from lrsched import cli, records, run, search, tune
 from lrsched.schedules import registry
 from lrsched.search import SearchConfig
 from lrsched.sweep import Ramp
@@ -175,7 +174,7 @@ def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path)
     parts = run.finish(tune.tune(tuned(tmp_path / "parts", samplers=("random",), trials=4)))
     assert parts.found[0].values == whole.found[0].values
     assert parts.found[0].setting == whole.found[0].setting
-    trials = [r for r in ledger.read_records(tmp_path / "whole" / "records.jsonl").rows if r["seed"] == 0]
+    trials = [r for r in records.read(tmp_path / "whole" / "records.jsonl").rows if r["seed"] == 0]
     assert len(trials) == 4
     assert min(r["holdout_error"] for r in trials) == min(value for value in whole.found[0].values if value is not None)
 
@@ -191,7 +190,7 @@ def test_grid_cut_off_in_a_trial_still_tries_every_point(
     monkeypatch.undo()
     assert run.run is made
     run.finish(tune.tune(tuned(tmp_path, samplers=("grid",), trials=4)))
-    rows = [r["config"] for r in ledger.read_records(tmp_path / "records.jsonl").rows if r["seed"] == 0]
+    rows = [r["config"] for r in records.read(tmp_path / "records.jsonl").rows if r["seed"] == 0]
     points = [(row["peak_value"], row["weight_decay"], row["momentum"]) for row in rows]
     assert len(points) == len(set(points)) == 4
 

@@ -1,5 +1,6 @@
 """Runs spread over workers come to what they come to one by one, and the workers end with whoever began them."""
 
+import functools
 import os
 import pathlib
 import queue
@@ -12,9 +13,8 @@ from typing import Any
 import jax
 import pytest
 
+from lrsched import records, spread, study
 from lrsched import run as runs
-from lrsched import spread, study
-from lrsched.analysis import ledger
 from lrsched.study import StudyConfig
 from lrsched.task import RunConfig
 
@@ -22,7 +22,12 @@ SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
 
 
 def by_index(events: Any) -> dict[int, runs.Record]:
-    return {index: event for index, event in events if not isinstance(event, runs.Status)}
+    return {index: event for index, event in events if isinstance(event, dict)}
+
+
+def make_all(out: pathlib.Path, workers: int, *, cpus: int = 0, alone: bool = False) -> dict[int, runs.Record]:
+    layout = spread.Layout(workers, cpus)
+    return by_index(spread.made(SHORT, data_dir=None, out=out, layout=layout, alone=alone))
 
 
 @pytest.mark.parametrize(
@@ -30,17 +35,17 @@ def by_index(events: Any) -> dict[int, runs.Record]:
     [(1, 9, 9999, 1), (3, 2, 9999, 2), (4, 9, 9, 4), (2, 0, 0, 1), (None, 9, 1999, 1), (None, 1, 9999, 1)],
 )
 def test_number_of_workers(asked: int | None, left: int, updates: int, workers: int) -> None:
-    assert spread.choose(asked=asked, left=left, updates=updates) == workers
+    assert spread.choose(asked=asked, left=left, updates=updates).workers == workers
 
 
 def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
     monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
-    assert spread.choose(asked=None, left=99, updates=99_999) == 8
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 8
     monkeypatch.setattr(spread, "_free_bytes", lambda: 7 * 10**9)
-    assert spread.choose(asked=None, left=99, updates=99_999) == 3
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 3
     monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
-    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
 
 
 def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,21 +53,21 @@ def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monk
     monkeypatch.setattr(spread, "_CONTAINER", tmp_path)
     (tmp_path / "memory.max").write_text("4000000000\n")
     (tmp_path / "memory.current").write_text("1500000000\n")
-    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
     (tmp_path / "memory.max").write_text("max\n")
-    assert spread.choose(asked=None, left=99, updates=99_999) > 1
+    assert spread.choose(asked=None, left=99, updates=99_999).workers > 1
 
 
 def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_setaffinity")
-    assert spread.choose(asked=None, left=99, updates=99_999) == 1
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
 
 
 def test_records_come_before_a_failure_that_came_with_them() -> None:
     good, bad = futures.Future[runs.Record](), futures.Future[runs.Record]()
     bad.set_exception(ValueError("bad"))
     good.set_result({"seed": 1})
-    events = spread._arriving({bad: 0, good: 1}, queue.SimpleQueue())
+    events = spread._arriving({bad: 0, good: 1}, queue.SimpleQueue(), lambda: None)
     assert next(events) == (1, {"seed": 1})
     with pytest.raises(ValueError, match="bad"):
         next(events)
@@ -77,31 +82,31 @@ def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     with pytest.raises(ValueError, match=r"workers must be at most 4 \(the devices\), got 5"):
         spread.choose(asked=5, left=9, updates=10)
-    assert spread.choose(asked=None, left=9, updates=99_999) == 4
+    assert spread.choose(asked=None, left=9, updates=99_999).workers == 4
 
 
-def test_two_processes_make_every_run_on_their_own_core() -> None:
-    records = by_index(spread.made(SHORT, data_dir=None, workers=2))
-    assert [records[i]["seed"] for i in range(3)] == [0, 1, 2]
-    cores = len(os.sched_getaffinity(0))
-    assert {records[i]["device"]["cpus"] for i in range(3)} <= {max(cores // 2, 1), -(-cores // 2)}
-    alone = by_index(spread.made(SHORT, data_dir=None, workers=1))
+def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    two, one = (make_all(tmp_path / str(workers), workers, cpus=1) for workers in (2, 1))
+    assert [two[i]["seed"] for i in range(3)] == [0, 1, 2]
+    assert {two[i]["device"]["cpus"] for i in range(3)} == {one[i]["device"]["cpus"] for i in range(3)} == {1}
+    assert [two[i]["params_digest"] for i in range(3)] == [one[i]["params_digest"] for i in range(3)]
+    here = make_all(tmp_path / "here", 1)
     for i in range(3):
-        assert records[i]["run"] == alone[i]["run"]
-        assert records[i]["train_loss"] == pytest.approx(alone[i]["train_loss"], rel=1e-3)
+        assert two[i]["run"] == here[i]["run"]
+        assert two[i]["train_loss"] == pytest.approx(here[i]["train_loss"], rel=1e-3)
 
 
-def test_one_run_per_device_is_the_run_on_that_device() -> None:
+def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) -> None:
     devices = jax.local_devices()[:2]
-    records = by_index(spread.by_threads(SHORT, None, devices))
+    make = functools.partial(spread._make, data_dir=None, out=tmp_path, workers=2)
+    records = by_index(spread.by_threads(SHORT, make, devices))
     alone = [runs.finish(runs.run(config, devices=(devices[1],))) for config in SHORT]
     assert [records[i]["params_digest"] for i in range(3)] == [record["params_digest"] for record in alone]
     assert {record["device"]["run_devices"] for record in records.values()} == {1}
 
 
-def test_a_run_alone_has_one_device_though_it_is_the_last() -> None:
-    ((_, record),) = by_index(spread.made(SHORT[:1], data_dir=None, workers=1, alone=True)).items()
-    assert record["device"]["run_devices"] == 1
+def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathlib.Path) -> None:
+    assert {record["device"]["run_devices"] for record in make_all(tmp_path, 1, alone=True).values()} == {1}
 
 
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
@@ -110,7 +115,7 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
     for workers in (1, 2):
         out = tmp_path / str(workers)
         outcome = runs.finish(study.study(StudyConfig(**shared, workers=workers, out=str(out))))  # type: ignore[arg-type]
-        rows = ledger.read_records(out / "records.jsonl").rows
+        rows = records.read(out / "records.jsonl").rows
         assert {row["device"]["workers"] for row in rows} == {workers}
         assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
             row["run"] for row in sorted(rows, key=lambda row: row["started"])
@@ -120,11 +125,12 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
 
 
 PARENT = """
-import sys
+import pathlib, sys
 from lrsched import spread
 from lrsched.task import RunConfig
 if __name__ == "__main__":
-    for _, event in spread.made([RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)], data_dir=None, workers=2):
+    todo, layout = [RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)], spread.Layout(2, 1)
+    for _, event in spread.made(todo, data_dir=None, out=pathlib.Path(sys.argv[1]), layout=layout):
         print("going", flush=True)
 """
 
@@ -132,7 +138,7 @@ if __name__ == "__main__":
 def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "going\n"
         children = _children(parent.pid)
@@ -145,8 +151,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
     pytest.fail(f"workers {children} outlived their parent")
 
 
-def test_a_killed_worker_is_one_clear_line() -> None:
-    events = spread.made([RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)], data_dir=None, workers=2)
+def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
+    todo, layout = [RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)], spread.Layout(2, 1)
+    events = spread.made(todo, data_dir=None, out=tmp_path, layout=layout)
     next(events)
     workers = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
     os.kill(workers[-1], 9)

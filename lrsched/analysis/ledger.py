@@ -1,84 +1,17 @@
-"""The ledger of a study: one JSON object a line, appended as each run ends, and read into the cells of a table."""
+"""The ledger of a study: the records of its runs, gathered into the cells of a table."""
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import json
 import math
-import os
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lrsched.analysis import statistics
 
 Record = dict[str, Any]
-Path = str | os.PathLike[str]
 
 VARIED = frozenset({"schedule", "budget", "peak_value", "seed"})  # what the runs of one study may differ in
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """The whole lines of a ledger, how many bytes they take, and whether something torn follows them."""
-
-    rows: list[Record]
-    good_bytes: int
-    torn: bool
-
-
-def read_records(path: Path) -> Records:
-    """Reads a ledger, leaving out a last line that a killed process tore.
-
-    Args:
-      path: the file; one that does not exist has no records.
-    Returns:
-      the records in the file's order. The last line is torn if it has no newline or is not a JSON object.
-    Raises:
-      ValueError: if a line before the last is not a JSON object.
-    """
-    path = pathlib.Path(path)
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    rows: list[Record] = []
-    good_bytes = 0
-    for number, line in enumerate(lines, start=1):
-        row = _parsed(line)
-        if row is None:
-            if number < len(lines):
-                raise ValueError(f"{path} must hold one JSON object a line, got a damaged line {number}.")
-            return Records(rows, good_bytes, torn=True)
-        rows.append(row)
-        good_bytes += len(line)
-    return Records(rows, good_bytes, torn=False)
-
-
-def _parsed(line: bytes) -> Record | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and line.endswith(b"\n") else None
-
-
-def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Appends one record as one line, on disk when this returns; a torn last line is cut off first.
-
-    Raises:
-      ValueError: if the record holds NaN or infinity, or the ledger is damaged. Nothing is written then.
-    """
-    try:
-        line = json.dumps(record, sort_keys=True, allow_nan=False) + "\n"
-    except ValueError:
-        raise ValueError("record must hold finite numbers, got NaN or infinity.") from None
-    with open(path, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed: two studies may share a ledger
-        before = read_records(path)
-        if before.torn:
-            file.truncate(before.good_bytes)
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @dataclasses.dataclass(frozen=True)

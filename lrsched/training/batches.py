@@ -13,6 +13,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return -(-examples // batch_size)
 
 
+def run_key(seed: int) -> Key[Array, ""]:
+    """The key of a run's draws: `jax.random.key(seed)` as it is without any setting of the user's.
+
+    JAX_DEFAULT_PRNG_IMPL and JAX_RANDOM_SEED_OFFSET would make other draws of the same seed.
+
+    Args:
+      seed: from 0 to 2**32 - 1.
+    """
+    return jax.random.wrap_key_data(jnp.array([0, seed], jnp.uint32), impl="threefry2x32")
+
+
 def epoch_order(key: Key[Array, ""], epoch: Int32[Array, ""], examples: int) -> Int32[Array, " examples"]:
     """The order of an epoch (counted from 0): a permutation of the examples."""
     key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)

@@ -1,14 +1,19 @@
 """What must be set before JAX starts, and what a record says about the machine."""
 
+import contextlib
 import ctypes
 import importlib.util
 import mmap
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
 
 import jax
+from jax._src import compilation_cache
 from jax._src.xla_bridge import backends_are_initialized  # no public spelling; initialising to ask would defeat it
+
+from lrsched import files
 
 # What each gains is in results/speed.md (jax 0.10.2).
 _CPU_FLAGS = {
@@ -25,6 +30,38 @@ _memory_kept = False
 def plain() -> bool:
     """Whether LRSCHED_PLAIN asks for JAX and Flax as they come, without what makes them faster on CPUs."""
     return os.environ.get("LRSCHED_PLAIN", "0") not in ("", "0")
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """JAX's settings that would change a run's numbers, or end it, as they are by default; inside the `with` alone.
+
+    A run is float32 throughout, its draws are those of partitionable threefry (`batches.run_key` pins their kind), and
+    a loss that is not finite is a result, whatever JAX_ENABLE_X64, JAX_THREEFRY_PARTITIONABLE, JAX_DEBUG_NANS and
+    their kin say in the user's environment.
+    """
+    with (
+        jax.enable_x64(False),
+        jax.threefry_partitionable(True),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+        jax.disable_jit(False),
+    ):
+        yield
+
+
+def start() -> None:
+    """Starts JAX.
+
+    Raises:
+      ValueError: if it cannot be started, as with a JAX_PLATFORMS that is not there.
+    """
+    try:
+        jax.local_devices()
+    except (AssertionError, RuntimeError) as error:
+        asked = os.environ.get("JAX_PLATFORMS")
+        hint = f"JAX_PLATFORMS must name a platform of this machine, got {asked!r}" if asked else "JAX must start"
+        raise ValueError(f"{hint}: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
@@ -53,6 +90,11 @@ def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX's default of 1 s would leave out the small programs, which together cost a start some seconds.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # Programs are kept with zlib, whose checksum notices a damaged one: zstd, which JAX prefers where it is installed,
+    # writes none, and a changed byte would be another program.
+    for better in ("zstd", "zstandard"):
+        if hasattr(compilation_cache, better):
+            setattr(compilation_cache, better, None)
 
 
 def describe() -> dict[str, object]:
@@ -82,8 +124,8 @@ def _keep_memory() -> None:
 def cache_folder() -> pathlib.Path:
     """$LRSCHED_CACHE, else lrsched in the user's cache: compiled programs, decoded images, predictions."""
     if folder := os.environ.get("LRSCHED_CACHE"):
-        return pathlib.Path(folder).expanduser()
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lrsched"
+        return files.local_folder("LRSCHED_CACHE", folder)
+    return files.local_folder("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "lrsched"
 
 
 def _jaxlib_knows(flag: str) -> bool:

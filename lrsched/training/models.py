@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lrsched.training import devices, layers, losses
+from lrsched.training import batches, devices, layers, losses
 
 BLOCKS = {  # name -> n, the blocks in each of the three stages; 6n + 2 layers
     "resnet8": 1,
@@ -182,6 +182,7 @@ def initial_variables(model: Model, *, image_shape: tuple[int, ...], seed: int) 
 
 
 @functools.cache
+@devices.pinned()
 def _shapes(model: Model, image_shape: tuple[int, ...]) -> dict[str, Any]:
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), image)
+    return jax.eval_shape(functools.partial(model.init, train=False), batches.run_key(0), image)

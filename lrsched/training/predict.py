@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lrsched.training import devices, models, train
-from lrsched.training.batches import augment
+from lrsched.training.batches import augment, run_key
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
 _MOMENTUM = 0.9  # of the models' BatchNorm
@@ -91,7 +91,7 @@ def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
     """The first batches of a split, altered by draws that never change."""
     alter = functools.partial(
         jax.jit(augment, static_argnames=("batch_size", "pad", "flip")),
-        key=jax.random.key(0),
+        key=run_key(0),
         first=np.int32(0),
         batch_size=batch_size,
         pad=pad,

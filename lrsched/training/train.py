@@ -6,19 +6,28 @@ compilation serves every schedule, budget, rate and seed of a study.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, Int32, Key, UInt8
+from jaxtyping import Array, Float, Int32, Key
 
 from lrsched.training import batches, losses, models, optim
+from lrsched.training.devices import pinned
+from lrsched.training.placement import (
+    AXIS,
+    Data,
+    check_division,
+    device_index,
+    devices_of,
+    replicated,
+)
+from lrsched.training.placement import device_count as device_count  # beside what works on the data
+from lrsched.training.placement import put as put
 
-AXIS = "device"  # the mapped axis; `models.build(..., axis_name=AXIS)` shares BatchNorm's statistics over it
 _traces = 0
 
 
@@ -45,15 +54,6 @@ class Metrics(NamedTuple):
     momentum: Any  # as applied
 
 
-class Data(NamedTuple):
-    """A split on the devices, whole on each; `put` makes it."""
-
-    images: UInt8[Array, "examples h w c"] | Float32[Array, "examples features"]
-    labels: Int32[Array, " examples"] | Float32[Array, " examples"]
-    mean: Float[Array, " c"]
-    std: Float[Array, " c"]
-
-
 class Evaluation(NamedTuple):
     """Mean loss and score (`losses.of_each`) over all examples of a split, each counted once.
 
@@ -66,30 +66,13 @@ class Evaluation(NamedTuple):
     examples: int
 
 
+@pinned()
 def initial_state(model: models.Model, optimizer: optim.Optimizer, *, image_shape: tuple[int, ...], seed: int) -> State:
     """The state before the first update, as NumPy arrays."""
     variables = models.initial_variables(model, image_shape=image_shape, seed=seed)
     zero = np.float32(0)
     opt_state = optim.transformation(optimizer, rate=zero, momentum=zero, weight_decay=zero).init(variables["params"])
     return State(np.int32(0), variables["params"], variables["batch_stats"], jax.device_get(opt_state))
-
-
-def put(
-    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
-    labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"],
-    *,
-    mean: Sequence[float],
-    std: Sequence[float],
-    devices: Sequence[jax.Device] | None = None,
-) -> Data:
-    """Copies a split to every device; `updates` and `evaluate` run where their data is.
-
-    Args:
-      mean, std: per channel, of images / 255; or per feature.
-      devices: None: all local devices.
-    """
-    statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-    return Data(*jax.device_put((images, labels, *statistics), _replicated(tuple(devices or jax.local_devices()))))
 
 
 def updates(
@@ -122,10 +105,10 @@ def updates(
       ValueError: if the batch does not divide over the devices or is larger than the data, or if the model's axis_name
         is not AXIS.
     """
-    devices, examples = _devices(data), len(data.labels)
+    devices, examples = devices_of(data), len(data.labels)
     if not 1 <= batch_size <= examples:
         raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {batch_size}.")
-    _check_division(batch_size, devices)
+    check_division(batch_size, devices)
     if model.axis_name not in (None, AXIS):
         raise ValueError(f"axis_name must be None or {AXIS!r}, got {model.axis_name!r}.")
     step = _train_step(model, optimizer, batch_size, pad, flip, devices)
@@ -133,6 +116,7 @@ def updates(
     return _run(step, state, data, numbers, seed=seed, batch_size=batch_size, weight_decay=weight_decay)
 
 
+@pinned()
 def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int) -> Evaluation:
     """Mean loss and score over a split: batches padded and masked, counts of correct ones added up as integers.
 
@@ -142,18 +126,27 @@ def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, b
     Raises:
       ValueError: if the batch does not divide over the devices.
     """
-    devices, examples = _devices(data), len(data.labels)
-    _check_division(batch_size, devices)
-    step, variables = _evaluation_step(model, batch_size, devices), jax.device_put(variables, _replicated(devices))
-    index = _device_index(devices)
-    sums = jax.device_get([step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)])
+    devices, examples = devices_of(data), len(data.labels)
+    check_division(batch_size, devices)
+    step, variables = _evaluation_step(model, batch_size, devices), jax.device_put(variables, replicated(devices))
+    index = device_index(devices)
+    sums = jax.device_get(_one_by_one(step, variables, data, range(0, examples, batch_size), index))
     loss = sum(float(loss) for loss, _ in sums)
     return Evaluation(loss / examples, sum(score.item() for _, score in sums) / examples, examples)
 
 
-def device_count(data: Data) -> int:
-    """How many devices hold the split, and share the work on it."""
-    return len(_devices(data))
+def _one_by_one(step: Any, variables: Any, data: Data, starts: Iterable[int], index: Any) -> list[Any]:
+    """The step's results for batches that begin at `starts`.
+
+    Batches that do not depend on each other may reach several devices in another order on each, and where the devices
+    are virtual ones that share a few cores, they then wait for each other's sums for good.
+    """
+    results = []
+    for start in starts:
+        results.append(step(variables, data, np.int32(start), index))
+        if index.size > 1:
+            jax.block_until_ready(results[-1])
+    return results
 
 
 def compiled_steps() -> int:
@@ -164,17 +157,19 @@ def compiled_steps() -> int:
 def _run(
     step: Any, state: State, data: Data, numbers: np.ndarray, *, seed: int, batch_size: int, weight_decay: float
 ) -> Iterator[tuple[State, Metrics]]:
-    devices, examples = _devices(data), len(data.labels)
+    devices, examples = devices_of(data), len(data.labels)
     per_epoch = batches.steps_per_epoch(examples, batch_size)
-    index = _device_index(devices)
-    key = jax.random.key(seed)
-    state = jax.device_put(state, _replicated(devices), may_alias=False)  # the step takes its memory
-    fixed = jax.device_put((key, np.float32(weight_decay)), _replicated(devices))
+    with pinned():
+        index = device_index(devices)
+        key = batches.run_key(seed)
+        state = jax.device_put(state, replicated(devices), may_alias=False)  # the step takes its memory
+        fixed = jax.device_put((key, np.float32(weight_decay)), replicated(devices))
     order = None
     for k in range(int(state.step), len(numbers)):
-        if order is None or k % per_epoch == 0:
-            order = jax.device_put(_epoch_order(key, np.int32(k // per_epoch), examples), _replicated(devices))
-        state, metrics = step(state, data, order, *fixed, numbers[k], index)
+        with pinned():  # not around the loop: the caller runs between two updates
+            if order is None or k % per_epoch == 0:
+                order = jax.device_put(_epoch_order(key, np.int32(k // per_epoch), examples), replicated(devices))
+            state, metrics = step(state, data, order, *fixed, numbers[k], index)
         yield state, metrics
 
 
@@ -273,54 +268,31 @@ def _evaluation_step(model: models.Model, batch_size: int, devices: tuple[jax.De
 _epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
-@functools.cache
-def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
-    return Mesh(np.array(devices), (AXIS,))
-
-
-def _replicated(devices: tuple[jax.Device, ...]) -> NamedSharding:
-    """The placement in which pmap takes its unmapped inputs as they are, without moving them at each call."""
-    return NamedSharding(_mesh(devices), PartitionSpec())
-
-
-def _device_index(devices: tuple[jax.Device, ...]) -> Int32[Array, " devices"]:
-    """pmap needs one mapped input."""
-    return jax.device_put(np.arange(len(devices), dtype=np.int32), NamedSharding(_mesh(devices), PartitionSpec(AXIS)))
-
-
-def _devices(data: Data) -> tuple[jax.Device, ...]:
-    placement: Any = data.images.sharding
-    return tuple(placement.mesh.devices.flat)
-
-
-def _check_division(batch_size: int, devices: tuple[jax.Device, ...]) -> None:
-    if batch_size < 1 or batch_size % len(devices):
-        raise ValueError(f"batch_size must be a multiple of the {len(devices)} devices, got {batch_size}.")
-
-
+@pinned()
 def predictions(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int
 ) -> list[Float[Array, "device batch *classes"]]:
     """Outputs for a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
-    devices, examples = _devices(data), len(data.labels)
-    _check_division(batch_size, devices)
-    step, index = _reading_step(_outputs, 0, model, batch_size, devices), _device_index(devices)
-    variables = jax.device_put(variables, _replicated(devices))
+    devices, examples = devices_of(data), len(data.labels)
+    check_division(batch_size, devices)
+    step, index = _reading_step(_outputs, 0, model, batch_size, devices), device_index(devices)
+    variables = jax.device_put(variables, replicated(devices))
     return [step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)]
 
 
+@pinned()
 def moved_statistics(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int, batches: int
 ) -> list[Any]:
-    """`batch_stats` after one batch in training mode, for each of the first `batches` of a split in its order.
+    """`batch_stats` after one batch in training mode, for each of the first `batches` whole ones of a split.
 
-    BatchNorm's statistics are those of the whole batch, over however many devices. There must be so many whole batches.
+    BatchNorm's statistics are those of the whole batch, over however many devices.
     """
-    devices = _devices(data)
-    _check_division(batch_size, devices)
+    devices = devices_of(data)
+    check_division(batch_size, devices)
     step = _reading_step(_moved, None, model.clone(axis_name=AXIS), batch_size, devices)
-    variables, index = jax.device_put(variables, _replicated(devices)), _device_index(devices)
-    return [step(variables, data, np.int32(i * batch_size), index) for i in range(batches)]
+    variables, index = jax.device_put(variables, replicated(devices)), device_index(devices)
+    return _one_by_one(step, variables, data, range(0, batches * batch_size, batch_size), index)
 
 
 def _outputs(

@@ -1,51 +1,6 @@
-import json
-
 import pytest
 
 from lrsched.analysis import ledger
-
-GOOD = b'{"seed": 0}\n{"seed": 1}\n'
-
-
-def test_read_records_file_that_does_not_exist(tmp_path):
-    assert ledger.read_records(tmp_path / "none.jsonl") == ledger.Records([], 0, torn=False)
-
-
-@pytest.mark.parametrize("tail", [b'{"seed": 2}', b'{"se', b'{"se\n', b"\0\0\0\0", b"\xff\xfe\n", b"3\n", b"\n"])
-def test_read_records_torn_last_line(tmp_path, tail):
-    path = tmp_path / "records.jsonl"
-    path.write_bytes(GOOD + tail)
-    assert ledger.read_records(path) == ledger.Records([{"seed": 0}, {"seed": 1}], len(GOOD), torn=True)
-
-
-def test_read_records_damaged_line_in_the_middle(tmp_path):
-    path = tmp_path / "records.jsonl"
-    path.write_bytes(b'{"seed": 0}\n{"se\n{"seed": 1}\n')
-    with pytest.raises(ValueError, match=r"must hold one JSON object a line, got a damaged line 2\.$"):
-        ledger.read_records(path)
-
-
-def test_append_record_after_torn_line(tmp_path):
-    path = tmp_path / "records.jsonl"
-    path.write_bytes(GOOD + b'{"seed": 2, "test_er')
-    ledger.append_record(path, {"seed": 2})
-    assert path.read_bytes() == GOOD + b'{"seed": 2}\n'
-
-
-def test_append_record_new_file(tmp_path):
-    path = tmp_path / "records.jsonl"
-    for seed in range(3):
-        ledger.append_record(path, {"seed": seed, "label": "a\nb"})
-    assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 1, 2]
-    assert not ledger.read_records(path).torn
-
-
-def test_append_record_that_is_no_json_writes_nothing(tmp_path):
-    path = tmp_path / "records.jsonl"
-    path.write_bytes(GOOD + b"torn")
-    with pytest.raises(ValueError, match=r"record must hold finite numbers, got NaN or infinity\.$"):
-        ledger.append_record(path, {"test_error": float("nan")})
-    assert path.read_bytes() == GOOD + b"torn"
 
 
 def test_cells_one_rate(record):

@@ -1,0 +1,92 @@
+"""One run of several that share a folder: claimed by the process that makes it, resumed, recorded once.
+
+OUT/records.jsonl    a line a run
+OUT/states/RUN/      its claim (locked while it is made) and the states it can be resumed from; gone once it is recorded
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Generator, Iterator
+
+from lrsched import files, records, saving
+from lrsched import run as runs
+from lrsched.task import Run
+from lrsched.training import snapshots
+
+
+def ledger(out: pathlib.Path) -> pathlib.Path:
+    """The file of the records."""
+    return out / "records.jsonl"
+
+
+def is_free(out: pathlib.Path, run: str) -> bool:
+    """Whether no process is making a run."""
+    path = out / "states" / run / "claim"
+    if not path.exists():
+        return True
+    with _claim(path.parent) as claimed:
+        return claimed
+
+
+def make(run: Run, out: pathlib.Path, *, workers: int) -> Generator[runs.Status | str, None, runs.Record | None]:
+    """Makes a run from its newest state on and records it.
+
+    Args:
+      workers: how many runs this process has made at once, for the record.
+    Returns:
+      its record, which another process may have made by now; None if one is making it.
+    Raises:
+      interrupts.Interrupted: if the process was asked to end, once the state is saved.
+    """
+    folder, path = out / "states" / run.id, ledger(out)
+    with _claim(folder) as claimed, contextlib.ExitStack() as stack:
+        if not claimed:
+            return None
+        if found := records.find(path, run.id):
+            shutil.rmtree(folder)
+            return found
+        stores = list[snapshots.Store]()
+
+        def opened() -> snapshots.Store:
+            if not stores:  # most runs are too short to need one
+                stores.append(stack.enter_context(snapshots.open_store(folder)))
+            return stores[0]
+
+        due = saving.due_after(saving.SAVE_EVERY, run.plan)
+        record = yield from saving.follow_saved(run, folder, opened, due=due)
+        record["device"]["workers"] = workers
+        records.append(path, record)
+        stack.close()
+        shutil.rmtree(folder)
+        return record
+
+
+@contextlib.contextmanager
+def _claim(folder: pathlib.Path) -> Iterator[bool]:
+    """Whether the run of a folder is this process's to make, inside the `with`; a claim ends with its process."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "claim"
+        try:
+            file = files.lock(path)
+        except BlockingIOError:
+            yield False
+            return
+        except FileNotFoundError:  # whoever had it has just removed the folder
+            continue
+        with file:
+            if _is(file.fileno(), path):
+                yield True
+                return
+
+
+def _is(descriptor: int, path: pathlib.Path) -> bool:
+    """Whether an open file is still the one at a path: it may have been removed before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False

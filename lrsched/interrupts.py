@@ -1,0 +1,94 @@
+"""Ctrl-C and SIGTERM: the first lets the update in progress end and its state be saved, a second ends at once.
+
+The command line runs inside `handled`. What trains asks `asked` after each update, inside `deferred`; elsewhere the
+first signal raises KeyboardInterrupt where it comes, as Python does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+_asked = threading.Event()
+_sources: list[Callable[[], bool]] = []  # in a worker process: what tells it that the first one was asked
+_deferring = 0
+_status = 128 + signal.SIGINT
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised once the state has been saved; its text says where."""
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Takes over SIGINT and SIGTERM inside the `with`, if this is the main thread (the only one that may)."""
+    _asked.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _asked.clear()
+
+
+def serve(told: Callable[[], bool]) -> None:
+    """For a worker process: Ctrl-C is the first process's to handle, SIGTERM asks this one, and so does `told`."""
+    _sources.append(told)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: _asked.set())
+    if hasattr(signal, "pthread_sigmask"):  # they were blocked as it was begun
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
+def asked() -> bool:
+    """Whether the process was asked to end."""
+    return _asked.is_set() or any(told() for told in _sources)
+
+
+def exit_status() -> int:
+    """128 and the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+    return _status
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Inside the `with`, a first signal raises nothing: `asked` tells of it."""
+    global _deferring
+    _deferring += 1
+    try:
+        yield
+    finally:
+        _deferring -= 1
+
+
+@contextlib.contextmanager
+def blocked() -> Iterator[None]:
+    """Inside the `with`, signals wait; a process begun there inherits that, until it calls `serve`."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _signalled(number: int, _: object) -> None:
+    global _status
+    if _asked.is_set():
+        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
+        os.write(2, f"{shown}\nlrsched: ended at once; the same command resumes from what was saved.\n".encode())
+        os._exit(128 + number)
+    _status = 128 + number
+    _asked.set()
+    if not _deferring:
+        raise KeyboardInterrupt
+    os.write(2, b"\nlrsched: saving after this update; a second signal ends at once.\n")

@@ -1,0 +1,87 @@
+"""The records of runs on disk: one sealed line each, whose run id must follow from what it says it ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lrsched import files
+
+Record = dict[str, Any]
+
+# Version 0.1.0 wrote lines without a seal. They are still read, if they have these fields and no others.
+_ALWAYS = {
+    *("applied_momentum_max_rel_error", "applied_rate_max_rel_error", "commit", "compiles", "config", "data", "device"),
+    *("diverged_at", "epochs", "finished", "holdout_error", "holdout_loss", "images_per_second", "label", "origin"),
+    *("params_digest", "plan", "run", "seconds", "seed", "started", "steps_per_epoch", "test_error", "test_loss"),
+    *("total_steps", "train_loss", "versions"),
+}
+_UNSEALED = frozenset(_ALWAYS | {"members", "resumed_at", "train_losses"})
+
+
+def identify(config: Mapping[str, Any], *, data_digest: str, origin: Mapping[str, Any] | None, devices: int) -> str:
+    """A run's id: a hash over all that decides its numbers.
+
+    Args:
+      config: `RunConfig.as_json()`.
+      data_digest: of the examples and labels (`data.Dataset`).
+      origin: run, step, digest and verb where the run left another one.
+      devices: that share each batch. One is left out, so that ids do not depend on when this field came in.
+    Returns:
+      16 hexadecimal digits.
+    """
+    identity = {**config, "data_digest": data_digest}
+    if origin is not None:
+        identity["origin"] = dict(origin)
+    if devices > 1:  # BatchNorm sees a device's part of the batch
+        identity["devices"] = devices
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read(path: files.Path) -> files.Lines:
+    """Reads the records of a file; those that were altered are left out and named in `damaged`."""
+    lines = files.read_lines(path, unsealed=_UNSEALED)
+    rows, damaged = [], list(lines.damaged)
+    for row in lines.rows:
+        if wrong := _fault(row):
+            damaged.append(f"{path} has a record that is not the one that was written ({wrong}): it is not used.")
+        else:
+            rows.append(row)
+    return lines._replace(rows=rows, damaged=damaged)
+
+
+def append(path: files.Path, record: Mapping[str, Any]) -> None:
+    """Appends one record, on disk when this returns.
+
+    Raises:
+      ValueError: if it holds NaN or infinity. Nothing is written then.
+      OSError: if the file cannot be written or locked.
+    """
+    files.append_line(path, record)
+
+
+def _fault(row: Record) -> str | None:
+    """What shows that a record was altered or belongs to another run."""
+    if missing := sorted(_ALWAYS - row.keys()):
+        return f"it has no {missing[0]}"
+    try:
+        said = [row["config"], row["data"]["digest"], row["origin"], row["device"].get("run_devices", 1)]
+        ids = {
+            identify(said[0], data_digest=said[1], origin=said[2], devices=devices) for devices in (1, said[3])
+        }  # version 0.1.0 left several devices out
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "it is not of a record's form"
+    return None if row["run"] in ids else f"run {row['run']} is not of its configuration"
+
+
+def find(path: files.Path, run: str) -> Record | None:
+    """The record of a run, if the file has one; the last of several."""
+    try:
+        with open(path, "rb") as file:
+            if run.encode() not in file.read():  # much faster than reading every line
+                return None
+    except FileNotFoundError:
+        return None
+    return next((row for row in reversed(read(path).rows) if row["run"] == run), None)
