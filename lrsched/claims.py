@@ -32,11 +32,14 @@ def is_free(out: pathlib.Path, run: str) -> bool:
         return claimed
 
 
-def make(run: Run, out: pathlib.Path, *, workers: int) -> Generator[runs.Status | str, None, runs.Record | None]:
+def make(
+    run: Run, out: pathlib.Path, *, workers: int, place: int
+) -> Generator[runs.Status | str, None, runs.Record | None]:
     """Makes a run from its newest state on and records it.
 
     Args:
       workers: how many runs this process has made at once, for the record.
+      place: of the run among those that were asked for, for the record: tables go by it.
     Returns:
       its record, which another process may have made by now; None if one is making it.
     Raises:
@@ -59,6 +62,7 @@ def make(run: Run, out: pathlib.Path, *, workers: int) -> Generator[runs.Status 
         due = saving.due_after(saving.SAVE_EVERY, run.plan)
         record = yield from saving.follow_saved(run, folder, opened, due=due)
         record["device"]["workers"] = workers
+        record["place"] = place
         records.append(path, record)
         stack.close()
         shutil.rmtree(folder)

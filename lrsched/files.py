@@ -192,8 +192,10 @@ def read_lines(path: Path, *, unsealed: frozenset[str] = frozenset()) -> Lines:
     """
     try:
         content = pathlib.Path(path).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Lines([], [], None)
+    except IsADirectoryError:
+        raise ValueError(f"{path} must be a file, got a folder.") from None
     rows, damaged = [], []
     *lines, last = content.split(b"\n")
     for number, line in enumerate(lines, start=1):

@@ -31,9 +31,13 @@ def handled() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, _signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+    unraisable = sys.unraisablehook
+    # In a callback that may raise nothing it is lost, and only `asked` tells of it: no reason for a traceback.
+    sys.unraisablehook = lambda args: None if args.exc_type is KeyboardInterrupt else unraisable(args)
     try:
         yield
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked.clear()
@@ -71,7 +75,7 @@ def deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def blocked() -> Iterator[None]:
-    """Inside the `with`, signals wait; a process begun there inherits that, until it calls `serve`."""
+    """A process begun inside the `with` takes no signal until it calls `serve`."""
     signals = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if hasattr(signal, "pthread_sigmask") else None
     try:

@@ -77,9 +77,8 @@ def made(
         while left:
             mine = [i for i in left if claims.is_free(out, names[i])]
             layout = spread.choose(asked=workers, left=len(mine), updates=total, cpus=cpus)
-            events = spread.made([todo[i] for i in mine], data_dir=data_dir, out=out, layout=layout, alone=alone)
-            for position, event in events:
-                index = mine[position]
+            events = spread.made({i: todo[i] for i in mine}, data_dir=data_dir, out=out, layout=layout, alone=alone)
+            for index, event in events:
                 if isinstance(event, runs.Status):
                     left[index] = event.total_steps - event.completed
                     yield status(index, run=event)

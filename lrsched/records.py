@@ -82,6 +82,6 @@ def find(path: files.Path, run: str) -> Record | None:
         with open(path, "rb") as file:
             if run.encode() not in file.read():  # much faster than reading every line
                 return None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return next((row for row in reversed(read(path).rows) if row["run"] == run), None)

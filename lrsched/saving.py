@@ -146,14 +146,16 @@ def check_state(saved: snapshots.Saved, identity: Mapping[str, Any], folder: pat
 
 def differences(there: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """(name, old, new) of what tells two runs apart; an identity of version 0.1.0 has no data and no devices."""
+    alike = there["origin"] == identity["origin"]
     for name, value in identity["config"].items():
         if there["config"].get(name) != value:
+            alike = False
             yield name, there["config"].get(name), value
+    if alike and "data_digest" not in there and there["run"] != identity["run"]:
+        yield "data", f"that of run {there['run']}", f"examples {identity['data_digest']}"
     for name in ("data_digest", "devices", "origin", "plan", "plan_digest"):
         if name in there and there[name] != identity[name]:
             yield name.removesuffix("_digest"), there[name], identity[name]
-    if there["run"] != identity["run"]:
-        yield "data", f"that of run {there['run']}", f"examples {identity['data_digest']}"
 
 
 def log_of(facts: dict[str, Any]) -> runs.Log:

@@ -16,7 +16,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -85,9 +85,12 @@ def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = Non
 
 
 def made(
-    configs: Sequence[RunConfig], *, data_dir: str | None, out: pathlib.Path, layout: Layout, alone: bool = False
+    configs: Mapping[int, RunConfig], *, data_dir: str | None, out: pathlib.Path, layout: Layout, alone: bool = False
 ) -> Iterator[tuple[int, Event]]:
-    """Makes the runs, so many at once, and yields (index, event) as they come; a run's last event is no status.
+    """Makes the runs, so many at once, and yields (place, event) as they come; a run's last event is no status.
+
+    Args:
+      configs: by their places among those that were asked for.
 
     A single worker on all cores is this process itself, and spreads each run over all devices, unless each is to be
     `alone` on one, as those of several workers are: how many examples BatchNorm sees at once must not depend on how
@@ -105,22 +108,28 @@ def made(
     if alone or (layout.workers > 1 and jax.default_backend() != "cpu"):
         yield from by_threads(configs, make, jax.local_devices()[: layout.workers])
     elif layout.workers == 1 and layout.cpus in (0, pinnable()):
-        for index, config in enumerate(configs):
-            yield from ((index, event) for event in _events(make(config)))
+        for place, config in configs.items():
+            yield from ((place, event) for event in _events(make(config, place=place)))
     else:
         yield from _by_processes(configs, make, layout)
 
 
 def _make(
-    config: RunConfig, *, data_dir: str | None, out: pathlib.Path, workers: int, devices: tasks.Devices = None
+    config: RunConfig,
+    *,
+    place: int,
+    data_dir: str | None,
+    out: pathlib.Path,
+    workers: int,
+    devices: tasks.Devices = None,
 ) -> Generator[runs.Status | str, None, runs.Record | None]:
     if interrupts.asked():
         raise interrupts.Interrupted("saved")
     run = tasks.resolve(config, data_dir=data_dir, devices=devices)
-    return (yield from claims.make(run, out, workers=workers))
+    return (yield from claims.make(run, out, workers=workers, place=place))
 
 
-def _by_processes(configs: Sequence[RunConfig], make: Any, layout: Layout) -> Iterator[tuple[int, Event]]:
+def _by_processes(configs: Mapping[int, RunConfig], make: Any, layout: Layout) -> Iterator[tuple[int, Event]]:
     context = multiprocessing.get_context("spawn")
     shares, statuses, stop = context.SimpleQueue(), context.SimpleQueue(), context.Event()
     cores = _cores()
@@ -132,7 +141,7 @@ def _by_processes(configs: Sequence[RunConfig], make: Any, layout: Layout) -> It
     )  # fmt: skip
     try:
         with interrupts.blocked():  # a worker that is still starting must not be interrupted either
-            made = {pool.submit(_run_in_process, index, make, config): index for index, config in enumerate(configs)}
+            made = {pool.submit(_run_in_process, place, make, config): place for place, config in configs.items()}
         yield from _arriving(made, statuses, stop.set)
     except futures.process.BrokenProcessPool:
         raise ChildProcessError(
@@ -167,12 +176,12 @@ def _end_with(watched: Connection) -> None:
         os._exit(1)
 
 
-def _run_in_process(index: int, make: Any, config: RunConfig) -> runs.Record | None:
-    return _reporting(index, make(config), _statuses)
+def _run_in_process(place: int, make: Any, config: RunConfig) -> runs.Record | None:
+    return _reporting(place, make(config, place=place), _statuses)
 
 
 def by_threads(
-    configs: Sequence[RunConfig], make: Any, local_devices: Sequence[jax.Device]
+    configs: Mapping[int, RunConfig], make: Any, local_devices: Sequence[jax.Device]
 ) -> Iterator[tuple[int, Event]]:
     """One run per device at a time; as `made` does where JAX does not run on a CPU."""
     statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -181,23 +190,23 @@ def by_threads(
         free.put(device)
     stop = threading.Event()
 
-    def make_on_a_device(index: int, config: RunConfig) -> runs.Record | None:
+    def make_on_a_device(place: int, config: RunConfig) -> runs.Record | None:
         device = free.get()
         try:
-            return _reporting(index, make(config, devices=(device,)), statuses, stop)
+            return _reporting(place, make(config, place=place, devices=(device,)), statuses, stop)
         finally:
             free.put(device)
 
     with futures.ThreadPoolExecutor(len(local_devices)) as pool:
         try:
-            made = {pool.submit(make_on_a_device, i, config): i for i, config in enumerate(configs)}
+            made = {pool.submit(make_on_a_device, place, config): place for place, config in configs.items()}
             yield from _arriving(made, statuses, lambda: None)  # threads ask for themselves
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _reporting(index: int, run: Any, statuses: Any, stop: threading.Event | None = None) -> runs.Record | None:
+def _reporting(place: int, run: Any, statuses: Any, stop: threading.Event | None = None) -> runs.Record | None:
     said = 0.0
     for event in _events(run):
         if event is None or isinstance(event, dict):
@@ -205,9 +214,9 @@ def _reporting(index: int, run: Any, statuses: Any, stop: threading.Event | None
         if stop is not None and stop.is_set():
             raise futures.CancelledError
         if isinstance(event, str):
-            statuses.put((index, event))
+            statuses.put((place, event))
         elif time.perf_counter() - said > _SECONDS_BETWEEN:
-            statuses.put((index, event))
+            statuses.put((place, event))
             said = time.perf_counter()
     raise AssertionError("a run ends with its record")
 

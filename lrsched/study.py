@@ -116,9 +116,10 @@ def study(config: StudyConfig) -> Generator[Status | str, None, Outcome]:
 def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text, written as Markdown) and the figures of the records of one study.
 
-    Schedules and budgets stand in the order in which their runs were started.
+    Schedules and budgets stand in the order in which they were asked for; in records of version 0.1.0, which do not
+    tell, in that in which their runs were started.
     """
-    records = sorted(records, key=lambda record: record.get("started", ""))
+    records = sorted(records, key=lambda record: (record.get("place", -1), record.get("started", "")))
     cells = ledger.cells(records)
     papers = paper.paper_numbers(records)
     tabular = records[0]["config"]["data"] in datasets.TABULAR

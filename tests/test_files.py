@@ -126,6 +126,14 @@ def test_an_altered_line_is_named_and_the_others_are_read(tmp_path: pathlib.Path
     assert [line.split(" (")[0] for line in found.damaged] == [f"{path}, line 2, was altered since it was written"]
 
 
+def test_lines_of_a_file_that_cannot_be_there_are_none(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "none", tmp_path / "file" / "x"):
+        assert files.read_lines(path) == ([], [], None)
+    with pytest.raises(ValueError, match="must be a file, got a folder"):
+        files.read_lines(tmp_path)
+
+
 def test_appending_cuts_off_a_torn_line(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "records.jsonl"
     files.append_line(path, {"run": "a"})

@@ -1,19 +1,24 @@
 """A run in a folder: stopped anywhere and begun again, it comes to the bits of one that was never stopped."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
-from lrsched import cli, folder, records
+from lrsched import cli, folder, interrupts, records, saving
 from lrsched import run as runs
 from lrsched import task as tasks
 from lrsched.folder import Train
 from lrsched.task import RunConfig
+from lrsched.training import data as datasets
+from lrsched.training import devices as machine
 from lrsched.training import optim, snapshots
 
 SGDR = RunConfig(schedule="sgdr:first_cycle=0.34,cycle_mult=2", max_epochs=1.0, holdout_fraction=0.1)  # 41 updates
@@ -310,3 +315,153 @@ def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathli
     member = snapshots.load_member(tmp_path, last, like.variables).tree
     assert "momentum" in (tmp_path / "run.svg").read_text()
     jax.tree.map(np.testing.assert_array_equal, member, jax.device_get(asked))
+
+
+def other_digits(monkeypatch: pytest.MonkeyPatch, *, examples: int | None = None) -> str:
+    """Has other examples under the name of the digits from now on; their digest."""
+    digits = datasets.load("digits", holdout_fraction=0.1)
+    few = datasets.Split(digits.train.images[:examples], digits.train.labels[:examples])
+    tasks._task.cache_clear()
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: dataclasses.replace(digits, train=few, digest="0" * 16))
+    return "0" * 16
+
+
+@pytest.fixture
+def fresh_tasks() -> Iterator[None]:
+    yield
+    tasks._task.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_tasks")
+@pytest.mark.parametrize("examples", [None, 700])
+@pytest.mark.parametrize("verb", [None, "extend", "branch"])
+@pytest.mark.parametrize("old", [False, True])
+def test_other_data_is_refused_with_the_two_digests(
+    old: bool, verb: str | None, examples: int | None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(words(tmp_path / "a", schedule="rex", budget="0.3ep"))
+    had = tasks.task(SGDR).data.digest
+    if old:
+        forget_since_version_0_1_0(tmp_path / "a")
+    digest = other_digits(monkeypatch, examples=examples)
+    again: dict[str, Any] = {} if verb is None else {verb: str(tmp_path / "a"), "budget": "0.5ep"}
+    out = tmp_path / ("a" if verb is None else "b")
+    was = "that of run" if old and verb is None else had
+    with pytest.raises(ValueError, match=f"data must be .*{was}.* got .*{digest}"):
+        made(words(out, **{"schedule": "rex", "budget": "0.3ep", **again}))
+    assert not (tmp_path / "b").exists()
+
+
+def forget_since_version_0_1_0(folder: pathlib.Path) -> None:
+    """Leaves of run.json and of the record what version 0.1.0 wrote."""
+    found = json.loads((folder / "run.json").read_text())
+    old = {name: found[name] for name in saving._ALWAYS}
+    (folder / "run.json").write_text(json.dumps(old, indent=1))
+    (record,) = records.read(folder / "records.jsonl").rows
+    record = {name: value for name, value in record.items() if name in records._UNSEALED}
+    record["run"] = old["run"]
+    (folder / "records.jsonl").write_text(json.dumps(record) + "\n")
+
+
+def test_a_folder_of_version_0_1_0_is_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one, *_) = jax.local_devices()
+    monkeypatch.setattr(jax, "local_devices", lambda: [one])
+    whole, _ = made(words(tmp_path / "whole", budget="0.5ep"))
+    assert made(words(tmp_path / "old", budget="0.5ep"), stop_after=15)[0] is None
+    identity = json.loads((tmp_path / "old" / "run.json").read_text())
+    (tmp_path / "old" / "run.json").write_text(json.dumps({name: identity[name] for name in saving._ALWAYS}))
+    record, said = made(words(tmp_path / "old", budget="0.5ep"))
+    assert numbers(record) == numbers(whole)
+    assert sum("resuming after update" in line for line in said) == 1
+
+
+@pytest.mark.parametrize("kept", ["resume", "members"])
+def test_states_without_a_run_are_not_another_run_s(kept: str, tmp_path: pathlib.Path) -> None:
+    made(words(tmp_path, budget="0.5ep"))
+    for path in tmp_path.iterdir():
+        if path.name != kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ValueError, match="must be a new folder or that of a run"):
+        made(words(tmp_path, schedule="linear", seed=5))
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_a_state_put_into_the_folder_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
+    for name, seed in {"one": 0, "other": 1}.items():
+        assert made(words(tmp_path / name, seed=seed), stop_after=20)[0] is None
+    shutil.rmtree(tmp_path / "other" / "resume")
+    shutil.copytree(tmp_path / "one" / "resume", tmp_path / "other" / "resume")
+    with pytest.raises(ValueError, match=r"must be a state of run .*, got one of run .*: seed 0, not 1\."):
+        made(words(tmp_path / "other", seed=1))
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", "", "{", "\0", '{"run": 1}'])
+@pytest.mark.parametrize("verb", [None, "extend", "branch"])
+def test_a_damaged_run_json_is_named(content: str, verb: str | None, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "run.json").write_text(content)
+    again = {} if verb is None else {verb: str(tmp_path / "a")}
+    with pytest.raises(ValueError, match=r"a/run\.json must be as it was written, got an altered file"):
+        made(words(tmp_path / ("a" if verb is None else "b"), **again))
+
+
+def test_every_changed_byte_of_run_json_is_noticed(
+    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
+) -> None:
+    content, rng = (whole[0] / "run.json").read_bytes(), np.random.default_rng(0)
+    for _ in range(150):
+        at = rng.integers(len(content))
+        (tmp_path / "run.json").write_bytes(
+            content[:at] + bytes([content[at] ^ rng.integers(1, 256)]) + content[at + 1 :]
+        )
+        with pytest.raises(ValueError, match=r"run\.json must be as it was written"):
+            saving.stored_identity(tmp_path)
+
+
+def test_another_number_of_devices_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(words(tmp_path), stop_after=20)[0] is None
+    every = jax.local_devices()
+    monkeypatch.setattr(jax, "local_devices", lambda: every[:2])
+    with pytest.raises(ValueError, match="devices must be 4 as in the run in .*, got 2"):
+        made(words(tmp_path))
+
+
+def test_settings_that_changed_are_said_and_recorded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(words(tmp_path), stop_after=20)[0] is None
+    described = machine.describe()
+    monkeypatch.setattr(machine, "describe", lambda: {**described, "cpus": 99})
+    record, said = made(words(tmp_path))
+    assert record is not None
+    assert record["changes"] == [f"cpus {described['cpus']} -> 99"]
+    assert any("begun with other libraries or settings (cpus" in line for line in said)
+
+
+def test_an_interrupt_saves_the_update_it_came_in(
+    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = words(tmp_path, save_every="1000")
+    looks = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupts, "asked", lambda: next(looks) >= 20)
+        with pytest.raises(interrupts.Interrupted, match="saved after update 21 of 41"):
+            made(train)
+    assert snapshots.steps(tmp_path) == [13, 21]
+    record, said = made(train)
+    assert "resuming after update 21 of 41." in said
+    assert numbers(record) == numbers(whole[1])
+
+
+def test_a_figure_that_a_kill_left_out_is_drawn_by_the_next_start(tmp_path: pathlib.Path) -> None:
+    made(words(tmp_path, budget="0.3ep"))
+    drawn = (tmp_path / "run.svg").read_text()
+    (tmp_path / "run.svg").unlink()
+    made(words(tmp_path, budget="0.3ep"))
+    assert len((tmp_path / "run.svg").read_text()) == len(drawn)
+
+
+@pytest.mark.parametrize("field", ["out", "extend", "branch"])
+def test_a_url_is_no_folder(field: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"{field} must be a local folder, got the URL gs://bucket/x"):
+        made(words(**{"out": tmp_path / "out", field: "gs://bucket/x"}))
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The disciplined search and the samplers: small ones, their choices, and that they go on where they were stopped."""
+"""The disciplined search: small ones, their choices, and that they resume where they were stopped."""
 
 import dataclasses
 import json
@@ -6,17 +6,15 @@ import math
 import pathlib
 import shlex
 import shutil
-import sys
 from typing import Any
 
 import pytest
 
-from lrsched import cli, records, run, search, tune
+from lrsched import cli, run, search
 from lrsched.schedules import registry
 from lrsched.search import SearchConfig
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
-from lrsched.tune import TuneConfig
 
 SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
 RAMP = Ramp(length="20", seeds=1, beta=0.5, skip_end=0)
@@ -161,70 +159,3 @@ def test_search_that_was_cut_off_comes_to_the_same_table(
     assert again.text == outcome.text
     assert (tmp_path / "records.jsonl").read_bytes().startswith(made)
     assert set(ramps) <= {path.name for path in (out / "ramps").iterdir()}
-
-
-def tuned(out: pathlib.Path, **changes: Any) -> TuneConfig:
-    words: dict[str, Any] = {"config": SHORT, "trials": 2, "runs_each": 1, "workers": 1}
-    return TuneConfig(**{**words, **changes}, out=str(out))
-
-
-def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path) -> None:
-    whole = run.finish(tune.tune(tuned(tmp_path / "whole", samplers=("random",), trials=4)))
-    run.finish(tune.tune(tuned(tmp_path / "parts", samplers=("random",), trials=1)))
-    parts = run.finish(tune.tune(tuned(tmp_path / "parts", samplers=("random",), trials=4)))
-    assert parts.found[0].values == whole.found[0].values
-    assert parts.found[0].setting == whole.found[0].setting
-    trials = [r for r in records.read(tmp_path / "whole" / "records.jsonl").rows if r["seed"] == 0]
-    assert len(trials) == 4
-    assert min(r["holdout_error"] for r in trials) == min(value for value in whole.found[0].values if value is not None)
-
-
-def test_grid_cut_off_in_a_trial_still_tries_every_point(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = run.run
-    monkeypatch.setattr(run, "run", lambda *given, **words: iter(()))  # as if Ctrl-C came
-    monkeypatch.setattr(run, "finish", lambda steps: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        list(tune.tune(tuned(tmp_path, samplers=("grid",), trials=4)))
-    monkeypatch.undo()
-    assert run.run is made
-    run.finish(tune.tune(tuned(tmp_path, samplers=("grid",), trials=4)))
-    rows = [r["config"] for r in records.read(tmp_path / "records.jsonl").rows if r["seed"] == 0]
-    points = [(row["peak_value"], row["weight_decay"], row["momentum"]) for row in rows]
-    assert len(points) == len(set(points)) == 4
-
-
-def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
-    outcome = run.finish(tune.tune(tuned(tmp_path, rates=(1.0, 1e7), trials=3)))
-    assert [one.sampler for one in outcome.found] == ["grid", "random", "tpe"]
-    assert outcome.found[1].values != outcome.found[2].values  # the first draws of TPE are random, and its own
-    assert {len(one.values) for one in outcome.found} == {3}
-    assert any(value is None for one in outcome.found for value in one.values)
-    assert (tmp_path / "tune.svg").exists()
-    assert "| grid | 3 |" in outcome.text
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"trials": 0}, "trials must be at least 1"),
-        ({"samplers": ("grid", "grid")}, "samplers must differ"),
-        ({"rates": (1.0, 0.1)}, "rates must be two numbers, 0 < low < high"),
-        ({"momenta": (0.5, 1.0)}, "momenta must be two numbers"),
-        ({"config": RunConfig()}, "holdout_fraction must be above 0"),
-        ({"workers": 0}, "workers must be at least 1, got 0"),
-    ],
-)
-def test_tune_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match=said):
-        run.finish(tune.tune(tuned(tmp_path / "none", **changes)))
-    assert not (tmp_path / "none").exists()
-
-
-def test_tune_without_optuna_says_what_to_install(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    assert cli.main(["tune", "--out", str(tmp_path / "none")]) == 2
-    assert "pip install 'lrsched[tune]'" in capsys.readouterr().err

@@ -27,7 +27,7 @@ def by_index(events: Any) -> dict[int, runs.Record]:
 
 def make_all(out: pathlib.Path, workers: int, *, cpus: int = 0, alone: bool = False) -> dict[int, runs.Record]:
     layout = spread.Layout(workers, cpus)
-    return by_index(spread.made(SHORT, data_dir=None, out=out, layout=layout, alone=alone))
+    return by_index(spread.made(dict(enumerate(SHORT)), data_dir=None, out=out, layout=layout, alone=alone))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Pa
 def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) -> None:
     devices = jax.local_devices()[:2]
     make = functools.partial(spread._make, data_dir=None, out=tmp_path, workers=2)
-    records = by_index(spread.by_threads(SHORT, make, devices))
+    records = by_index(spread.by_threads(dict(enumerate(SHORT)), make, devices))
     alone = [runs.finish(runs.run(config, devices=(devices[1],))) for config in SHORT]
     assert [records[i]["params_digest"] for i in range(3)] == [record["params_digest"] for record in alone]
     assert {record["device"]["run_devices"] for record in records.values()} == {1}
@@ -129,7 +129,7 @@ import pathlib, sys
 from lrsched import spread
 from lrsched.task import RunConfig
 if __name__ == "__main__":
-    todo, layout = [RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)], spread.Layout(2, 1)
+    todo, layout = {s: RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)}, spread.Layout(2, 1)
     for _, event in spread.made(todo, data_dir=None, out=pathlib.Path(sys.argv[1]), layout=layout):
         print("going", flush=True)
 """
@@ -152,7 +152,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
 
 
 def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
-    todo, layout = [RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)], spread.Layout(2, 1)
+    todo, layout = {seed: RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)}, spread.Layout(2, 1)
     events = spread.made(todo, data_dir=None, out=tmp_path, layout=layout)
     next(events)
     workers = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]

@@ -78,7 +78,7 @@ def test_every_field_of_a_configuration_reaches_the_training() -> None:
 
 def test_study_writes_a_table_and_figures(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
     outcome, out, _ = grid
-    assert {path.name for path in outcome.files} == {p.name for p in out.iterdir()}
+    assert {path.name for path in outcome.files} | {"machine.json"} == {p.name for p in out.iterdir()}
     assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
     assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
 
@@ -178,6 +178,36 @@ def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.P
         assert 0 <= record["diverged_at"] < record["total_steps"]
         assert record["test_error"] is record["params_digest"] is None
     assert "diverged 1/1" in outcome.text
+
+
+@pytest.mark.parametrize("seeds", [99_999_999_999, 25_001])
+def test_a_study_of_more_runs_than_anyone_means_is_refused_at_once(seeds: int) -> None:
+    with pytest.raises(ValueError, match=r"a study must have at most 100,000 runs, got"):
+        studies.configs(small(seeds=seeds))
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
+    outcome = finished(small(out=str(tmp_path)))
+    before = {path: path.read_bytes() for path in outcome.files}
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lrsched.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        finished(small(out=str(tmp_path)))
+    assert {path: path.read_bytes() for path in outcome.files} == before
+    assert len(list(tmp_path.iterdir())) == len(before) + 1  # machine.json
+
+
+@pytest.mark.parametrize("out", ["gs://bucket/x", "s3://b", "file:///z"])
+def test_a_study_at_a_url_is_refused_before_anything_is_made(
+    out: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="out must be a local folder, got the URL"):
+        finished(small(out=out))
+    assert not list(tmp_path.iterdir())
 
 
 def test_studies_of_several_rates_keep_held_out_data() -> None:

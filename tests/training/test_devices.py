@@ -5,10 +5,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 
 import jax
 import pytest
+from jax._src import compilation_cache
 
 from lrsched.training import devices
 
@@ -144,3 +146,33 @@ print(devices.describe()["memory_kept"], faults() < 100)
     environment |= {variable: words[variable]} if variable else {}
     out = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert out.stdout.split() == [str(kept), str(kept)]
+
+
+def test_programs_are_kept_with_a_checksum_where_zstd_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for better in ("zstd", "zstandard"):
+        monkeypatch.setattr(compilation_cache, better, object(), raising=False)
+    devices.prepare()
+    program = bytes(range(256)) * 20
+    kept = compilation_cache.compress_executable(program)
+    assert zlib.decompress(kept) == program
+    for at in range(len(kept)):
+        with pytest.raises(zlib.error):
+            compilation_cache.decompress_executable(kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :])
+
+
+def test_a_platform_that_is_not_there_is_one_line() -> None:
+    words = [sys.executable, "-m", "lrsched.cli", "train", "--max-epochs", "0.1"]
+    env = {**os.environ, "JAX_PLATFORMS": "nowhere"}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("lrsched: JAX_PLATFORMS must name a platform of this machine, got 'nowhere'")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["LRSCHED_CACHE", "XDG_CACHE_HOME"])
+def test_a_cache_at_a_url_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LRSCHED_CACHE", raising=False)
+    monkeypatch.setenv(name, "gs://bucket/cache")
+    with pytest.raises(ValueError, match=f"{name} must be a local folder"):
+        devices.cache_folder()

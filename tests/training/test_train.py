@@ -1,6 +1,8 @@
 """Training on 8x8 images: exact where the claim is exact, within float32 summation error across devices."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -61,6 +63,48 @@ def _normalised(images: np.ndarray) -> jax.Array:
 
 def _assert_same(a: Any, b: Any) -> None:
     jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+SETTINGS = {
+    "PRNG": lambda: jax.default_prng_impl("rbg"),
+    "x64": lambda: jax.enable_x64(True),
+    "partitionable": lambda: jax.threefry_partitionable(False),
+    "seed offset": lambda: random_seed_offset(7),
+    "NaN": lambda: jax.debug_nans(True),
+    "no jit": lambda: jax.disable_jit(True),
+    "promotion": lambda: jax.numpy_dtype_promotion("standard"),
+}
+
+
+@contextlib.contextmanager
+def random_seed_offset(offset: int) -> Iterator[None]:
+    jax.config.update("jax_random_seed_offset", offset)
+    yield
+    jax.config.update("jax_random_seed_offset", 0)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_the_user_do_not_reach_a_run(name: str) -> None:
+    expected, metrics = _trained(_start())
+    with SETTINGS[name]():
+        state = train.initial_state(MODEL, optim.Optimizer(), image_shape=SHAPE, seed=0)
+        data = train.put(IMAGES, LABELS, mean=MEAN, std=STD, devices=jax.devices()[:1])
+        got, seen = _trained(state, data)
+        evaluated = train.evaluate(got.variables, model=MODEL, data=data, batch_size=8)
+    _assert_same(got, expected)
+    _assert_same(seen, metrics)
+    assert evaluated == train.evaluate(expected.variables, model=MODEL, data=_data(), batch_size=8)
+
+
+def test_a_loss_that_is_not_finite_is_a_result_whatever_the_user_debugs() -> None:
+    with jax.debug_nans(True):
+        _, metrics = _trained(_start(), rates=np.full(10, 1e30, np.float32))
+    assert not np.isfinite(metrics[-1].loss)
+
+
+def test_key_of_a_run_is_that_of_its_seed() -> None:
+    for seed in (0, 1, 2**31 - 1):
+        assert jax.random.key_data(batches.run_key(seed)).tolist() == jax.random.key_data(jax.random.key(seed)).tolist()
 
 
 def test_one_update_equals_the_same_written_by_hand() -> None:
