@@ -49,8 +49,8 @@ class _Type:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = text(state[1])
 
-    def array(self, content: bytes, shape: Any, order: Any) -> np.ndarray:
-        return np.frombuffer(bytes(content), np.dtype(self.order + self.code)).reshape(shape, order=order)
+    def array(self, content: Any, shape: Any, order: Any) -> np.ndarray:
+        return np.frombuffer(content, np.dtype(self.order + self.code)).reshape(shape, order=order)
 
 
 class _Array:
@@ -63,9 +63,12 @@ class _Array:
         self.value = dtype.array(content, shape, "F" if by_columns else "C")
 
 
-def _from_buffer(content: bytes, dtype: _Type, shape: Any, order: Any, *_: object) -> _Array:
+def _from_buffer(content: Any, dtype: _Type, shape: Any, order: Any, axes: Any = None) -> _Array:
     made = _Array()
-    made.value = dtype.array(content, shape, text(order))
+    if text(order) == "K" and axes is not None:
+        made.value = dtype.array(content, shape, "C").transpose(axes)
+    else:
+        made.value = dtype.array(content, shape, text(order))
     return made
 
 

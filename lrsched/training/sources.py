@@ -11,7 +11,7 @@ import pathlib
 import struct
 import tarfile
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -96,10 +96,10 @@ def check(arrays: Arrays, *, shape: tuple[int, int, int], classes: int) -> Array
 
 def _from_npz(path: pathlib.Path) -> Arrays:
     _check_regular(path)
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path} must be .npz, got another format.")
-    with found:
+    with path.open("rb") as file:  # np.load would leave it open where it is no .npz
+        found = np.load(file, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise ValueError(f"{path} must be .npz, got another format.")
         if missing := [key for keys in _NPZ.values() for key in keys if key not in found]:
             raise ValueError(f"{path} must have x_train, y_train, x_test and y_test, it lacks {' '.join(missing)}.")
         if found.zip is None or sum(member.file_size for member in found.zip.infolist()) > MAX_BYTES:
@@ -144,8 +144,10 @@ def _from_tar(name: str, path: pathlib.Path) -> Arrays:
     """From the archive, of which nothing is written to disk."""
     with tarfile.open(path) as archive:
         members = {pathlib.PurePosixPath(each.name).parts[-2:]: each for each in archive if each.isfile()}
+        while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+            pass  # to the end of the gzip file, where its checksum is
 
-        def open_member(file: str) -> IO[bytes]:
+        def open_member(file: str) -> Any:
             member = members.get((_PICKLES[name][0], file))
             found = archive.extractfile(member) if member else None
             if found is None:
@@ -155,7 +157,7 @@ def _from_tar(name: str, path: pathlib.Path) -> Arrays:
         return _from_pickles(name, open_member, path)
 
 
-def _from_pickles(name: str, open_file: Callable[[str], IO[bytes]], place: pathlib.Path) -> Arrays:
+def _from_pickles(name: str, open_file: Callable[[str], Any], place: pathlib.Path) -> Arrays:
     _, _, train, test, meta, key, key_of_names = _PICKLES[name]
     try:
         names = list(map(pickles.text, _load(open_file, meta, place)[key_of_names]))
@@ -176,7 +178,7 @@ def _from_pickles(name: str, open_file: Callable[[str], IO[bytes]], place: pathl
     return found
 
 
-def _load(open_file: Callable[[str], IO[bytes]], file: str, place: pathlib.Path) -> dict[str, Any]:
+def _load(open_file: Callable[[str], Any], file: str, place: pathlib.Path) -> dict[str, Any]:
     if place.is_dir():
         _check_regular(place / file)
     with open_file(file) as opened:

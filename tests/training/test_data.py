@@ -150,6 +150,24 @@ def test_load_without_data_dir_looks_where_tfds_looks(prepared, tmp_path, monkey
         load("cifar10")
 
 
+@pytest.mark.parametrize("name", ["digits", "cifar10", "boston"])
+def test_load_from_a_url_is_refused(name):
+    with pytest.raises(ValueError, match=r"^data_dir must be a local folder, got the URL gs://bucket/x\.$"):
+        load(name, data_dir="gs://bucket/x")
+
+
+def test_load_of_what_is_embedded_ignores_where_tfds_looks(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "gs://bucket/x")
+    assert len(load("digits").test) == 359
+    with pytest.raises(ValueError, match=r"^TFDS_DATA_DIR must be a local folder, got the URL gs://bucket/x\.$"):
+        load("cifar10")
+
+
+def test_load_from_a_folder_without_a_name_is_refused():
+    with pytest.raises(ValueError, match=r"^data_dir must name a folder, got ''\.$"):
+        load("cifar10", data_dir="")
+
+
 def test_digest_changes_with_any_pixel_label_or_place():
     images, labels = np.zeros((2, 2, 2, 1), np.uint8), np.array([0, 1], np.int32)
     pixel, label = images.copy(), labels.copy()
