@@ -152,7 +152,7 @@ def _table(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
         if not file.parent.exists():
             raise ValueError(f"{name} {tabular.VERSION} is not prepared in {root}; {prepared.how(name, root)}")
         prepared.checksums(name, root, file.parent, needed=(file.name,))
-        with prepared.naming(file, name, root):
+        with prepared.damage_of(file, name, root):
             everything = Split(*tabular.boston(file))
     train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
     return tabular.VERSION, 0, train, test

@@ -72,7 +72,7 @@ def _from_buffer(content: Any, dtype: _Type, shape: Any, order: Any, axes: Any =
     return made
 
 
-def _encoded(characters: str, *_: object) -> bytes:
+def _encode(characters: str, *_: object) -> bytes:
     return characters.encode("latin-1")  # how Python 3 pickles bytes for Python 2
 
 
@@ -82,5 +82,5 @@ _STAND_INS: dict[str, Callable[..., Any] | None] = {
     "_reconstruct": lambda *_: _Array(),
     "_frombuffer": _from_buffer,
     "scalar": lambda dtype, content: int(dtype.array(content, (), "C")),
-    "encode": _encoded,
+    "encode": _encode,
 }

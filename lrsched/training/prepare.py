@@ -58,7 +58,7 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
     given = None if source is None else files.local_folder("--from", source)
     if name == "boston":
         return _boston(root, given)
-    builder = prepared.described(name)
+    builder = prepared.upstream_builder(name)
     folder = root / name / str(builder.version)
     if folder.exists():
         if not prepared.shards(name, folder, "train"):
@@ -67,7 +67,7 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
         print(f"{name} {builder.version} is already prepared in {root}")
         return folder
     urls = {info.filename: url for url, info in builder.url_infos.items()}
-    splits = None if given is None else _found(name, given, builder.info.features, urls)
+    splits = None if given is None else _local_splits(name, given, builder.info.features, urls)
     with _all_or_nothing(root):
         try:
             if given is None:
@@ -168,7 +168,7 @@ def _reach(url: str) -> None:
     requests.get(url, stream=True, timeout=TIMEOUT_SECONDS).close()
 
 
-def _found(name: str, source: pathlib.Path, features: Any, urls: dict[str, str]) -> SplitGenerators:
+def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str, str]) -> SplitGenerators:
     """What reads the files of the user."""
     if (source / "train").is_dir():
         return _from_images(name, source, features)
@@ -217,7 +217,7 @@ def _from_images(name: str, source: pathlib.Path, features: Any) -> SplitGenerat
     def examples(split: str) -> Examples:
         return ((path.read_bytes(), label, path.relative_to(source).as_posix()) for path, label in found[split])
 
-    return _under_features(name, names, examples)
+    return _as_records(name, names, examples)
 
 
 def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, features: Any) -> SplitGenerators:
@@ -232,10 +232,10 @@ def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, featur
         pairs = zip(*found[split], strict=True)
         return ((image, int(label), f"{split}_{index:05d}") for index, (image, label) in enumerate(pairs))
 
-    return _under_features(name, names, examples)
+    return _as_records(name, names, examples)
 
 
-def _under_features(name: str, names: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
+def _as_records(name: str, names: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
     """The examples of each split as what TFDS writes; their number is the key that it shuffles by, as upstream's is."""
 
     def records(features: Any, split: str) -> Iterator[tuple[int, dict[str, object]]]:

@@ -41,7 +41,7 @@ Labels = Int32[np.ndarray, " examples"]
 Arrays = tuple[np.ndarray, np.ndarray]  # Images and Labels, of splits that need not have the same number of examples
 
 
-def described(name: str) -> Any:
+def upstream_builder(name: str) -> Any:
     """TFDS's builder of `name`, for what its code knows: version, features, URLs. It reads and writes no file."""
     import tensorflow_datasets as tfds
 
@@ -68,7 +68,7 @@ def read(name: str, root: pathlib.Path) -> tuple[str, int, Arrays, Arrays]:
     """
     if not root.is_dir():
         raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how(name, root)}")
-    builder = described(name)
+    builder = upstream_builder(name)
     version, features = str(builder.version), builder.info.features
     folder = root / name / version
     if not (folder / INFO).exists() and not shards(name, folder, "train"):
@@ -121,12 +121,12 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
         needed = (INFO, *(file.name for split in SPLITS for file in held[split]))
     sealed: dict[str, str] = {}
     if (folder / SEAL).exists():
-        with naming(folder / SEAL, name, root):
-            sealed = _sealed(folder / SEAL)
+        with damage_of(folder / SEAL, name, root):
+            sealed = _read_seal(folder / SEAL)
     others = {file for file in sealed if ".array_record-" in file and not file.startswith(_prefixes(name))}
     found = {}
     for file in sorted({*needed, *sealed} - others):
-        with naming(folder / file, name, root):
+        with damage_of(folder / file, name, root):
             found[file] = _sum(folder / file)
             if sealed and sealed.get(file) != found[file]:
                 raise ValueError("an altered file")
@@ -134,7 +134,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
 
 
 @contextlib.contextmanager
-def naming(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[None]:
+def damage_of(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[None]:
     """Inside the `with`, whatever is raised becomes one line that names the file and says how to make it anew.
 
     Damaged files end in many kinds of errors in array_record, TFDS, protobuf, Pillow and json.
@@ -152,7 +152,7 @@ def _prefixes(name: str) -> tuple[str, ...]:
     return tuple(f"{name}-{split}." for split in SPLITS)
 
 
-def _sealed(file: pathlib.Path) -> dict[str, str]:
+def _read_seal(file: pathlib.Path) -> dict[str, str]:
     """The SHA-256 of each file, by name, from the folder's seal."""
     _check_is_file(file)
     return dict(files.read_json(file)["files"])
@@ -211,11 +211,11 @@ def examples(
     # Pillow decodes here, because TFDS's own way depends on whether OpenCV is installed.
     as_bytes = {"image": tfds.decode.SkipDecoding()}
     classes = features["label"].num_classes
-    with naming(folder / INFO, name, root):
+    with damage_of(folder / INFO, name, root):
         lengths = _lengths(folder, split)
     for index, length in enumerate(lengths):
         file = folder / f"{name}-{split}.array_record-{index:05d}-of-{len(lengths):05d}"
-        with naming(file, name, root):
+        with damage_of(file, name, root):
             _check_is_file(file)
             with ArrayRecordDataSource(str(file)) as records:
                 if len(records) != length:
