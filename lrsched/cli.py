@@ -28,7 +28,7 @@ from lrsched.study import StudyConfig
 from lrsched.sweep import RangeTestConfig
 from lrsched.task import RunConfig
 from lrsched.training import data as datasets
-from lrsched.training import devices, prepare
+from lrsched.training import devices, prepare, prepared
 from lrsched.tune import TuneConfig
 
 
@@ -39,8 +39,9 @@ class Prepare:
     Attributes:
       name: cifar10, cifar100, mnist, fashion_mnist, svhn_cropped or boston.
       data_dir: where to put it; None: TFDS_DATA_DIR, else TFDS's own folder.
-      source: the original archive, or a folder of train/CLASS/IMAGE and test/CLASS/IMAGE (of boston: housing.data, or a
-        CSV of its 14 columns); None: download it.
+      source: the original archive, or a folder of train/CLASS/IMAGE and test/CLASS/IMAGE, or torchvision's folder, or
+        CIFAR's archive for Python, or .npz as Keras has it (of boston: housing.data, or a CSV of its 14 columns); None:
+        download it.
     """
 
     name: tyro.conf.Positional[str]
@@ -154,11 +155,12 @@ def _schedules(command: Catalogue) -> None:
 
 
 def _list(command: List) -> None:
+    root = datasets.data_folder(command.data_dir)
     for name in datasets.NAMES:
         try:
-            found = datasets.load(name, data_dir=command.data_dir)
-            print(f"{name:14s} {found.version:8s} {len(found.train):6d} + {len(found.test)} examples")
-        except ValueError as error:
+            found = datasets.load(name, data_dir=root)
+            print(f"{name:14s} {found.version:8s} {prepared.numbers(name, len(found.train), len(found.test))}")
+        except (ValueError, OSError) as error:
             print(f"{name:14s} {error}")
 
 

@@ -3,20 +3,17 @@
 Nothing here needs TensorFlow or a network.
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import io
 import math
 import os
 import pathlib
-import tempfile
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
-from PIL import Image
 
-from lrsched.training import devices, tabular
+from lrsched import files
+from lrsched.training import prepared, tabular
 
 PathLike = str | os.PathLike[str]
 
@@ -96,10 +93,15 @@ def load(name: str, *, data_dir: PathLike | None = None, holdout_fraction: float
     check_name(name)
     if not 0 <= holdout_fraction < 1:
         raise ValueError(f"holdout_fraction must be at least 0 and below 1, got {holdout_fraction}.")
+    # What is embedded needs no folder, so that a TFDS_DATA_DIR of other programs does not matter.
+    root = data_folder(data_dir) if data_dir is not None or name not in EMBEDDED else pathlib.Path()
     if name in TABULAR:
-        version, classes, train, test = _table(name, data_folder(data_dir))
+        version, classes, train, test = _table(name, root)
+    elif name == "digits":
+        version, classes, train, test = _digits()
     else:
-        version, classes, train, test = _digits() if name == "digits" else _prepared(name, data_folder(data_dir))
+        version, classes, *arrays = prepared.read(name, root)
+        train, test = (Split(*split) for split in arrays)
     target: tuple[float, float] | tuple[None, None] = (None, None)
     if not classes:
         target = _column_statistics(train.labels)
@@ -123,13 +125,14 @@ def check_name(name: str) -> None:
 
 
 def data_folder(data_dir: PathLike | None) -> pathlib.Path:
-    """The folder of prepared data sets: the argument, else TFDS_DATA_DIR, else TFDS's own default."""
-    return pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    """The folder of prepared data sets: the argument, else TFDS_DATA_DIR, else TFDS's own default.
 
-
-def shards(name: str, folder: pathlib.Path, split: str) -> list[pathlib.Path]:
-    """The array_record files of one split in the prepared `folder`; none if it was prepared in another format."""
-    return sorted(folder.glob(f"{name}-{split}.array_record-*"))
+    Raises:
+      ValueError: if it is a URL.
+    """
+    if data_dir is not None:
+        return files.local_folder("data_dir", data_dir)
+    return files.local_folder("TFDS_DATA_DIR", os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def _digits() -> tuple[str, int, Split, Split]:
@@ -146,83 +149,17 @@ def _table(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
         everything = Split(*tabular.diabetes())
     else:
         file = tabular.boston_file(root)
-        if not file.is_file():
-            raise ValueError(f"{name} {tabular.VERSION} is not prepared in {root}; {_how(name, root, 'FILE')}")
-        everything = Split(*tabular.boston(file))
+        if not file.parent.exists():
+            raise ValueError(f"{name} {tabular.VERSION} is not prepared in {root}; {prepared.how(name, root)}")
+        prepared.checksums(name, root, file.parent, needed=(file.name,))
+        with prepared.damage_of(file, name, root):
+            everything = Split(*tabular.boston(file))
     train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
     return tabular.VERSION, 0, train, test
 
 
 def _standardised(split: Split, mean: float, std: float) -> Split:
     return Split(split.images, ((split.labels.astype(np.float64) - mean) / std).astype(np.float32))
-
-
-def _how(name: str, root: pathlib.Path, source: str) -> str:
-    command = f"lrsched data prepare {name} [--from {source}] --data-dir {root}"
-    return f"prepare it with `{command}`, or name another folder with --data-dir"
-
-
-def _prepared(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
-    how = _how(name, root, "ARCHIVE_OR_FOLDER")
-    if not root.is_dir():
-        raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how}")
-    import tensorflow_datasets as tfds
-
-    version = str(tfds.builder_cls(name).VERSION)
-    folder = root / name / version
-    if not (folder / "dataset_info.json").is_file():
-        raise ValueError(f"{name} {version} is not prepared in {root}; {how}")
-    if not (shards(name, folder, "train") and shards(name, folder, "test")):
-        raise ValueError(f"{name} in {folder} is no array_record, which is what can be read without TensorFlow; {how}")
-    features = tfds.builder(name, data_dir=root).info.features
-    train, test = (_cached(name, root, folder, split, features["image"].shape) for split in ("train", "test"))
-    return version, features["label"].num_classes, train, test
-
-
-def _cached(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, shape: tuple[int, ...]) -> Split:
-    """The decoded split, from the user's cache if these very shards were decoded before."""
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in shards(name, folder, split)]
-    key = hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-    stem = devices.cache_folder() / "data" / f"{name}-{folder.name}-{split}-{key}"
-    paths = [stem.with_name(f"{stem.name}-{what}.npy") for what in ("images", "labels")]
-    try:
-        return Split(*map(np.load, paths))
-    except (OSError, ValueError, EOFError):  # not there, or not a whole file
-        decoded = _decoded(name, root, split, shape)
-    _save(paths[0], decoded.images)
-    _save(paths[1], decoded.labels)
-    return decoded
-
-
-def _decoded(name: str, root: pathlib.Path, split: str, shape: tuple[int, ...]) -> Split:
-    import tensorflow_datasets as tfds
-
-    # Pillow decodes here, because TFDS's own way depends on whether OpenCV is installed.
-    as_bytes = {"image": tfds.decode.SkipDecoding()}
-    source = tfds.data_source(name, split=split, data_dir=root, download=False, decoders=as_bytes)
-    images = np.empty((len(source), *shape), np.uint8)
-    labels = np.empty(len(source), np.int32)
-    mode = "L" if shape[-1] == 1 else "RGB"
-    for start in range(0, len(source), 1024):
-        block = range(start, min(start + 1024, len(source)))
-        for index, example in zip(block, source.__getitems__(block), strict=True):
-            with Image.open(io.BytesIO(example["image"])) as image:
-                images[index] = np.asarray(image.convert(mode)).reshape(shape)
-            labels[index] = example["label"]
-    return Split(images, labels)
-
-
-def _save(path: pathlib.Path, array: np.ndarray) -> None:
-    """Writes the whole file or nothing. A cache that cannot be written only costs time, so that is no error."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array)
-            os.replace(temporary, path)
-        finally:
-            pathlib.Path(temporary).unlink(missing_ok=True)
 
 
 def _parted(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:

@@ -1,12 +1,8 @@
 """What a network says of a split, kept in the user's cache; and batch statistics for weights that have none."""
 
-import contextlib
 import functools
 import hashlib
-import io
-import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from lrsched.training import devices, models, train
+from lrsched.training import cache, models, train
 from lrsched.training.batches import augment, run_key
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
@@ -108,8 +104,7 @@ def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
 def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
     """The predictions kept under a key, or else computed and kept.
 
-    A file is `np.save`'s with the SHA-256 of those bytes behind it: a damaged one is computed anew. It is written whole
-    or not at all, and a cache that cannot be written only costs time.
+    A damaged entry is computed anew (`cache`).
 
     Args:
       key: everything the predictions depend on, in words.
@@ -118,30 +113,14 @@ def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
       the predictions, and whether they were there.
     """
     path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        content = path.read_bytes()
-        body, digest = content[:-32], content[-32:]
-        if hashlib.sha256(body).digest() == digest:
-            return np.load(io.BytesIO(body)), True
+    kept = cache.load(path)
+    if kept is not None:
+        return kept, True
     found = compute()
-    _keep(path, found)
+    cache.keep(path, found)
     return found, False
 
 
 def folder() -> pathlib.Path:
     """Where predictions are kept: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
-    return devices.cache_folder() / "predictions"
-
-
-def _keep(path: pathlib.Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
-            os.replace(temporary, path)
-        finally:
-            pathlib.Path(temporary).unlink(missing_ok=True)
+    return cache.folder("predictions")

@@ -14,117 +14,110 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
-from lrsched.training import data, tabular
+from lrsched import files
+from lrsched.training import data, image_files, prepared, sources, tabular
+from lrsched.training.cifar_labels import CIFAR100_GROUP_OF, CIFAR100_GROUPS, CIFAR_LABELS
 from lrsched.training.tf_free import tf_free
 
-ImageFiles = dict[str, list[tuple[pathlib.Path, int]]]  # split -> (file, label)
+Examples = Iterable[tuple[bytes | np.ndarray, int, str]]  # image, label, id
 SplitGenerators = Callable[[Any, Any], Any]  # (TFDS's builder, its download manager) -> the examples of each split
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 TIMEOUT_SECONDS = 20
 SVHN_EXTRA = "extra_32x32.mat"  # 1.3 GB that training never reads: may be missing where files are given
-
-# Names that upstream takes from the archive itself, in the order of the labels (Krizhevsky 2009).
-CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-CIFAR100_GROUPS = {
-    "aquatic_mammals": "beaver dolphin otter seal whale",
-    "fish": "aquarium_fish flatfish ray shark trout",
-    "flowers": "orchid poppy rose sunflower tulip",
-    "food_containers": "bottle bowl can cup plate",
-    "fruit_and_vegetables": "apple mushroom orange pear sweet_pepper",
-    "household_electrical_devices": "clock keyboard lamp telephone television",
-    "household_furniture": "bed chair couch table wardrobe",
-    "insects": "bee beetle butterfly caterpillar cockroach",
-    "large_carnivores": "bear leopard lion tiger wolf",
-    "large_man-made_outdoor_things": "bridge castle house road skyscraper",
-    "large_natural_outdoor_scenes": "cloud forest mountain plain sea",
-    "large_omnivores_and_herbivores": "camel cattle chimpanzee elephant kangaroo",
-    "medium_mammals": "fox porcupine possum raccoon skunk",
-    "non-insect_invertebrates": "crab lobster snail spider worm",
-    "people": "baby boy girl man woman",
-    "reptiles": "crocodile dinosaur lizard snake turtle",
-    "small_mammals": "hamster mouse rabbit shrew squirrel",
-    "trees": "maple_tree oak_tree palm_tree pine_tree willow_tree",
-    "vehicles_1": "bicycle bus motorcycle pickup_truck train",
-    "vehicles_2": "lawn_mower rocket streetcar tank tractor",
-}
-CIFAR100_GROUP_OF = {label: group for group, labels in CIFAR100_GROUPS.items() for label in labels.split()}
-CIFAR_LABELS = {"cifar10": CIFAR10, "cifar100": sorted(CIFAR100_GROUP_OF)}
 
 
 def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.PathLike | None = None) -> pathlib.Path:
     """Writes the data set `name` in TFDS's layout, as array_record, without TensorFlow; boston as CSV. All or nothing.
+
+    Prints the numbers of examples, beside upstream's where they differ. Beside the data lies lrsched.json with the
+    SHA-256 of each file, which reading checks.
 
     Args:
       name: one of data.NAMES but those of data.EMBEDDED.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       source: None downloads from where TFDS downloads. Otherwise the original archive, the folder that holds the
         original files, or a folder of train/<class>/*.png|jpg and test/<class>/*.png|jpg, whose files are stored as
-        they are (<class>: TFDS's label name, with _ for /). The same source gives the same shards, byte for byte. Of
-        boston: the original `housing.data`, or a CSV of its 14 columns.
+        they are (<class>: TFDS's label name, with _ for /). Of CIFAR also the archive of Python's pickles or the folder
+        extracted from it; of MNIST and Fashion-MNIST torchvision's folder; of all image sets .npz with Keras's names
+        x_train, y_train, x_test and y_test. Of boston: the original `housing.data`, or a CSV of its 14 columns.
+        The same source gives the same files, byte for byte, with the same versions of TFDS, array_record and Pillow.
+        Archive, pickles, torchvision's folder and .npz give the examples and the order of a download, and so the same
+        digest; a folder of images has the order of its file names.
     Returns:
       The folder data_dir/name/version. One that is already there is left as it is, and a line says so.
     Raises:
-      ValueError: unknown name, missing or wrong source, failed download. Nothing is left behind then.
+      ValueError: unknown name, missing or wrong source, a class without an example in either split, failed download, or
+        a folder that is already there but damaged. Nothing is left behind then.
     """
     data.check_name(name)
     if name in data.EMBEDDED:
         raise ValueError(f"{name} needs no preparing: it comes with scikit-learn")
     root = data.data_folder(data_dir)
+    given = None if source is None else files.local_folder("--from", source)
     if name == "boston":
-        return _boston(root, source)
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder(name, data_dir=root)  # for what it knows; writes nothing
+        return _boston(root, given)
+    builder = prepared.upstream_builder(name)
     folder = root / name / str(builder.version)
     if folder.exists():
-        if not data.shards(name, folder, "train"):
+        if not prepared.shards(name, folder, "train"):
             raise ValueError(f"{folder} exists, but holds no array_record files; name another folder with --data-dir")
+        prepared.checksums(name, root, folder)
         print(f"{name} {builder.version} is already prepared in {root}")
         return folder
     urls = {info.filename: url for url, info in builder.url_infos.items()}
-    splits: SplitGenerators | None = None
-    if source is not None:
-        source = pathlib.Path(source).expanduser()
-        if (source / "train").is_dir():
-            splits = _from_images(name, source, builder.info.features)
-        else:
-            splits = _from_archives(name, source, urls)
-    try:
-        if source is None:
-            _reach(next(iter(urls.values())))
-        _write(name, root, folder, splits)
-    except Exception as error:
-        raise _refused(name, root, source, urls.values(), "FOLDER_WITH_THEM", error) from error
+    splits = None if given is None else _local_splits(name, given, builder.info.features, urls)
+    with _all_or_nothing(root):
+        try:
+            if given is None:
+                _reach(next(iter(urls.values())))
+            found = _write(name, root, folder, splits)
+        except Exception as error:
+            raise _refused(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
+    print(f"{name} {builder.version}: {prepared.numbers(name, *(len(found[split]) for split in prepared.SPLITS))}")
     return folder
 
 
-def _boston(root: pathlib.Path, source: data.PathLike | None) -> pathlib.Path:
+def _boston(root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
     file = tabular.boston_file(root)
     folder = file.parent
-    if file.is_file():
+    if folder.exists() and any(folder.iterdir()):
+        prepared.checksums("boston", root, folder, needed=(file.name,))
         print(f"boston {tabular.VERSION} is already prepared in {root}")
         return folder
     try:
         if source is None:
             _reach(tabular.OPENML_URL)
             table = tabular.boston_from_openml()
+        elif source.exists() and not source.is_file():  # a pipe would be waited for
+            raise ValueError("boston must be a file.")
         else:
-            source = pathlib.Path(source).expanduser()
-            table = tabular.boston_table(source.read_text("utf-8-sig"))
+            table = tabular.boston_table(files.read_text(source).removeprefix("\ufeff"))
     except Exception as error:
         raise _refused("boston", root, source, [tabular.OPENML_URL], "FILE", error) from error
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".boston-", dir=root) as scratch:
+    with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=".boston-", dir=root) as scratch:
         made = pathlib.Path(scratch, tabular.VERSION)
-        made.mkdir()
-        (made / file.name).write_text(tabular.csv(table), "utf-8")
+        files.write_text(made / file.name, tabular.csv(table))
+        prepared.seal(made)
         folder.parent.mkdir(exist_ok=True)
         os.rename(made, folder)
     print(tabular.BOSTON_NOTE)
     return folder
+
+
+@contextlib.contextmanager
+def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
+    """Sees that `root` can be written, and takes it away again if the `with` fails and it was not there before."""
+    existed = root.exists()
+    files.check_writable("data_dir", root)
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with contextlib.suppress(OSError):  # not empty
+                root.rmdir()
+        raise
 
 
 def _refused(
@@ -140,21 +133,32 @@ def _refused(
     )
 
 
-def _write(name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGenerators | None) -> None:
-    """Prepares in a hidden scratch folder, which only a killed process leaves, and moves the result into place."""
+def _write(name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGenerators | None) -> dict[str, list[int]]:
+    """Prepares in a hidden scratch folder, which only a killed process leaves, and moves the result into place.
+
+    Returns:
+      the labels of both splits, read back.
+    Raises:
+      ValueError: if a class is without an example in a split.
+    """
     import tensorflow_datasets as tfds
 
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root, ignore_cleanup_errors=True) as scratch:
         builder = tfds.builder(name, data_dir=scratch, file_format="array_record")
         if splits is not None:
             builder._split_generators = functools.partial(splits, builder)
         with tf_free(name), contextlib.redirect_stdout(io.StringIO()):  # what TFDS prints names the scratch folder
             builder.download_and_prepare()
+        written, features = pathlib.Path(builder.data_path), builder.info.features
+        found = prepared.labels(name, root, written, features)
+        if lacking := prepared.missing_classes(found, features["label"].names):
+            raise ValueError(f"each class must have an example in train and in test; {lacking}.")
+        prepared.seal(written)
         folder.parent.mkdir(exist_ok=True)
-        os.rename(builder.data_path, folder)
+        os.rename(written, folder)
+    return found
 
 
 def _reach(url: str) -> None:
@@ -164,19 +168,30 @@ def _reach(url: str) -> None:
     requests.get(url, stream=True, timeout=TIMEOUT_SECONDS).close()
 
 
-def _from_archives(name: str, source: pathlib.Path, urls: dict[str, str]) -> SplitGenerators:
-    """Upstream's own reading, with the local files in place of the download."""
+def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str, str]) -> SplitGenerators:
+    """What reads the files of the user."""
+    if (source / "train").is_dir():
+        return _from_images(name, source, features)
     wanted = sorted(urls.keys() - {SVHN_EXTRA})
+    folder = source if source.is_dir() else source.parent
+    missing = [file for file in wanted if not (folder / file).is_file()]
+    if (source.is_dir() or source.name in urls) and not missing:
+        return _from_archives(name, folder)
+    if reader := sources.find(name, source):
+        return _from_arrays(name, source, reader, features)
     allowed = (
-        f"--from: {' '.join(wanted)} (as downloaded), or a folder with train/CLASS/*.png|jpg and test/CLASS/*.png|jpg"
+        f"--from: {' '.join(wanted)} (as downloaded), or a folder with train/CLASS/*.png|jpg and test/CLASS/*.png|jpg, "
+        f"or {sources.expected(name)}"
     )
     if not source.exists():
         raise ValueError(f"{allowed}; {source} does not exist")
-    if source.is_file() and source.name not in urls:
+    if not source.is_dir() and source.name not in urls:
         raise ValueError(f"{allowed}; got {source}")
-    folder = source if source.is_dir() else source.parent
-    if missing := [file for file in wanted if not (folder / file).is_file()]:
-        raise ValueError(f"{allowed}; {folder} lacks {' '.join(missing)}")
+    raise ValueError(f"{allowed}; {folder} lacks {' '.join(missing)}")
+
+
+def _from_archives(name: str, folder: pathlib.Path) -> SplitGenerators:
+    """Upstream's own reading, with the local files in place of the download."""
 
     def local(urls: Any) -> Any:
         if isinstance(urls, dict):
@@ -195,60 +210,46 @@ def _from_archives(name: str, source: pathlib.Path, urls: dict[str, str]) -> Spl
 
 def _from_images(name: str, source: pathlib.Path, features: Any) -> SplitGenerators:
     """The image files as they are, in the order of their names, under upstream's features."""
-    labels = CIFAR_LABELS.get(name) or features["label"].names
+    names = CIFAR_LABELS.get(name) or features["label"].names
     height, width, channels = features["image"].shape
-    files = _image_files(source, labels, mode="L" if channels == 1 else "RGB", size=(width, height))
+    found = image_files.find(source, names, mode="L" if channels == 1 else "RGB", size=(width, height))
 
-    def examples(split: str) -> Iterator[tuple[int, dict[str, object]]]:
-        for index, (path, label) in enumerate(files[split]):
-            example = {
-                "image": path.read_bytes(),
-                "label": label,
-                "id": path.relative_to(source).as_posix(),
-                "coarse_label": CIFAR100_GROUP_OF.get(labels[label]),
-            }
-            yield index, {key: example[key] for key in features}
+    def examples(split: str) -> Examples:
+        return ((path.read_bytes(), label, path.relative_to(source).as_posix()) for path, label in found[split])
+
+    return _as_records(name, names, examples)
+
+
+def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, features: Any) -> SplitGenerators:
+    """Arrays in their own order, with upstream's keys and ids, and so in upstream's order once they are shuffled."""
+    names = CIFAR_LABELS.get(name) or features["label"].names
+    try:
+        found = sources.check(reader(), shape=features["image"].shape, classes=len(names))
+    except Exception as error:
+        raise _refused(name, source, source, [], "", error) from error
+
+    def examples(split: str) -> Examples:
+        pairs = zip(*found[split], strict=True)
+        return ((image, int(label), f"{split}_{index:05d}") for index, (image, label) in enumerate(pairs))
+
+    return _as_records(name, names, examples)
+
+
+def _as_records(name: str, names: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
+    """The examples of each split as what TFDS writes; their number is the key that it shuffles by, as upstream's is."""
+
+    def records(features: Any, split: str) -> Iterator[tuple[int, dict[str, object]]]:
+        for key, (image, label, words) in enumerate(examples(split)):
+            coarse = CIFAR100_GROUP_OF.get(names[label])
+            example = {"image": image, "label": label, "id": words, "coarse_label": coarse}
+            yield key, {field: example[field] for field in features}
 
     def splits(builder: Any, dl_manager: Any) -> Any:
+        features = builder.info.features
         if name in CIFAR_LABELS:  # upstream, too, learns these names only now
-            builder.info.features["label"].names = labels
+            features["label"].names = names
         if "coarse_label" in features:
-            builder.info.features["coarse_label"].names = list(CIFAR100_GROUPS)
-        return {split: examples(split) for split in files}
+            features["coarse_label"].names = list(CIFAR100_GROUPS)
+        return {split: records(features, split) for split in prepared.SPLITS}
 
     return splits
-
-
-def _image_files(source: pathlib.Path, labels: list[str], *, mode: str, size: tuple[int, int]) -> ImageFiles:
-    """All files of both splits, each looked at, so that nothing is written if one of them is wrong."""
-    classes = {label.replace("/", "_"): index for index, label in enumerate(labels)}
-    shown = " ".join(list(classes)[:10]) + (" ..." if len(classes) > 10 else "")
-    files: ImageFiles = {"train": [], "test": []}
-    for split, found in files.items():
-        for folder in _visible(source / split):
-            if folder.name not in classes or not folder.is_dir():
-                raise ValueError(f"{source / split}: one folder per class, named {shown}; got {folder.name}")
-            for path in _visible(folder):
-                _check_image(path, mode, size)
-                found.append((path, classes[folder.name]))
-        if not found:
-            raise ValueError(f"{source / split}: at least one image in a folder named {shown}; got none")
-    return files
-
-
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
-
-
-def _check_image(path: pathlib.Path, mode: str, size: tuple[int, int]) -> None:
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: a file that ends in {' '.join(SUFFIXES)}")
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError) as error:  # Pillow's words for a file that it cannot decode
-        raise ValueError(f"{path}: a readable image; got {' '.join(str(error).split())}") from error
-    if (image.mode, image.size) != (mode, size):
-        raise ValueError(
-            f"{path}: {mode}, {size[0]} x {size[1]} pixels; got {image.mode}, {image.size[0]} x {image.size[1]}"
-        )

@@ -12,6 +12,8 @@ import tempfile
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lrsched import files
+
 NAMES = ("diabetes", "boston")
 VERSION = "1.0.0"
 BOSTON_ROWS = 506
@@ -53,7 +55,7 @@ def boston(file: pathlib.Path) -> tuple[Table, Targets]:
     Source:
       Harrison, Rubinfeld, Journal of Environmental Economics and Management 5, 1978.
     """
-    table = boston_table(file.read_text("utf-8")).astype(np.float32)
+    table = boston_table(files.read_text(file)).astype(np.float32)
     return table[:, :-1], table[:, -1]
 
 

@@ -10,6 +10,9 @@ steps reach for TensorFlow, a dependency of several hundred megabytes that TFDS 
   raised it is shuffled in memory, into the same order.
 
 The rest, reading included, is free of TensorFlow.
+
+A fifth step is made repeatable: protobuf writes the fields of an example in an order that changes from process to
+process, unless it is asked for a fixed one.
 """
 
 import contextlib
@@ -18,6 +21,7 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,7 +37,7 @@ def tf_free(name: str) -> Iterator[None]:
     that version wants of TensorFlow elsewhere fails with TFDS's own message.
     """
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core import shuffle
+    from tensorflow_datasets.core import example_serializer, shuffle
     from tensorflow_datasets.core.download import extractor
     from tensorflow_datasets.core.features import image_feature
 
@@ -44,6 +48,7 @@ def tf_free(name: str) -> Iterator[None]:
     reader = sys.modules[tfds.builder_cls(name).__module__]
     replacements = [
         (getattr(image_feature, "_ImageEncoder", None), "_encode_image", _encode_png),
+        (getattr(example_serializer, "ExampleSerializer", None), "serialize_example", _serialize_example),
         (shuffle, "MAX_MEM_BUFFER_SIZE", SHUFFLE_IN_MEMORY_BYTES),
         *((module, "tf", stand_in) for module in (extractor, reader)),
     ]
@@ -66,3 +71,9 @@ def _encode_png(encoder: object, image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "png")
     return buffer.getvalue()
+
+
+def _serialize_example(serializer: Any, example: Any) -> bytes:
+    """The example in protobuf's wire format, its fields in a fixed order; a method of TFDS's serializer."""
+    content: bytes = serializer.get_tf_example(example).SerializeToString(deterministic=True)
+    return content

@@ -11,6 +11,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from lrsched.training import data
+from lrsched.training import prepared as prepared_module
+from lrsched.training.cifar_labels import CIFAR10
 from lrsched.training.data import NAMES, Split, load
 from lrsched.training.prepare import prepare
 
@@ -28,9 +30,10 @@ def cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def prepared(tmp_path):
-    """Two gray squares per split: cat and dog for training, frog and ship for testing."""
-    for split, names in (("train", ("cat", "dog")), ("test", ("frog", "ship"))):
-        for gray, name in enumerate(names, 1):
+    """A gray square of each class: half of the classes 1, the others 2, times the number of the channel."""
+    for split in ("train", "test"):
+        for label, name in enumerate(CIFAR10):
+            gray = 1 + label % 2
             (tmp_path / "images" / split / name).mkdir(parents=True)
             Image.new("RGB", (32, 32), (gray, 2 * gray, 3 * gray)).save(tmp_path / "images" / split / name / "0.png")
     prepare("cifar10", data_dir=tmp_path / "data", source=tmp_path / "images")
@@ -90,7 +93,7 @@ def test_statistics_are_those_of_the_training_part(holdout_fraction):
 
 
 def test_statistics_of_several_channels_are_per_channel(prepared):
-    cifar10 = load("cifar10", data_dir=prepared)  # gray values 1 and 2, times the channel's number
+    cifar10 = load("cifar10", data_dir=prepared)
     np.testing.assert_allclose(cifar10.mean, np.array([1.5, 3.0, 4.5]) / 255, rtol=1e-12)
     np.testing.assert_allclose(cifar10.std, np.array([0.5, 1.0, 1.5]) / 255, rtol=1e-12)
 
@@ -138,13 +141,31 @@ def test_load_of_another_format_says_so(prepared):
 
 def test_load_without_data_dir_looks_where_tfds_looks(prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
-    assert len(load("cifar10").train) == 2
+    assert len(load("cifar10").train) == 10
     with pytest.raises(ValueError, match=f"not prepared in {tmp_path};"):  # the argument wins
         load("cifar10", data_dir=tmp_path)
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ValueError, match=f"the folder {tmp_path}/tensorflow_datasets does not exist"):
         load("cifar10")
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10", "boston"])
+def test_load_from_a_url_is_refused(name):
+    with pytest.raises(ValueError, match=r"^data_dir must be a local folder, got the URL gs://bucket/x\.$"):
+        load(name, data_dir="gs://bucket/x")
+
+
+def test_load_of_what_is_embedded_ignores_where_tfds_looks(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "gs://bucket/x")
+    assert len(load("digits").test) == 359
+    with pytest.raises(ValueError, match=r"^TFDS_DATA_DIR must be a local folder, got the URL gs://bucket/x\.$"):
+        load("cifar10")
+
+
+def test_load_from_a_folder_without_a_name_is_refused():
+    with pytest.raises(ValueError, match=r"^data_dir must name a folder, got ''\.$"):
+        load("cifar10", data_dir="")
 
 
 def test_digest_changes_with_any_pixel_label_or_place():
@@ -160,7 +181,7 @@ def test_digest_changes_with_any_pixel_label_or_place():
 
 def test_load_again_reads_the_cache(prepared, monkeypatch):
     first = load("cifar10", data_dir=prepared)
-    monkeypatch.setattr(data, "_decoded", None)  # calling it would raise
+    monkeypatch.setattr(prepared_module, "_decoded", None)  # calling it would raise
     assert load("cifar10", data_dir=prepared).digest == first.digest
 
 
@@ -187,15 +208,14 @@ def test_load_with_a_damaged_cache_decodes_again(prepared, cache):
 def test_load_where_the_cache_cannot_be_written_is_no_error(prepared, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path / "file"))
-    assert len(load("cifar10", data_dir=prepared).train) == 2
+    assert len(load("cifar10", data_dir=prepared).train) == 10
 
 
 def test_cache_stopped_while_writing_leaves_no_file(prepared, cache, monkeypatch):
-    def stopped(file, array):
-        file.write(b"half")
+    def stopped(handle):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "save", stopped)
+    monkeypatch.setattr(os, "fsync", stopped)
     with pytest.raises(KeyboardInterrupt):
         load("cifar10", data_dir=prepared)
     assert list(cache.iterdir()) == []
