@@ -94,7 +94,14 @@ def test_onecycle_of_optax_drops_phases_of_a_tiny_budget() -> None:
         first = [float(optax.linear_onecycle_schedule(total, 1.0)(0)) for total in (1, 10)]
     assert first == pytest.approx([1 / 625, 1 / 25])  # its boundaries are keys of a dict: equal ones are lost
     words = {"transition_steps": 1, "peak_value": 1.0}
-    assert lrsched.from_optax("linear_onecycle_schedule", **words)(0) == pytest.approx(1 / 25)
+    assert lrsched.from_optax("linear_onecycle_schedule", **words)(0) == pytest.approx(1 / 625)
+    assert lrsched.onecycle(1.0, total_steps=1, variant="optax_linear")(0) == pytest.approx(1 / 25)
+
+
+def test_onecycle_of_torch_divides_by_zero_where_its_peak_is_the_first_update() -> None:
+    # pct_start * total_steps = 1: PyTorch's first phase ends at update 0, and its length is 0
+    ours = lrsched.from_torch("OneCycleLR", max_lr=1.0, total_steps=10, pct_start=0.1)
+    assert ours.table()[0] == 1.0
 
 
 def test_onecycle_of_optax_loses_a_step_to_a_float() -> None:

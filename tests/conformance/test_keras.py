@@ -94,6 +94,55 @@ def test_trajectory_equals_keras(name: str) -> None:
         np.testing.assert_allclose(table, theirs(schedule, steps), rtol=1e-6, atol=atol, err_msg=str(arguments))
 
 
+#: Lengths with a point are steps as well; those of `boundaries` are cut by Keras.
+POINTS: list[tuple[str, Arguments]] = [
+    *(
+        (name, {"decay_steps": steps, "decay_rate": 0.5, "staircase": stairs})
+        for name in ("InverseTimeDecay", "ExponentialDecay")
+        for steps in (1.0, 0.5, 1.5, 7 / 3, 2e3, 3125.0, np.float64(2.5), np.int64(3), np.float32(2.0))
+        for stairs in (False, True)
+    ),
+    *(("CosineDecay", {"decay_steps": steps}) for steps in (1.0, 0.5, 12.5, 100 / 7)),
+    *(("CosineDecay", {"decay_steps": 12.5, "warmup_target": 1.5, "warmup_steps": steps}) for steps in (0.5, 3.0, 3.3)),
+    *(("PolynomialDecay", {"decay_steps": steps}) for steps in (1.0, 0.5, 12.5, 100 / 7)),
+    *(
+        ("CosineDecayRestarts", {"first_decay_steps": steps, "t_mul": factor, "m_mul": 0.9})
+        for steps in (1.0, 2.5, 7 / 3, 10)
+        for factor in (1.0, 1.5, 2.0, 1.37)
+    ),
+    ("CosineDecayRestarts", {"first_decay_steps": 5, "alpha": 1.5}),
+    ("PiecewiseConstantDecay", {"boundaries": [0.5, 7.0, 9.9], "values": [1.0, 0.5, 0.25, 0.1]}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), POINTS)
+def test_length_with_a_point_is_keras_own(name: str, arguments: Arguments) -> None:
+    first = {} if name == "PiecewiseConstantDecay" else {"initial_learning_rate": 0.1}
+    steps, length = np.arange(40), {} if name in ("CosineDecay", "PolynomialDecay") else {"total_steps": 40.0}
+    table = lrsched.from_keras(name, **first, **arguments, **length).table(steps)
+    want = theirs(getattr(schedules, name)(**first, **arguments), steps)
+    np.testing.assert_allclose(table, want, rtol=1e-6, atol=2e-7 if name.startswith("Cosine") else 1e-12)
+
+
+@pytest.mark.parametrize("given", ["10%", "5ep", True, np.True_, None, float("nan"), [3], 1e10, 2j])
+@pytest.mark.parametrize(
+    ("name", "key", "rest"),
+    [
+        ("ExponentialDecay", "decay_steps", {"decay_rate": 0.5, "total_steps": 9}),
+        ("InverseTimeDecay", "decay_steps", {"decay_rate": 0.5, "total_steps": 9}),
+        ("CosineDecay", "decay_steps", {}),
+        ("CosineDecay", "warmup_steps", {"decay_steps": 9, "warmup_target": 1.0}),
+        ("PolynomialDecay", "decay_steps", {}),
+        ("CosineDecayRestarts", "first_decay_steps", {"total_steps": 9}),
+        ("ExponentialDecay", "total_steps", {"decay_rate": 0.5, "decay_steps": 9}),
+    ],
+)
+def test_length_that_is_none_is_refused_under_keras_name(name: str, key: str, rest: Arguments, given: object) -> None:
+    with pytest.raises(ValueError, match=f"^{key} must be") as refusal:
+        lrsched.from_keras(name, initial_learning_rate=0.1, **{key: given}, **rest)
+    assert "\n" not in str(refusal.value)
+
+
 def test_object_serialised_form_and_name_make_the_same_schedule() -> None:
     arguments = {"initial_learning_rate": 0.1, "decay_steps": 10, "alpha": 0.01}
     schedule = schedules.CosineDecay(**arguments)
@@ -110,9 +159,11 @@ def test_boundary_of_keras_is_the_last_step_at_the_old_value() -> None:
 
 def test_restart_of_keras_may_fall_between_two_steps() -> None:
     theirs_ = schedules.CosineDecayRestarts(1.0, 3, t_mul=1.5)  # cycles of 3 and 4.5: the third begins at 7.5
-    ours = lrsched.from_keras(theirs_, total_steps=20)
-    assert ours.cycle_ends[:3] == (3, 7, 14)  # rounded down
-    assert (float(ours(7)), float(theirs_(7)) < 0.1) == (1.0, True)
+    ours, steps = lrsched.from_keras(theirs_, total_steps=20), np.arange(20)
+    assert ours.cycle_ends[:3] == (3, 8, 15)  # the updates that are done when it has ended
+    np.testing.assert_allclose(ours.table(steps), theirs(theirs_, steps), rtol=1e-6, atol=2e-7)
+    plain = lrsched.sgdr(1.0, total_steps=20, first_cycle=3, cycle_mult=1.5)
+    assert plain.cycle_ends[:3] == (3, 7, 14)  # rounded down
 
 
 def test_fractional_power_of_keras_is_nan_at_its_end_under_jit() -> None:
@@ -136,6 +187,14 @@ def test_cosine_of_keras_is_float32_in_float64_too() -> None:
             "m_mul, with alpha",
         ),
         (lambda: schedules.ExponentialDecay(0.1, 10, 0.5), {}, "ExponentialDecay: .*total_steps"),
+        (lambda: schedules.ExponentialDecay(0.1, 10, 0.0), {"total_steps": 90}, "decay_rate must be above 0, got 0.0"),
+        (lambda: schedules.PiecewiseConstantDecay([9, 5], [1, 2, 3]), {"total_steps": 90}, "boundaries must ascend"),
+        (
+            lambda: schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5),
+            {"total_steps": 90},
+            "t_mul must leave room for total_steps = 90",
+        ),
+        (lambda: schedules.CosineDecayRestarts(0.1, 10, t_mul=1e30), {"total_steps": 90}, "t_mul must make no more"),
         (lambda: {"class_name": "Cosine", "config": {}}, {}, "Keras schedule must be one of .*, got 'Cosine'"),
         (lambda: {"class_name": "CosineDecay", "config": None}, {}, "config must be the arguments .*, got None"),
         (lambda: 3, {}, "Keras schedule must be one of .*, got 'int'"),

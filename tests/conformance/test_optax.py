@@ -119,6 +119,114 @@ def test_trajectory_equals_optax(name: str) -> None:
         np.testing.assert_allclose(ours.table(steps), want, rtol=1e-6, atol=1e-12, err_msg=str(arguments))
 
 
+RATES = {"init_value": 0.2, "peak_value": 1.0}
+EDGES: list[tuple[str, Arguments]] = [
+    *(("warmup_constant_schedule", {**RATES, "warmup_steps": steps}) for steps in (0, -3, 1, 2.5, 40, 60)),
+    *(
+        ("linear_onecycle_schedule", {"transition_steps": total, "peak_value": 1.0, "pct_start": share, **more})
+        for total in (1, 2, 3, 4, 5, 20, 20.0, 12.5)
+        for share in (0.0, 0.3, 1.0)
+        for more in ({}, {"pct_final": 0.2}, {"pct_final": 1.0})
+    ),
+    *(
+        ("cosine_onecycle_schedule", {"transition_steps": total, "peak_value": 1.0, "pct_start": share})
+        for total in (1, 2, 3, 4, 5, 20, 12.5, 0.5)
+        for share in (0.0, 0.3, 1.0, 1.5)
+    ),
+    *(
+        ("exponential_decay", {"init_value": 0.2, "transition_steps": steps, "decay_rate": rate, **more})
+        for steps in (0, -1, 0.5, 1.0, 2.5, 7 / 3, 2e3)
+        for rate in (0, 0.5, 1.1)
+        for more in ({}, {"staircase": True}, {"transition_begin": -2}, {"transition_begin": 2.5}, {"end_value": 0.1})
+    ),
+    *(("exponential_decay", {"init_value": 0.2, "transition_steps": 3, "decay_rate": 0.5, "transition_begin": begin})
+      for begin in (40, 90)),
+    *(
+        ("polynomial_schedule", {"init_value": 0.2, "end_value": 1.0, "power": 2, "transition_steps": steps,
+                                 "transition_begin": begin})
+        for steps in (0, -1, 0.5, 1.0, 12.5, 100 / 7)
+        for begin in (-3, 0, 1.5, 4.0)
+    ),
+    *(("cosine_decay_schedule", {"init_value": 0.2, "decay_steps": n, "alpha": a}) for n in (0.5, 9.0, 12.5)
+      for a in (0, 1, 1.5)),
+    ("warmup_cosine_decay_schedule", {**RATES, "warmup_steps": 0, "decay_steps": 20}),
+    ("warmup_cosine_decay_schedule", {**RATES, "warmup_steps": 2.5, "decay_steps": 20.25, "end_value": 0.1}),
+    ("warmup_cosine_decay_schedule", {**RATES, "peak_value": 0.0, "warmup_steps": 5, "decay_steps": 20,
+                                      "end_value": 0.1}),
+    *(("warmup_exponential_decay_schedule", {**RATES, "warmup_steps": steps, "transition_steps": 9, "decay_rate": 0.5})
+      for steps in (0, 2.5, 40, 60)),
+    ("piecewise_constant_schedule", {"init_value": 0.2, "boundaries_and_scales": {2.5: 0.5, 7.0: 0.1, -3: 2, 9.9: 3}}),
+    ("piecewise_constant_schedule", {"init_value": 0.2, "boundaries_and_scales": {0.5: 0.5}}),
+    ("piecewise_interpolate_schedule", {"interpolate_type": "linear", "init_value": 0.2,
+                                        "boundaries_and_scales": {0: 0.5, 2.5: 0.5, 7.25: 4}}),
+    ("piecewise_interpolate_schedule", {"interpolate_type": "cosine", "init_value": 0.2}),
+    ("sgdr_schedule", {"cosine_kwargs": [{**RATES, "warmup_steps": 1.5, "decay_steps": 9.25},
+                                         {**RATES, "warmup_steps": 0, "decay_steps": 7}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_edge_of_optax_is_ours(name: str) -> None:
+    steps = np.arange(40)
+    for given, arguments in EDGES:
+        if given == name:
+            ours = lrsched.from_optax(name, **arguments, **({"total_steps": 40} if name in OPEN else {}))
+            optax_ = getattr(optax, name)(**arguments)
+            want = theirs(lambda t, schedule=optax_: jnp.asarray(schedule(t)) + 0.0, steps)
+            np.testing.assert_allclose(ours.table(steps), want, rtol=1e-6, atol=1e-12, err_msg=str(arguments))
+            assert lrsched.from_json(lrsched.to_json(ours)) == ours
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        *(
+            ("cosine_decay_schedule", {"init_value": 0.1, "decay_steps": given}, "^decay_steps must be")
+            for given in (0, -1, "10%", "5ep", True, np.True_, None, float("inf"), [3], 1e10, 2j)
+        ),
+        ("warmup_cosine_decay_schedule", {**RATES, "warmup_steps": 9, "decay_steps": 9}, "decay_steps must be above"),
+        ("warmup_cosine_decay_schedule", {**RATES, "warmup_steps": -1, "decay_steps": 9}, "warmup_steps must be at"),
+        ("linear_schedule", {"init_value": 1, "end_value": 0, "transition_steps": "9st"}, "transition_steps must be a"),
+        (
+            "linear_schedule",
+            {"init_value": 1, "end_value": 0, "transition_steps": 9, "transition_begin": "2"},
+            "transition_begin must be a number of steps",
+        ),
+        (
+            "piecewise_constant_schedule",
+            {"init_value": 1, "boundaries_and_scales": {"50%": 0.1}, "total_steps": 9},
+            "a key of boundaries_and_scales must be a number of steps, got '50%'",
+        ),
+        (
+            "piecewise_constant_schedule",
+            {"init_value": 1, "boundaries_and_scales": {5: -1}, "total_steps": 9},
+            "a factor of boundaries_and_scales must be at least 0, got -1",
+        ),
+        (
+            "piecewise_interpolate_schedule",
+            {"interpolate_type": "linear", "init_value": 1, "boundaries_and_scales": {2.7: 0.1, 3.2: 0.1}},
+            "keys of boundaries_and_scales must be at least 0, and a step apart where not whole, got 2.7, 3.2",
+        ),
+        ("sgdr_schedule", {"cosine_kwargs": []}, "cosine_kwargs must hold at least one cycle"),
+        ("join_schedules", {"schedules": [1, 2], "boundaries": [9]}, "schedules must be schedules of this library"),
+        ("join_schedules", {"schedules": [1, 2], "boundaries": [2.5]}, "boundaries must be a whole number of steps"),
+        ("constant_schedule", {"value": 0.1, "total_steps": "10%"}, "total_steps must be a number of steps, got '10%'"),
+    ],
+)
+def test_length_without_a_counterpart_is_refused_under_its_own_name(
+    name: str, arguments: Arguments, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        lrsched.from_optax(name, **arguments)
+    assert "\n" not in str(refusal.value)
+
+
+def test_joined_schedules_of_no_step_are_left_out() -> None:
+    first, second, third = (lrsched.constant(rate, total_steps=9) for rate in (0.1, 0.2, 0.3))
+    joined = lrsched.from_optax("join_schedules", schedules=[first, second, third], boundaries=[4, 4.0])
+    np.testing.assert_allclose(joined.table([0, 3, 4, 12]), [0.1, 0.1, 0.3, 0.3])
+
+
 def test_joined_schedules_are_cut_and_held_as_in_optax() -> None:
     steps = np.arange(100)
     words = (

@@ -221,6 +221,14 @@ def test_boundaries_are_exact_in_both_array_libraries(first: Fraction, total: in
         ("sgdr", {"first_cycle": "rest"}, "first_cycle must be steps or a fraction, got 'rest'"),
         ("sgdr", {"cycle_mult": 0}, "cycle_mult must be above 0, got 0"),
         ("sgdr", {"cycle_mult": -1.0}, "cycle_mult must be at least 0, got -1.0"),
+        ("sgdr", {"cycle_mult": 1e30}, r"cycle_mult must be at most 2\*\*31 - 1, got 1e\+30"),
+        ("sgdr", {"cycle_mult": 1e30, "first_cycle": 10}, r"cycle_mult must be at most 2\*\*31 - 1, got 1e\+30"),
+        ("sgdr", {"cycle_mult": 1e300}, r"cycle_mult must be at most 2\*\*31 - 1, got 1e\+300"),
+        ("sgdr", {"cycle_mult": 1e-30}, "cycle_mult must be at least 1/65536, got 1e-30"),
+        ("sgdr", {"cycle_mult": 10**9}, "cycle_mult must make no cycle of more than .* under total_steps = 100"),
+        ("sgdr", {"restart_decay": 1e300}, r"restart_decay must give rates that float32 holds, got 1e\+300"),
+        ("sgdr", {"first_cycle": 1e-9}, r"first_cycle must be above 0, got \[1e-09\]"),
+        ("clr", {"mode": "exp_range", "gamma": 1e30}, r"gamma must give rates that float32 holds, got 1e\+30"),
         ("sgdr", {"first_cycle": 0.1, "cycle_mult": 0.5}, "first_cycle must be at least 1 - cycle_mult"),
         ("sgdr", {"first_cycle": 10, "cycle_mult": 0.5}, "total_steps must be at most 20 for these cycles, got 100"),
         ("sgdr", {"first_cycle": 1, "cycle_mult": 1.0001}, "cycles in a table must be at most 10000"),
@@ -244,3 +252,23 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, words: dict[str, objec
 def test_shrinking_cycles_refuse_a_longer_budget_later() -> None:
     with pytest.raises(ValueError, match="total_steps must be at most 20 for these cycles, got 21"):
         lrsched.sgdr(0.1, total_steps=20, first_cycle=10, cycle_mult=0.5).at(21)
+
+
+def test_sgdr_rises_to_an_end_value_above_its_peak() -> None:
+    rate = lrsched.sgdr(0.1, total_steps=8, first_cycle=4, cycle_mult=1, end_value=0.5).table()
+    np.testing.assert_allclose(rate, 0.5 + (0.1 - 0.5) * (1 + np.cos(np.pi * (np.arange(8) % 4) / 4)) / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lrsched.sgdr(0.1, total_steps=1000, first_cycle=10, cycle_mult=1, restart_decay=0.455),
+        lrsched.clr(1.0, total_steps=4000, half_cycle=5, mode="exp_range_text", gamma=0.98),
+    ],
+)
+def test_long_decay_of_cycles_in_float32_meets_float64(schedule: Schedule) -> None:
+    steps = np.arange(int(schedule.total_steps))
+    table = schedule.table(steps)
+    seen = table > 1e-36  # below it float32 has fewer digits
+    assert table[seen].min() < 1e-34
+    np.testing.assert_allclose(schedule(steps)[seen], table[seen], rtol=1e-6)

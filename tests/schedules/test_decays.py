@@ -227,6 +227,7 @@ def test_rates_and_times_may_be_traced() -> None:
         ("growth:mirror=both", "mirror must be one of time, value, got 'both'"),
         ("exponential_decay:decay_rate=0", "decay_rate must be above 0, got 0"),
         ("inverse_time:decay_rate=-1", "decay_rate must be at least 0, got -1"),
+        ("inverse_time:decay_rate=1e308", r"decay_rate must be a number that float32 holds, got 1e\+308"),
         ("noam:warmup=rest", "warmup must be steps or a fraction of the budget, got 'rest'"),
         ("noam:warmup=0", "warmup must be at least 1 step, got 0"),
         ("rsqrt:timescale=0st", "timescale must be at least 1 step, got '0st'"),
@@ -294,3 +295,22 @@ def test_momentum_may_be_any_schedule_below_one() -> None:
     np.testing.assert_allclose(table["momentum"][[0, 50]], [0.8, 0.4])
     with pytest.raises(ValueError, match="peak_value must be at least 0 and below 1, got 1.5"):
         lrsched.plan("rex", budget, peak_value=1.0, momentum="cosine:peak_value=1.5")
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+@pytest.mark.parametrize("transition_steps", [1, 7])
+def test_long_exponential_decay_in_float32_is_precise(transition_steps: int, staircase: bool) -> None:
+    schedule = lrsched.exponential_decay(
+        1.0, total_steps=80_000, decay_rate=0.999, transition_steps=transition_steps, staircase=staircase
+    )
+    steps = np.arange(80_000)
+    table = 0.999 ** (steps // transition_steps if staircase else steps / transition_steps)
+    np.testing.assert_allclose(schedule(steps), table, rtol=1e-6)  # down to e**-80, where exp(-80) alone is 8e-6 off
+
+
+def test_exponential_growth_beyond_float32_is_refused_when_the_budget_is_known() -> None:
+    with pytest.raises(ValueError, match="decay_rate must give rates that float32 holds, got 10"):
+        lrsched.exponential_decay(1.0, total_steps=100, decay_rate=10.0, transition_steps=1)
+    short = lrsched.exponential_decay(1.0, total_steps=30, decay_rate=10.0, transition_steps=1)
+    with pytest.raises(ValueError, match="decay_rate must give rates that float32 holds, got 10"):
+        short.at(100)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.compose import Duration, Rest, duration
+from lrsched.schedules.families.subsampled import check_parts, steps_in_words
 from lrsched.schedules.progress import (
     LARGEST_DENOMINATOR,
     LARGEST_STEP,
@@ -70,9 +71,27 @@ class Cycles:
 
     def check(self, total_steps: Number) -> None:
         """Raises ValueError for a concrete budget that these cycles cannot fill, or whose last one is too long."""
-        longest = _table(self)[1]
-        if is_concrete(total_steps) and total_steps > longest:
-            raise ValueError(f"total_steps must be at most {longest} for these cycles, got {total_steps}.")
+        (a, b), longest = self.mult, _table(self)[1]
+        if not is_concrete(total_steps) or total_steps <= longest:
+            return
+        if a > b:
+            raise ValueError(
+                f"cycle_mult must make no cycle of more than 2**31 - 1 updates under total_steps = {total_steps}, "
+                f"got {a / b:g}."
+            )
+        raise ValueError(f"total_steps must be at most {longest} for these cycles, got {total_steps}.")
+
+
+def parts_of_a_step(lengths: Sequence[Any], total_steps: Number) -> tuple[int, list[Any]]:
+    """(n, the lengths, of which those in steps are in n-th parts of one), the smallest n that makes them whole."""
+    every = math.lcm(*(length.denominator for length in lengths if isinstance(length, Fraction)))
+    if every == 1:
+        return 1, list(lengths)
+    check_parts(total_steps, every)
+    return every, [
+        length if isinstance(length, Ratio) else int(length * every) if isinstance(length, Fraction) else length * every
+        for length in lengths
+    ]
 
 
 def cycles(name: str, lengths: Sequence[Any], mult: Number | Fraction = 1) -> Cycles:
@@ -84,16 +103,29 @@ def cycles(name: str, lengths: Sequence[Any], mult: Number | Fraction = 1) -> Cy
     exact = [(int(p.numerator), int(p.denominator)) if isinstance(p, Ratio) else (int(p), 1) for p in parts]
     if not all(numerator for numerator, _ in exact):
         raise ValueError(f"{name} must be above 0, got {lengths!r}.")
-    if not isinstance(mult, Fraction):
-        check_number("cycle_mult", mult, at_least=0.0)
-        mult = Fraction(float(mult)).limit_denominator(LARGEST_DENOMINATOR)
-    if mult <= 0:
-        raise ValueError(f"cycle_mult must be above 0, got {mult}.")
-    if of_budget and mult < 1 and Fraction(*exact[0]) / (1 - mult) < 1:
+    exact_mult = _exact_mult(mult)
+    if of_budget and exact_mult < 1 and Fraction(*exact[0]) / (1 - exact_mult) < 1:
         raise ValueError(f"{name} must be at least 1 - cycle_mult to fill the budget, got {lengths!r}.")
-    made = Cycles(tuple(exact), mult.as_integer_ratio(), of_budget)
+    made = Cycles(tuple(exact), exact_mult.as_integer_ratio(), of_budget)
     _table(made)
     return made
+
+
+def _exact_mult(mult: Number | Fraction) -> Fraction:
+    """The factor between cycles as a fraction."""
+    if not isinstance(mult, Fraction):
+        if not is_concrete(mult):
+            raise ValueError("cycle_mult must be a concrete number, got a traced one.")
+        check_number("cycle_mult", mult, at_least=0.0)
+    if mult <= 0:
+        raise ValueError(f"cycle_mult must be above 0, got {mult}.")
+    if mult > LARGEST_STEP:
+        raise ValueError(f"cycle_mult must be at most 2**31 - 1, got {mult}.")
+    exact = mult if isinstance(mult, Fraction) else Fraction(float(mult))
+    found = exact.limit_denominator(LARGEST_DENOMINATOR)
+    if found == 0:
+        raise ValueError(f"cycle_mult must be at least 1/{LARGEST_DENOMINATOR}, got {mult}.")
+    return found
 
 
 def _sums(made: Cycles) -> Iterator[tuple[int, int, int]]:
@@ -189,19 +221,14 @@ def ends(starts: Any, lengths: Any, total: int) -> tuple[int, ...]:
     return tuple(min(start + length, total) for start, length in intervals(starts, lengths, total))
 
 
-def part(name: str, value: Number | str | Ratio) -> Ratio | Number:
-    """A duration that the whole does not depend on: steps, or a fraction."""
-    length = duration(value)
+def part(name: str, value: Number | str | Ratio | Fraction, *, whole: bool = False) -> Ratio | Fraction | Number:
+    """A duration that the whole does not depend on: steps (a Fraction, if no whole number of them), or a fraction."""
+    length = steps_in_words(name, value)
+    if isinstance(length, Fraction):
+        if whole:
+            raise ValueError(f"{name} must be a whole number of steps, got {float(length):g}.")
+        return length
+    length = duration(length)
     if isinstance(length, Rest):
         raise ValueError(f"{name} must be steps or a fraction, got {value!r}.")
     return length
-
-
-def log_factor(name: str, factor: Number) -> Number:
-    """The logarithm of a factor per step: its powers keep in float32 a precision that the rounded factor's lose."""
-    if not is_concrete(factor):
-        return jnp.log(factor)
-    check_number(name, factor, at_least=0.0)
-    if factor == 0:
-        raise ValueError(f"{name} must be above 0, got {factor}.")
-    return math.log(factor)

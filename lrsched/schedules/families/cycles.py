@@ -7,6 +7,7 @@ Boundaries round down, a cycle lasts at least one update, and the budget cuts th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, real
 from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, log_factor, part, steps_of
+from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.families.powers import check_largest, logarithm, power
+from lrsched.schedules.families.subsampled import Subsampled
 from lrsched.schedules.progress import (
     Number,
     Progress,
@@ -46,6 +49,13 @@ class Restarts(Schedule):
 
     def _check_budget(self, total_steps: int) -> None:
         self.cycles.check(total_steps)
+        if not is_concrete(self.log_decay) or not is_concrete(self.peak_value) or self.log_decay <= 0:
+            return
+        if self.peak_value > 0:
+            last = np.int64(total_steps - 1)
+            index, _ = locate(self.cycles.layout(last + 1), last, last + 1, repeats=self.cycles.repeats)
+            largest = math.log(self.peak_value) + self.log_decay * float(index)
+            check_largest("restart_decay", math.exp(self.log_decay), largest)
 
     def _share(self, here: Progress) -> Any:
         if is_concrete(self.warmup) and self.warmup == 0:
@@ -62,8 +72,9 @@ class Restarts(Schedule):
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = self._share(here)
         end = real(step, self.end_value)
-        peak = real(step, self.peak_value) * xp.exp(index.astype(share.dtype) * real(step, self.log_decay))
-        return xp.maximum(peak, end) * share + end * (1.0 - share)
+        first = real(step, self.peak_value)
+        peak = xp.maximum(first * power(self.log_decay, index), xp.minimum(first, end))
+        return peak * share + end * (1.0 - share)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -98,13 +109,13 @@ def sgdr(
     peak_value: Number,
     *,
     total_steps: Number,
-    first_cycle: Number | str | Ratio = 1 / 7,
+    first_cycle: Number | str | Ratio | Fraction = 1 / 7,
     cycle_mult: Number | Fraction = 2,
     restart_decay: Number = 1.0,
-    warmup: Number | str | Ratio = 0,
-    cycle_lengths: Sequence[Number | str | Ratio] | None = None,
+    warmup: Number | str | Ratio | Fraction = 0,
+    cycle_lengths: Sequence[Number | str | Ratio | Fraction] | None = None,
     end_value: Number = 0.0,
-) -> Restarts:
+) -> Restarts | Subsampled:
     """SGDR: cosines that restart, each cycle `cycle_mult` times as long as the one before.
 
     lr(t) = end_value + (peak_i - end_value) * (1 + cos(pi t_cur / t_i)) / 2,   peak_i = peak_value * restart_decay**i,
@@ -115,8 +126,9 @@ def sgdr(
       peak_value: rate of the first update of the first cycle; at least 0.
       total_steps: budget in updates; at least 1. May be a traced array.
       first_cycle: the paper's T_0: steps, or a fraction of the budget. 1/7 with cycle_mult 2 makes three whole cycles.
+        Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded: a cycle may end between two updates.
       cycle_mult: the paper's T_mult: any rational above 0; a float means the nearest of denominator up to 65,536.
-      restart_decay: factor on the peak from one cycle to the next; the peak does not fall below end_value.
+      restart_decay: factor on the peak from one cycle to the next; a peak above end_value does not fall below it.
       warmup: at the start of every cycle, linear from end_value: steps, or a fraction of that cycle's length. The
         cosine then takes what is left, at least one update.
       cycle_lengths: the lengths one by one, in place of first_cycle and cycle_mult; the last repeats. All three, the
@@ -139,15 +151,16 @@ def sgdr(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_value", end_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    if cycle_lengths is None:
-        made = cycle_layout.cycles("first_cycle", [first_cycle], cycle_mult)
-    else:
-        lengths = cycle_lengths if isinstance(cycle_lengths, tuple | list) else [cycle_lengths]
-        made = cycle_layout.cycles("cycle_lengths", lengths)
-    made.check(total_steps)
-    return Restarts(
-        peak_value, total_steps, made, part("warmup", warmup), end_value, log_factor("restart_decay", restart_decay)
-    )
+    name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)
+    lengths = given if isinstance(given, tuple | list) else [given]
+    said = [part("warmup", warmup), *(part(name, length) for length in lengths)]
+    every, (warm, *parts) = parts_of_a_step(said, total_steps)
+    made = cycle_layout.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
+    log_decay = logarithm("restart_decay", restart_decay)
+    restarts = Restarts(peak_value, total_steps * every, made, warm, end_value, log_decay)
+    if is_concrete(total_steps):
+        restarts._check_budget(int(restarts.total_steps))
+    return restarts if every == 1 else Subsampled(restarts, every)
 
 
 def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number = 5, form: str = "paper") -> Snapshots:

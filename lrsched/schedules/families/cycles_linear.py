@@ -6,6 +6,7 @@ Lengths are given, and cycles counted, as in `cycles`; a length is a concrete nu
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,20 @@ import numpy as np
 from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, real
 from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, log_factor, part, steps_of
-from lrsched.schedules.progress import Number, Progress, Ratio, check_number, check_steps, data, namespace, static
+from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.families.powers import check_largest, logarithm, power
+from lrsched.schedules.families.subsampled import Subsampled
+from lrsched.schedules.progress import (
+    Number,
+    Progress,
+    Ratio,
+    check_number,
+    check_steps,
+    data,
+    is_concrete,
+    namespace,
+    static,
+)
 from lrsched.schedules.shapes import Triangle
 
 CLR_MODES = ("triangular", "triangular2", "exp_range", "exp_range_text")
@@ -33,16 +46,22 @@ class Triangles(Schedule):
     both_bounds: bool = static(default=False)
 
     def _value(self, step: Any) -> Any:
-        xp = namespace(step)
         step, total = held(step, self.total_steps)
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = Triangle()(here)
-        by_cycle = index.astype(share.dtype) * real(step, self.log_by_cycle)
-        factor = xp.exp(by_cycle + step.astype(share.dtype) * real(step, self.log_by_step))
+        factor = power(self.log_by_cycle, index) * power(self.log_by_step, step)
         peak, low = real(step, self.peak_value), real(step, self.low_value)
         if self.both_bounds:
             return (peak * share + low * (1.0 - share)) * factor
         return peak * (share * factor) + low * (1.0 - share * factor)
+
+    def _check_budget(self, total_steps: int) -> None:
+        self.cycles.check(total_steps)
+        numbers = (self.peak_value, self.low_value, self.log_by_step)
+        if all(map(is_concrete, numbers)) and self.log_by_step > 0:
+            largest = max(self.peak_value, self.low_value)
+            if largest > 0:
+                check_largest("gamma", math.exp(self.log_by_step), math.log(largest) + self.log_by_step * total_steps)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -106,9 +125,9 @@ def clr(
     total_steps: Number,
     mode: str = "triangular",
     initial_fraction: Number = 0.25,
-    half_cycle: Number | str | Ratio = 1 / 6,
+    half_cycle: Number | str | Ratio | Fraction = 1 / 6,
     gamma: Number = 0.99994,
-) -> Triangles:
+) -> Triangles | Subsampled:
     """Cyclical learning rates: linearly up and down between two bounds, again and again.
 
     lr(t) = low + (peak_value - low) * 2 * min(z, 1 - z) * a,   low = initial_fraction * peak_value, z the progress in
@@ -121,7 +140,7 @@ def clr(
         "exp_range_text" (the paper's words: both bounds decline).
       initial_fraction: the lower bound over the peak; Smith recommends a third or a quarter.
       half_cycle: Smith's stepsize: steps, or a fraction of the budget. 1/6 makes three cycles, the fewest he advises.
-        It is structure: it cannot be traced.
+        Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded. It is structure: it cannot be traced.
       gamma: factor per update in the exp_range modes; above 0. It does not scale with the budget.
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = low; lr(total_steps) = low (times gamma**total_steps in
@@ -143,23 +162,29 @@ def clr(
         raise ValueError(f"mode must be one of {', '.join(CLR_MODES)}, got {mode!r}.")
     half = part("half_cycle", half_cycle)
     whole = Ratio(2 * half.numerator, half.denominator) if isinstance(half, Ratio) else 2 * half
-    made = cycle_layout.cycles("half_cycle", [whole])
-    made.check(total_steps)
-    by_step = log_factor("gamma", gamma)
-    return Triangles(
+    every, lengths = parts_of_a_step([whole], total_steps)
+    by_step: Any = logarithm("gamma", gamma)
+    made = Triangles(
         peak_value,
-        total_steps,
-        made,
+        total_steps * every,
+        cycle_layout.cycles("half_cycle", lengths),
         low_value=peak_value * initial_fraction,
         log_by_cycle=-math.log(2) if mode == "triangular2" else 0.0,
-        log_by_step=by_step if mode.startswith("exp_range") else 0.0,
+        log_by_step=by_step / every if mode.startswith("exp_range") else 0.0,
         both_bounds=mode == "exp_range_text",
     )
+    if is_concrete(total_steps):
+        made._check_budget(int(made.total_steps))
+    return made if every == 1 else Subsampled(made, every)
 
 
 def fge(
-    peak_value: Number, *, total_steps: Number, cycle: Number | str | Ratio = 2 / 9, end_fraction: Number = 0.01
-) -> Valleys:
+    peak_value: Number,
+    *,
+    total_steps: Number,
+    cycle: Number | str | Ratio | Fraction = 2 / 9,
+    end_fraction: Number = 0.01,
+) -> Valleys | Subsampled:
     """Fast Geometric Ensembling: from the peak linearly down to the middle of each cycle, and up again.
 
     lr(t) = low + (peak_value - low) * abs(1 - 2 z),   low = end_fraction * peak_value, z the progress in the cycle.
@@ -171,7 +196,7 @@ def fge(
       peak_value: the paper's alpha_1, where each cycle begins; at least 0.
       total_steps: budget in updates; at least 1. May be a traced array.
       cycle: length of a cycle: steps, or a fraction of the budget. 2/9 makes four and a half, so that the budget ends
-        where the fifth model is taken. It is structure: it cannot be traced.
+        where the fifth model is taken. "2.5st" is not rounded. It is structure: it cannot be traced.
       end_fraction: the paper's alpha_2, over the peak.
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = peak_value; lr(total_steps) is where the cycle has come
@@ -190,9 +215,11 @@ def fge(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    made = cycle_layout.cycles("cycle", [cycle])
+    every, lengths = parts_of_a_step([part("cycle", cycle)], total_steps)
+    made = cycle_layout.cycles("cycle", [cycle] if every == 1 else lengths)
     made.check(total_steps)
-    return Valleys(peak_value, total_steps, made, peak_value * end_fraction)
+    valleys = Valleys(peak_value, total_steps * every, made, peak_value * end_fraction)
+    return valleys if every == 1 else Subsampled(valleys, every)
 
 
 def swa(
@@ -230,4 +257,5 @@ def swa(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    return Averaging(peak_value, total_steps, part("start", start), part("cycle", cycle), peak_value * end_fraction)
+    first, every = part("start", start, whole=True), part("cycle", cycle, whole=True)
+    return Averaging(peak_value, total_steps, first, every, peak_value * end_fraction)

@@ -11,7 +11,7 @@ import numpy as np
 from lrsched.schedules import profiles
 from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Decay, Schedule, decay, real
-from lrsched.schedules.families.steps import clamped, position, resolve
+from lrsched.schedules.families.places import clamped, position, resolve
 from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace, progress
 from lrsched.schedules.sampling import Sampling
 from lrsched.schedules.shapes import Profile, listed

@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.compose import Duration, Rest, duration
+from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.families.places import clamped, position, resolve
+from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
+from lrsched.schedules.families.subsampled import Subsampled, check_parts, steps_in_words
 from lrsched.schedules.progress import (
     Number,
-    Ratio,
     check_number,
     check_steps,
     data,
-    fraction_of,
     is_concrete,
     namespace,
     static,
 )
-
-
-def logarithm(name: str, value: Number) -> Any:
-    """The natural logarithm of a number above 0, in float64 where it is concrete.
-
-    Raises:
-      ValueError: if a concrete value is not above 0.
-    """
-    if not is_concrete(value):
-        return jnp.log(value)
-    check_number(name, value)
-    if value <= 0:
-        raise ValueError(f"{name} must be above 0, got {value}.")
-    return math.log(float(value))
-
-
-def position(name: str, value: Number | str | Ratio, *, above_zero: bool = False) -> Duration:
-    """A place or a length within the budget: steps (500, "500st") or a fraction (0.1, "10%").
-
-    Raises:
-      ValueError: if it is neither, or "rest", or a concrete 0 although it must be above.
-    """
-    found = duration(value)
-    if isinstance(found, Rest):
-        raise ValueError(f"{name} must be steps or a fraction of the budget, got 'rest'.")
-    size = found.numerator if isinstance(found, Ratio) else found
-    if above_zero and is_concrete(size) and size == 0:
-        raise ValueError(f"{name} must be at least 1 step, got {value!r}.")
-    return found
 
 
 def _as_bool(name: str, value: Any) -> bool:
@@ -59,22 +34,10 @@ def _as_bool(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def resolve(total: Any, where: Duration) -> Any:
-    """A position in steps, in the integer type of `total`; a fraction of the budget rounds down."""
-    return fraction_of(total, where) if isinstance(where, Ratio) else namespace(total).asarray(where, total.dtype)
-
-
-def clamped(step: Any, total_steps: Number) -> tuple[Any, Any]:
-    """`step` held within the budget, and the budget in its integer type."""
-    total = namespace(step).asarray(total_steps, step.dtype)
-    return namespace(step).clip(step, 0, total), total
-
-
-def _periods(step: Any, total_steps: Number, length: Duration, staircase: bool) -> Any:
-    """How many lengths lie behind, in whole numbers if a staircase."""
+def _position_in(step: Any, total_steps: Number, length: Duration) -> tuple[Any, Any]:
+    """(steps done, the length), whole numbers of one type; the length is at least 1."""
     t, total = clamped(step, total_steps)
-    n = namespace(step).maximum(resolve(total, length), 1)
-    return real(step, t // n) if staircase else real(step, t) / real(step, n)
+    return t, namespace(step).maximum(resolve(total, length), 1)
 
 
 @data
@@ -88,8 +51,19 @@ class ExponentialDecay(Schedule):
     staircase: bool = static(default=False)
 
     def _value(self, step: Any) -> Any:
-        k = _periods(step, self.total_steps, self.transition_steps, self.staircase)
-        return real(step, self.peak_value) * namespace(step).exp(real(step, self.log_rate) * k)
+        t, n = _position_in(step, self.total_steps, self.transition_steps)
+        peak, log_rate = real(step, self.peak_value), real(step, self.log_rate)
+        if namespace(step) is np and not self.staircase:
+            return peak * np.exp(log_rate * (t / n))
+        value = peak * power(self.log_rate, t // n)
+        return value if self.staircase else value * jnp.exp(log_rate * (real(step, t % n) / real(step, n)))
+
+    def _check_budget(self, total_steps: int) -> None:
+        known = (self.peak_value, self.log_rate, *jax.tree.leaves(self.transition_steps))
+        if all(map(is_concrete, known)) and self.peak_value > 0 and self.log_rate > 0:
+            t, n = _position_in(np.int64(total_steps), total_steps, self.transition_steps)
+            largest = math.log(self.peak_value) + self.log_rate * float(t // n if self.staircase else t / n)
+            check_largest("decay_rate", math.exp(self.log_rate), largest)
 
 
 @data
@@ -103,7 +77,8 @@ class InverseTime(Schedule):
     staircase: bool = static(default=False)
 
     def _value(self, step: Any) -> Any:
-        k = _periods(step, self.total_steps, self.transition_steps, self.staircase)
+        t, n = _position_in(step, self.total_steps, self.transition_steps)
+        k = real(step, t // n) if self.staircase else real(step, t) / real(step, n)
         return real(step, self.peak_value) / (1.0 + real(step, self.decay_rate) * k)
 
 
@@ -130,6 +105,18 @@ class InverseSqrt(Schedule):
         return value * _ramp(xp.minimum(total - t, cooldown), cooldown)
 
 
+def _with_period(build: Callable[..., Schedule], total_steps: Number, transition_steps: Any) -> Any:
+    """build(total_steps, transition_steps); of a length that is no whole number of steps, in parts of a step."""
+    length, every = steps_in_words("transition_steps", transition_steps), 1
+    if isinstance(length, Fraction):
+        every, length = length.denominator, length.numerator
+        check_parts(total_steps, every)
+    made = build(total_steps * every, position("transition_steps", length, above_zero=True))
+    if is_concrete(total_steps):
+        made._check_budget(int(made.total_steps))
+    return made if every == 1 else Subsampled(made, every)
+
+
 def _ramp(done: Any, total: Any) -> Any:
     """done / total, and 1 for a ramp of no length."""
     xp = namespace(done)
@@ -142,9 +129,9 @@ def exponential_decay(
     *,
     total_steps: Number,
     decay_rate: Number = 0.5,
-    transition_steps: Number | str = 0.1,
+    transition_steps: Number | str | Fraction = 0.1,
     staircase: bool = False,
-) -> ExponentialDecay:
+) -> ExponentialDecay | Subsampled:
     """Exponential in steps: multiplied by decay_rate every transition_steps.
 
     lr(t) = peak_value * decay_rate**(t / transition_steps); with a staircase t / transition_steps is rounded down.
@@ -155,7 +142,8 @@ def exponential_decay(
       peak_value: rate of the first update; at least 0.
       total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: factor per transition; above 0.
-      transition_steps: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down; at least 1.
+      transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
+        the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = peak_value,
@@ -172,10 +160,12 @@ def exponential_decay(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    length = position("transition_steps", transition_steps, above_zero=True)
-    return ExponentialDecay(
-        peak_value, total_steps, logarithm("decay_rate", decay_rate), length, _as_bool("staircase", staircase)
-    )
+    log_rate, stairs = logarithm("decay_rate", decay_rate), _as_bool("staircase", staircase)
+
+    def build(total_steps: Number, length: Any) -> ExponentialDecay:
+        return ExponentialDecay(peak_value, total_steps, log_rate, length, stairs)
+
+    return _with_period(build, total_steps, transition_steps)
 
 
 def inverse_time(
@@ -183,9 +173,9 @@ def inverse_time(
     *,
     total_steps: Number,
     decay_rate: Number = 1e-3,
-    transition_steps: Number | str = 1,
+    transition_steps: Number | str | Fraction = 1,
     staircase: bool = False,
-) -> InverseTime:
+) -> InverseTime | Subsampled:
     """Time-based (inverse time): falls as one over time.
 
     lr(t) = peak_value / (1 + decay_rate * t / transition_steps); with a staircase t / transition_steps is rounded down.
@@ -194,7 +184,8 @@ def inverse_time(
       peak_value: rate of the first update; at least 0.
       total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: per transition, so by default per step; at least 0.
-      transition_steps: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down; at least 1.
+      transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
+        the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = peak_value,
@@ -211,13 +202,14 @@ def inverse_time(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("decay_rate", decay_rate, at_least=0.0)
     check_steps("total_steps", total_steps)
-    return InverseTime(
-        peak_value,
-        total_steps,
-        decay_rate,
-        position("transition_steps", transition_steps, above_zero=True),
-        _as_bool("staircase", staircase),
-    )
+    stairs = _as_bool("staircase", staircase)
+    if is_concrete(decay_rate) and decay_rate > LARGEST_RATE:
+        raise ValueError(f"decay_rate must be a number that float32 holds, got {decay_rate}.")
+
+    def build(total_steps: Number, length: Any) -> InverseTime:
+        return InverseTime(peak_value, total_steps, decay_rate, length, stairs)
+
+    return _with_period(build, total_steps, transition_steps)
 
 
 def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1) -> InverseSqrt:

@@ -7,7 +7,7 @@ from typing import Any
 from lrsched.schedules import compose, profiles
 from lrsched.schedules.compose import Growth, Sequence, sequence
 from lrsched.schedules.core import Decay, Schedule, between, decay
-from lrsched.schedules.families.steps import logarithm
+from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.progress import Number, check_number, check_steps, data, progress
 from lrsched.schedules.sampling import EveryStep, Sampling, given
 from lrsched.schedules.shapes import Profile

@@ -2,100 +2,165 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families.cycles import sgdr
 from lrsched.schedules.families.decays import cosine, polynomial
 from lrsched.schedules.families.piecewise import piecewise_constant
-from lrsched.schedules.families.steps import exponential_decay, inverse_time
-from lrsched.schedules.interop.from_optax import Importer, call, refuse, warmed
-from lrsched.schedules.progress import Number
+from lrsched.schedules.families.steps import inverse_time
+from lrsched.schedules.families.subsampled import in_parts
+from lrsched.schedules.interop.arguments import (
+    Importer,
+    call,
+    flag,
+    known,
+    length,
+    listed,
+    number,
+    refuse,
+    whole,
+)
+from lrsched.schedules.interop.building import exponential, warmed
+from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, is_concrete
+
+
+def _rate(value: Number) -> Any:
+    return number("initial_learning_rate", value, at_least=0.0)
 
 
 def _keras_cosine(
     initial_learning_rate: Number,
-    decay_steps: int,
+    decay_steps: Number,
     alpha: Number = 0.0,
     warmup_target: Number | None = None,
-    warmup_steps: int = 0,
+    warmup_steps: Number = 0,
 ) -> Schedule:
+    first, low = _rate(initial_learning_rate), number("alpha", alpha, at_least=0.0)
+    steps, warm = length("decay_steps", decay_steps, above=0.0), length("warmup_steps", warmup_steps, at_least=0.0)
     if warmup_target is None:
-        return cosine(initial_learning_rate, total_steps=decay_steps, end_value=alpha * initial_learning_rate)
-    fall = cosine(warmup_target, total_steps=decay_steps, end_value=alpha * warmup_target)
-    return warmed(initial_learning_rate, warmup_target, warmup_steps, fall)
+        return in_parts(lambda steps: cosine(first, total_steps=steps, end_value=low * first), steps)
+    peak = number("warmup_target", warmup_target, at_least=0.0)
+
+    def build(warm: Number, steps: Number) -> Schedule:
+        return warmed(first, peak, warm, cosine(peak, total_steps=steps, end_value=low * peak))
+
+    return in_parts(build, warm, steps)
 
 
 def _keras_restarts(
     initial_learning_rate: Number,
-    first_decay_steps: int,
-    t_mul: float = 2.0,
+    first_decay_steps: Number,
+    t_mul: Number = 2.0,
     m_mul: Number = 1.0,
     alpha: Number = 0.0,
     *,
-    total_steps: int,
+    total_steps: Number,
 ) -> Schedule:
-    if alpha:
+    first, low = _rate(initial_learning_rate), number("alpha", alpha, at_least=0.0)
+    if not is_concrete(low) or low:
         refuse("m_mul, with alpha above 0,", m_mul, 1.0)
-    return sgdr(
-        initial_learning_rate,
-        total_steps=total_steps,
-        first_cycle=first_decay_steps,
-        cycle_mult=t_mul,
-        restart_decay=m_mul,
-        end_value=alpha * initial_learning_rate,
+    total, steps = (
+        whole("total_steps", total_steps, at_least=1),
+        length("first_decay_steps", first_decay_steps, above=0.0),
     )
+    growth, factor = known("t_mul", number("t_mul", t_mul, above=0.0)), number("m_mul", m_mul, above=0.0)
+    if is_concrete(total) and growth < 1 and not total <= steps / (1 - Fraction(growth)):
+        raise ValueError(f"t_mul must leave room for total_steps = {total}, got cycles that end before, by {t_mul!r}.")
+
+    def build(total: Number, steps: Number, *_: int) -> Schedule:
+        words = {"first_cycle": steps, "cycle_mult": growth, "restart_decay": factor, "end_value": low * first}
+        try:
+            return sgdr(first, total_steps=total, **words)
+        except ValueError as error:
+            if "in a table" not in str(error) and "cycle_mult" not in str(error):
+                raise
+            raise ValueError(f"t_mul must make no more than 10,000 cycles, each below 2**31, got {t_mul!r}.") from error
+
+    ends = _restarts(steps, growth, total)
+    longest = max(total, steps, *ends) if is_concrete(total) else None
+    return in_parts(build, total, steps, *ends, budget=longest)
+
+
+def _restarts(first: Number, growth: Number, total: Number) -> list[Fraction]:
+    """Where cycles end within the budget, if any of them does so between two steps."""
+    mult = Fraction(growth).limit_denominator(LARGEST_DENOMINATOR)
+    if not is_concrete(total) or mult == 1 or (mult.denominator == 1 and isinstance(first, int)):
+        return []
+    ends, size = [Fraction(0)], Fraction(first)
+    while ends[-1] < total and len(ends) < 50:  # of more the denominators are beyond all parts of a step
+        ends.append(ends[-1] + size)
+        size *= mult
+    return ends
 
 
 def _keras_exponential(
     initial_learning_rate: Number,
-    decay_steps: int,
+    decay_steps: Number,
     decay_rate: Number,
     staircase: bool = False,
     *,
-    total_steps: int,
+    total_steps: Number,
 ) -> Schedule:
-    return exponential_decay(
-        initial_learning_rate,
-        total_steps=total_steps,
-        decay_rate=decay_rate,
-        transition_steps=decay_steps,
-        staircase=staircase,
-    )
+    first, rate = _rate(initial_learning_rate), number("decay_rate", decay_rate, above=0.0)
+    total, period = whole("total_steps", total_steps, at_least=1), length("decay_steps", decay_steps, above=0.0)
+    stairs = flag("staircase", staircase)
+
+    def build(total: Number, period: Any) -> Schedule:
+        return exponential(first, rate, period, stairs, total=total)
+
+    return in_parts(build, total, period, budget=total) if stairs else build(total, period)
 
 
 def _keras_inverse_time(
     initial_learning_rate: Number,
-    decay_steps: int,
+    decay_steps: Number,
     decay_rate: Number,
     staircase: bool = False,
     *,
-    total_steps: int,
+    total_steps: Number,
 ) -> Schedule:
-    return inverse_time(
-        initial_learning_rate,
-        total_steps=total_steps,
-        decay_rate=decay_rate,
-        transition_steps=decay_steps,
-        staircase=staircase,
-    )
+    first, rate = _rate(initial_learning_rate), number("decay_rate", decay_rate, at_least=0.0)
+    total, period = whole("total_steps", total_steps, at_least=1), length("decay_steps", decay_steps, above=0.0)
+    stairs = flag("staircase", staircase)
+    if isinstance(period, Fraction) and not stairs:
+        rate, period = rate / float(period), 1
+
+    def build(total: Number, period: Number) -> Schedule:
+        return inverse_time(first, total_steps=total, decay_rate=rate, transition_steps=period, staircase=stairs)
+
+    return in_parts(build, total, period, budget=total)
 
 
 def _keras_polynomial(
     initial_learning_rate: Number,
-    decay_steps: int,
+    decay_steps: Number,
     end_learning_rate: Number = 0.0001,
     power: Number = 1.0,
     cycle: bool = False,
 ) -> Schedule:
     refuse("cycle", cycle, False)
-    return polynomial(initial_learning_rate, total_steps=decay_steps, power=power, end_value=end_learning_rate)
+    first, last = _rate(initial_learning_rate), number("end_learning_rate", end_learning_rate, at_least=0.0)
+    steps, power = length("decay_steps", decay_steps, above=0.0), number("power", power, at_least=0.0)
+    return in_parts(lambda steps: polynomial(first, total_steps=steps, power=power, end_value=last), steps)
 
 
-def _keras_piecewise(boundaries: Sequence[int], values: Sequence[Number], *, total_steps: int) -> Schedule:
-    after = tuple(place + 1 for place in boundaries)  # Keras's boundary is the last step at the old value
-    return piecewise_constant(1.0, total_steps=total_steps, boundaries=after, values=tuple(values))
+def _keras_piecewise(boundaries: Sequence[Number], values: Sequence[Number], *, total_steps: Number) -> Schedule:
+    rates = tuple(number("values", value, at_least=0.0) for value in listed("values", values))
+    places = [known("boundaries", length("boundaries", place)) for place in listed("boundaries", boundaries)]
+    if not places or len(rates) != len(places) + 1:
+        raise ValueError(
+            f"values must be one more than boundaries, of at least one, got {len(rates)} and {len(places)}."
+        )
+    if places != sorted(places):
+        raise ValueError(f"boundaries must ascend, got {', '.join(f'{float(place):g}' for place in places)}.")
+    # Keras cuts a boundary to the step's type, an integer's, and it is the last step at the old value
+    after = tuple(min(max(math.trunc(place) + 1, 0), LARGEST_STEP) for place in places)
+    total = whole("total_steps", total_steps, at_least=1)
+    return piecewise_constant(1.0, total_steps=total, boundaries=after, values=rates)
 
 
 KERAS: dict[str, Importer] = {

@@ -1,0 +1,97 @@
+"""Lengths that are no whole number of steps: a schedule made on a finer clock, of which every n-th value is used.
+
+A period of 2.5 steps is one of 5 half steps. So no schedule has to know of fractional lengths, and its arithmetic stays
+that of integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Self
+
+from lrsched.schedules.core import Schedule, rebound
+from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, data, is_concrete, namespace, static
+
+FAR_OFF = 1e-3  # of a step
+
+
+@data
+class Subsampled(Schedule):
+    """schedule(every * t): its own budget is in parts of a step, `every` of them to the step."""
+
+    schedule: Schedule
+    every: int = static()
+
+    @property
+    def total_steps(self) -> Number:
+        return -(-self.schedule.total_steps // self.every)
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """The updates completed when a cycle of the schedule has ended, which may be between two of them."""
+        return tuple(dict.fromkeys(-(-end // self.every) for end in self.schedule.cycle_ends))
+
+    def _value(self, step: Any) -> Any:
+        xp = namespace(step)
+        total = xp.asarray(self.total_steps, step.dtype)
+        return self.schedule._value(xp.clip(step, 0, total) * self.every)
+
+    def _check_budget(self, total_steps: int) -> None:
+        check_parts(total_steps, self.every)
+        self.schedule._check_budget(total_steps * self.every)
+
+    def _rebound(self, total_steps: Any) -> Self:
+        return type(self)(rebound(self.schedule, total_steps * self.every), self.every)
+
+
+def check_parts(total_steps: Number, every: int) -> None:
+    """Raises ValueError if the parts of a concrete budget are more than 32 bits hold."""
+    longest = LARGEST_STEP // every - 1
+    if is_concrete(total_steps) and total_steps > longest:
+        raise ValueError(
+            f"total_steps must be at most {longest} with lengths in parts of 1/{every} step, got {total_steps}."
+        )
+
+
+def in_parts(build: Callable[..., Schedule], *lengths: Number | Fraction, budget: Number | None = None) -> Schedule:
+    """build(*lengths) if all are whole; else the schedule that it builds of them in parts of a step, subsampled.
+
+    Args:
+      build: makes a schedule from lengths in steps; the first may be its budget.
+      lengths: whole numbers (they may be traced, if all are whole) and Fractions, above or equal to 0.
+      budget: the longest that the schedule is; the sum of the lengths by default.
+    Returns:
+      a schedule. Lengths of which no 32 bits hold a common denominator are rounded to the finest parts that fit.
+    """
+    if not any(isinstance(length, Fraction) for length in lengths):
+        return build(*lengths)
+    exact = [Fraction(length) for length in lengths]
+    most = LARGEST_STEP // (math.ceil(sum(exact) if budget is None else budget) + 1)
+    every = math.lcm(*(length.denominator for length in exact))
+    if every > most:
+        broken = [length for length in exact if length.denominator > 1]
+        every = broken[0].limit_denominator(max(most, 1)).denominator if len(broken) == 1 else most
+    span = max(exact) if budget is None else budget
+    for length in exact:  # a period is repeated, and so is what it is rounded by
+        if length and abs(Fraction(round(length * every), every) - length) * max(1, span / length) > FAR_OFF:
+            raise ValueError(f"lengths must be in parts of a step that 32 bits hold, got {float(length)!r} steps.")
+    return Subsampled(build(*(round(length * every) for length in exact)), every)
+
+
+def steps_in_words(name: str, value: Any) -> Any:
+    """A length that is no whole number of steps, "2.5st" or a Fraction, as a Fraction; any other value as it is.
+
+    Raises:
+      ValueError: for steps not above 0, or in parts finer than 1/65,536.
+    """
+    if not isinstance(value, Fraction) and not (isinstance(value, str) and value.endswith("st") and "." in value):
+        return value
+    try:
+        steps = Fraction(value[:-2]) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    if not 0 < steps <= LARGEST_STEP or steps.denominator > LARGEST_DENOMINATOR:
+        raise ValueError(f"{name} must be above 0, at most 2**31 - 1 steps, in parts down to 1/65536, got {value!r}.")
+    return int(steps) if steps.denominator == 1 else steps
