@@ -10,7 +10,7 @@ studies are in submodules.
 from typing import TYPE_CHECKING, Any
 
 from lrsched.schedules import profiles, sampling
-from lrsched.schedules.algebra import clip, jumps, per_label, product, truncated
+from lrsched.schedules.algebra import after, clip, jumps, per_label, product, truncated, whole
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.compose import sequence, warmup
@@ -48,6 +48,7 @@ __all__ = [
     "Budget",
     "Plan",
     "Schedule",
+    "after",
     "chebyshev_steps",
     "clip",
     "clr",
@@ -101,6 +102,7 @@ __all__ = [
     "to_json",
     "truncated",
     "warmup",
+    "whole",
     "wsd",
 ]
 

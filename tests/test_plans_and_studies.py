@@ -28,7 +28,7 @@ def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) 
     ("words", "peak", "momentum", "message"),
     [
         ("exponential:gamma=1000", 0.1, None, "rates of at least 0 that float32 holds, got 2"),
-        ("rex", 1e39, None, "rates of at least 0 that float32 holds"),
+        ("rex", 1e39, None, "peak_value must be a number that float32 holds, at most 3.4e38, got 1e.39"),
         ("rex", 0.1, "linear:peak_value=0.5,end_value=5", "momentum must be at least 0 and below 1 at every update"),
         ("rex", 0.1, np.float32(1.0), "momentum must be at least 0 and below 1"),
     ],
@@ -44,8 +44,6 @@ def test_plan_takes_numbers_of_numpy_and_schedules() -> None:
     np.testing.assert_array_equal(plan.lr.table(), made.table())
     assert plan.momentum.table()[-1] == pytest.approx(0.86)
     assert ls.plan("rex", WHERE, peak_value=np.float32(0.5), momentum=np.float32(0.5)).lr.table()[0] == 0.5
-    with pytest.raises(ValueError, match="peak_value must be left out"):
-        ls.plan(made, WHERE, peak_value=0.1)
 
 
 def test_epochs_are_durations_and_a_sampling_rate() -> None:

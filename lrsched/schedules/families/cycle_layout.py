@@ -25,6 +25,7 @@ from lrsched.schedules.progress import (
     Progress,
     Ratio,
     check_number,
+    check_steps,
     data,
     fraction_of,
     is_concrete,
@@ -43,6 +44,19 @@ class Cycles:
     lengths: tuple[tuple[int, int], ...] = static()
     mult: tuple[int, int] = static(default=(1, 1))
     of_budget: bool = static(default=False)
+
+    def _check(self) -> None:
+        if not self.lengths:
+            raise ValueError("lengths must be at least one, got none.")
+        for name, fraction in [("mult", self.mult), *(("lengths", length) for length in self.lengths)]:
+            for number in fraction:
+                check_steps(name, number)
+        (a, b), (numerator, denominator) = self.mult, self.lengths[0]
+        if self.of_budget and a < b and Fraction(numerator, denominator) < 1 - Fraction(a, b):
+            raise ValueError(
+                f"first_cycle must be at least 1 - cycle_mult to fill the budget, got {numerator}/{denominator}."
+            )
+        _table(self)  # which refuses more cycles than it can hold
 
     def layout(self, total: Any) -> tuple[Any, Any]:
         """(starts, lengths), ascending and whole; the last length repeats. The last cycle may pass the budget."""
@@ -89,11 +103,7 @@ def cycles(name: str, lengths: Sequence[Any], mult: Number | Fraction = 1) -> Cy
         mult = Fraction(float(mult)).limit_denominator(LARGEST_DENOMINATOR)
     if mult <= 0:
         raise ValueError(f"cycle_mult must be above 0, got {mult}.")
-    if of_budget and mult < 1 and Fraction(*exact[0]) / (1 - mult) < 1:
-        raise ValueError(f"{name} must be at least 1 - cycle_mult to fill the budget, got {lengths!r}.")
-    made = Cycles(tuple(exact), mult.as_integer_ratio(), of_budget)
-    _table(made)
-    return made
+    return Cycles(tuple(exact), mult.as_integer_ratio(), of_budget)
 
 
 def _sums(made: Cycles) -> Iterator[tuple[int, int, int]]:

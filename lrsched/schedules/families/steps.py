@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.compose import Duration, Rest, duration
-from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.core import Schedule, check_rates, real
 from lrsched.schedules.progress import (
     Number,
     Ratio,
@@ -87,6 +87,10 @@ class ExponentialDecay(Schedule):
     transition_steps: Duration
     staircase: bool = static(default=False)
 
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        position("transition_steps", self.transition_steps, above_zero=True)
+
     def _value(self, step: Any) -> Any:
         k = _periods(step, self.total_steps, self.transition_steps, self.staircase)
         return real(step, self.peak_value) * namespace(step).exp(real(step, self.log_rate) * k)
@@ -101,6 +105,10 @@ class InverseTime(Schedule):
     decay_rate: Number
     transition_steps: Duration
     staircase: bool = static(default=False)
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "decay_rate")
+        position("transition_steps", self.transition_steps, above_zero=True)
 
     def _value(self, step: Any) -> Any:
         k = _periods(step, self.total_steps, self.transition_steps, self.staircase)
@@ -117,6 +125,14 @@ class InverseSqrt(Schedule):
     timescale: Duration
     cooldown: Duration = 0
     first: int = static(default=0)
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        for name in ("warmup", "cooldown"):
+            position(name, getattr(self, name))
+        position("timescale", self.timescale)
+        if self.first not in (0, 1):
+            raise ValueError(f"first must be 0 or 1, got {self.first}.")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
