@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import registry
-from lrsched.schedules.algebra import after
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, check_values
+from lrsched.schedules.entered import after
 from lrsched.schedules.progress import check_number, check_steps, is_number, short
 
 
@@ -48,7 +48,11 @@ class Plan:
         return {"step": steps, "lr": self.lr.table(steps), "momentum": self.momentum.table(steps)}
 
     def after(self, step: int) -> Plan:
-        """What is left of the plan from update `step` on, as a plan: its update 0 is this one's update `step`."""
+        """What is left of the plan from update `step` on, as a plan: its update 0 is this one's update `step`.
+
+        Raises:
+          ValueError: if step is outside [0, total_steps).
+        """
         lr, momentum = after(self.lr, step), after(self.momentum, step)
         per_epoch = self.budget.steps_per_epoch
         return plan(lr, Budget((self.total_steps - int(step)) / per_epoch, per_epoch), momentum=momentum)
