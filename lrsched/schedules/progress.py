@@ -138,25 +138,34 @@ def is_concrete(x: Any) -> bool:
 
 def is_number(x: Any) -> bool:
     """Whether it is a real number or an array of them: of Python, NumPy or JAX, traced or not; no bool, no Fraction."""
-    if isinstance(x, int | float | np.number | np.ndarray | jax.Array) and not isinstance(x, bool):
-        dtype = getattr(x, "dtype", type(x))
-        return bool(jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
-    return False
+    if isinstance(x, int | float) and not hasattr(x, "dtype"):
+        return not isinstance(x, bool)
+    if not isinstance(x, np.number | np.ndarray | jax.Array):
+        return False
+    return bool(jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.floating))
+
+
+def _python(x: Any) -> Any:
+    """The Python number that a concrete scalar is; None if it is none."""
+    if isinstance(x, int | float) and not isinstance(x, bool) and not hasattr(x, "dtype"):
+        return x
+    return x.item() if is_number(x) and np.ndim(x) == 0 else None
 
 
 def check_number(name: str, value: Number, *, at_least: float = -math.inf, below: float = math.inf) -> None:
     """Raises ValueError unless a concrete scalar is in [at_least, below) and float32 holds it; traced values pass."""
     if not is_concrete(value):
         return
-    if not is_number(value) or np.ndim(value):
+    number = _python(value)
+    if number is None:
         raise ValueError(f"{name} must be one number, got {short(value)}.")
-    if not (at_least <= value < below and abs(value) < math.inf):
+    if not (at_least <= number < below and abs(number) < math.inf):
         limits = f"at least {at_least:g}" if at_least > -math.inf else "finite"
         limits += f" and below {below:g}" if below < math.inf else ""
         raise ValueError(f"{name} must be {limits}, got {short(value, str)}.")
-    if abs(value) > LARGEST_NUMBER:
+    if abs(number) > LARGEST_NUMBER:
         raise ValueError(f"{name} must be a number that float32 holds, at most 3.4e38, got {short(value, str)}.")
-    if abs(value) > LARGEST_STEP and jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.integer):
+    if isinstance(number, int) and abs(number) > LARGEST_STEP:
         raise ValueError(f"{name} must be written with a point or exponent beyond 2**31 - 1, got {value}.")
 
 
@@ -164,9 +173,10 @@ def check_steps(name: str, value: Number, *, at_least: int = 1) -> None:
     """Raises ValueError unless a concrete value is an integer in [at_least, 2**31 - 1]; traced values pass."""
     if not is_concrete(value):
         return
-    if not is_number(value) or np.ndim(value) or not jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.integer):
+    number = _python(value)
+    if not isinstance(number, int):
         raise ValueError(f"{name} must be a whole number of steps, got {short(value)}.")
-    if not at_least <= int(value) <= LARGEST_STEP:
+    if not at_least <= number <= LARGEST_STEP:
         raise ValueError(f"{name} must be at least {at_least} and at most 2**31 - 1, got {short(value, str)}.")
 
 
