@@ -202,7 +202,7 @@ def contender(name: str, size: str, *schedules: str) -> Json:
 
 def make_train_step(config: tasks.RunConfig, total_steps: int) -> tuple[Any, Any]:
     """The user's: the schedule is a constant of the jitted step."""
-    schedule = OPTAX[config.schedule](config.peak_value, total_steps)
+    schedule = OPTAX[str(config.schedule)](config.peak_value, total_steps)
     sgd = optax.sgd(schedule, momentum=float(config.momentum or 0))
     pad = tasks.task(config).data.pad
 

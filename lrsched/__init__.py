@@ -15,6 +15,7 @@ from lrsched.schedules.budget import Budget
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.compose import sequence, warmup
 from lrsched.schedules.core import Schedule, decay
+from lrsched.schedules.entered import after, whole
 from lrsched.schedules.families.cycles import sgdr, snapshot_cosine
 from lrsched.schedules.families.cycles_linear import clr, fge, swa
 from lrsched.schedules.families.decays import (
@@ -48,6 +49,7 @@ __all__ = [
     "Budget",
     "Plan",
     "Schedule",
+    "after",
     "chebyshev_steps",
     "clip",
     "clr",
@@ -101,6 +103,7 @@ __all__ = [
     "to_json",
     "truncated",
     "warmup",
+    "whole",
     "wsd",
 ]
 

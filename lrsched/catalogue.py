@@ -19,8 +19,11 @@ from lrsched.analysis import gallery, plots, terminal
 from lrsched.schedules import plan, registry
 from lrsched.schedules.algebra import Jump, jumps
 from lrsched.schedules.budget import Budget
+from lrsched.schedules.codec import from_json, to_json
+from lrsched.schedules.compose import sequence
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families import onecycle
+from lrsched.schedules.progress import check_steps
 
 #: Forms of the schedules that go by a name of their own: the page shows them as well.
 FORMS = (
@@ -47,9 +50,10 @@ class Catalogue:
     Without words, the list (with --html, the page of them all). `diff A B` says where the two differ most.
 
     Attributes:
-      words: schedules, as in: rex linear rex:d=0.9 linear@50-75; or the word diff and two schedules.
+      words: schedules, as in: rex linear rex:d=0.9 linear@50-75 warmup:5%+cosine; or the word diff and two schedules.
       total_steps: the budget they are drawn under, in updates.
-      peak_value: peak rate of those whose words give none.
+      steps_per_epoch: updates in an epoch, for words with epochs: sgdr:first_cycle=10ep, rex@epoch.
+      peak_value: peak rate of those whose words give none; JSON of a schedule already made has its own.
       sampling: sampling rate of them all: every, 50-75, 5-25, a percentage (5%) or steps (7st).
       momentum: a number or the words of a momentum schedule; None: each schedule's own (1cycle's), else 0.9.
       out: a picture to write instead of drawing in the terminal: FILE.png or FILE.svg.
@@ -58,6 +62,7 @@ class Catalogue:
 
     words: tyro.conf.Positional[tuple[str, ...]] = ()
     total_steps: int = 300
+    steps_per_epoch: int | None = None
     peak_value: float = 0.1
     sampling: str | None = None
     momentum: str | None = None
@@ -103,6 +108,8 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
     limit = 2_000 if config.html else 1_000_000  # the page holds every number
     if not 1 <= config.total_steps <= limit:
         raise ValueError(f"total_steps must be at least 1 and at most {limit} here, got {config.total_steps}.")
+    if config.steps_per_epoch is not None:
+        check_steps("steps_per_epoch", config.steps_per_epoch)
     if not words and not config.html:
         return listing(width)
     drawn = [draw_up(one, config) for one in (words[1:] if diff else words or sorted([*registry.SCHEDULES, *FORMS]))]
@@ -131,14 +138,19 @@ def draw_up(words: str, config: Catalogue) -> Drawn:
         if full.get("sampling", "every") != "every":
             raise ValueError(f"sampling must be given once, got {words!r} and {config.sampling!r}.")
         full = registry.parse({**full, "sampling": config.sampling})
-    if re.search(r"\bepoch\b|[0-9]ep\b", f"{words} {config.sampling} {config.momentum}"):
-        raise ValueError(f"schedules must be in updates or parts here, where no epochs are known, got {words!r}.")
+    per_epoch = config.steps_per_epoch
+    if per_epoch is None and re.search(r"\bepoch\b|[0-9]ep\b", f"{words} {config.sampling} {config.momentum}"):
+        raise ValueError(
+            f"schedules must be in updates or parts where no epochs are known (--steps-per-epoch), got {words!r}."
+        )
     label = registry.label(full)
-    full.setdefault("peak_value", config.peak_value)
+    if registry.lacks_peak(full):
+        full = registry.with_peak(full, config.peak_value)
+    budget = Budget(config.total_steps / (per_epoch or 1), per_epoch or 1)
     momentum: str | float | None = config.momentum
     with contextlib.suppress(ValueError):  # words of a momentum schedule
         momentum = None if momentum is None else float(momentum)
-    return Drawn(label, full, plan.plan(full, Budget(config.total_steps), momentum=momentum))
+    return Drawn(label, full, plan.plan(full, budget, momentum=momentum))
 
 
 def listing(width: int = 80) -> str:
@@ -175,7 +187,7 @@ def momentum_card(name: str, config: Catalogue) -> gallery.Card:
 
 def card(drawn: Drawn, kind: Mapping[str, Callable[..., Schedule]] = registry.SCHEDULES) -> gallery.Card:
     """What the page says of a schedule: its docstring's words, its curves, and the lines that make it."""
-    factory = kind[drawn.words["schedule"]]
+    factory = _factory(drawn.words, kind)
     said = sections(factory.__doc__ or "")
     meanings = dict(re.findall(r"^(\w+): (.*(?:\n +.*)*)", said["Args"], flags=re.MULTILINE))
     formula, _, notes = said["Formula"].partition("\n\n")
@@ -216,8 +228,18 @@ def _default(parameter: inspect.Parameter) -> str:
     return f"{parameter.default:.6g}" if isinstance(parameter.default, float) else repr(parameter.default)
 
 
+def _factory(words: Mapping[str, Any], kind: Mapping[str, Callable[..., Schedule]]) -> Callable[..., Schedule]:
+    """What makes the schedule of these words, and whose docstring tells of it."""
+    name = registry.name_of(words)
+    if name is not None:
+        return kind[name]
+    return sequence if "sequence" in words else from_json
+
+
 def _python(drawn: Drawn, factory: Callable[..., Schedule]) -> str:
     """The call that makes the schedule, with the arguments that are not their defaults."""
+    if factory in (sequence, from_json):
+        return f"lrsched.from_json({to_json(drawn.plan.lr)!r})"
     parameters = inspect.signature(factory).parameters
     first, *_ = parameters
     said = [repr(drawn.words[first])] if drawn.words[first] != parameters[first].default else []
@@ -238,7 +260,7 @@ def _picture(drawn: Sequence[Drawn], path: str) -> None:
     curves: dict[str, plots.Curve] = {}
     for one in drawn:
         table, total = tables[one.label], one.plan.total_steps
-        share = np.arange(total) / total, table["lr"] / (one.words["peak_value"] or 1.0)
+        share = np.arange(total) / total, table["lr"] / (one.words.get("peak_value", table["lr"].max()) or 1.0)
         curves[one.label] = (*share, table["momentum"]) if moves else share
     plots.schedules(curves, path)
 

@@ -323,8 +323,8 @@ def _with_momentum(one: RunConfig, words: str) -> RunConfig:
     if low is None:
         return _at(one, momentum=words)
     rate = registry.parse(one.schedule)
-    if rate["schedule"] not in registry.PAIRED:
-        raise ValueError(f"momenta must be numbers where the schedule is {rate['schedule']}, got {words!r}.")
+    if registry.name_of(rate) not in registry.PAIRED:
+        raise ValueError(f"momenta must be numbers where the schedule is {registry.label(rate)}, got {words!r}.")
     cycle = {**plans.paired(rate), "max_value": high, "min_value": low}
     return _at(one, momentum=registry.label(cycle, kind=registry.MOMENTA))
 

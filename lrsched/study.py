@@ -15,7 +15,7 @@ from lrsched.analysis import ledger, paper, plots, range_plots, tables
 from lrsched.many import MOST_RUNS, Status, made
 from lrsched.schedules import registry
 from lrsched.schedules.budget import epochs_of
-from lrsched.task import Recipe, RunConfig
+from lrsched.task import Recipe, RunConfig, Words
 from lrsched.training import data as datasets
 
 
@@ -24,7 +24,8 @@ class StudyConfig(Recipe):
     """A study: every schedule under every budget, at every peak rate, with every seed.
 
     Attributes:
-      schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2.
+      schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2
+        warmup:5%+cosine; JSON; from Python schedules already made, each scaled to the peak values by its highest rate.
       budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
       max_epochs: epochs of a budget of 100 %.
       seeds: number of seeds: 0, 1, ...
@@ -39,7 +40,14 @@ class StudyConfig(Recipe):
         are missing; the table is of the runs asked for.
     """
 
-    schedules: tuple[str, ...] = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")
+    schedules: tuple[Words, ...] = (
+        "rex",
+        "linear",
+        "cosine",
+        "step",
+        "exponential",
+        "onecycle:variant=rex_paper",
+    )
     budgets: tuple[str, ...] = ("5%", "25%", "100%")
     max_epochs: float = RunConfig.max_epochs
     seeds: int = 3

@@ -20,6 +20,18 @@ from lrsched.schedules.plan import Plan, plan
 from lrsched.training import batches, models, optim, predict, train
 from lrsched.training import data as datasets
 
+#: Words of a schedule; on the command line they are text.
+Words = Annotated[
+    registry.Words,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="STR",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda words: True,
+        str_from_instance=lambda words: [str(words)],
+    ),
+]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -61,15 +73,15 @@ class RunConfig(Recipe):
     """Everything that decides a run's numbers.
 
     Attributes:
-      schedule: words, as in "rex", "rex:d=0.9", "linear@50-75", or JSON.
-      peak_value: the highest learning rate.
+      schedule: words, as in rex, rex:d=0.9, linear@50-75, warmup:5%+cosine; JSON; from Python a schedule already made.
+      peak_value: the highest learning rate; a schedule already made is scaled so that its highest rate becomes this.
       budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
       max_epochs: epochs of a budget of 100 %.
       holdout_fraction: part of the training set kept for choosing, never trained on.
       seed: of the initial weights, the order of the data and its alteration.
     """
 
-    schedule: str = "rex"
+    schedule: Words = "rex"
     peak_value: float = 0.1
     budget: str = "100%"
     max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
@@ -81,7 +93,7 @@ class RunConfig(Recipe):
 
         A budget stays as it was said: 100% and 8ep are two runs.
         """
-        fields = dataclasses.asdict(self)
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
         momentum = None if self.momentum is None else str(_number(self.momentum))
         resolved = {"schedule": registry.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}

@@ -205,3 +205,60 @@ def test_wrong_words_end_in_one_line_and_write_nothing(
     assert len(output.err.splitlines()) == 1
     assert re.search(message, output.err)
     assert list(tmp_path.iterdir()) == []
+
+
+WARM = lrsched.to_json(lrsched.sequence([lrsched.warmup(0.4, total_steps=15), lrsched.cosine(0.4, total_steps=285)]))
+
+
+def test_composed_words_and_json_of_a_schedule_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "warmup:5%+cosine", WARM, "--peak-value", "0.2")
+    assert lines[0] == "A warmup:5%+cosine"
+    assert lines[1].startswith("B Sequence(Growth(Linear),Decay(Cosine))#")
+    assert lines[3].strip().startswith("0.4|")  # what is made already keeps its rates
+    (same,) = said(capsys, "diff", "warmup:5%+cosine:rest", "warmup:15st+cosine")
+    assert same.endswith("have the same rate at every one of 300 updates.")
+
+
+@pytest.mark.parametrize("words", ["warmup:5%+cosine", "warmup:10st+constant+linear:20%@10-10", WARM])
+def test_lines_of_a_composed_card_make_its_curves(words: str, tmp_path: pathlib.Path, capsys) -> None:
+    card = catalogue.card(catalogue.draw_up(words, Catalogue()))
+    assert np.array_equal(eval(card.python, {"lrsched": lrsched}).table(), card.rate)
+    assert np.array_equal(lrsched.plan(json.loads(card.json), 300).lr.table(), card.rate)
+    for name in ("page.html", "a.svg"):
+        option = "--html" if name.endswith("html") else "--out"
+        assert said(capsys, words, option, str(tmp_path / name)) == [f"written: {tmp_path / name}"]
+
+
+def test_epochs_are_known_by_their_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = catalogue.draw_up("sgdr:first_cycle=2ep", Catalogue(total_steps=70, steps_per_epoch=5))
+    assert drawn.plan.cycle_ends == (10, 30, 70)
+    held = catalogue.draw_up("linear@epoch", Catalogue(total_steps=30, steps_per_epoch=10)).plan.lr.table()
+    np.testing.assert_allclose(held, np.repeat([0.1, 0.2 / 3, 0.1 / 3], 10))
+    assert said(capsys, "rex@epoch", "warmup:1ep+cosine", "--steps-per-epoch", "7")[0] == "A rex@epoch"
+
+
+@pytest.mark.parametrize("total_steps", [1, 7, 100, 299, 1_000_000])
+@pytest.mark.parametrize("steps_per_epoch", [1, 3, 98, 391, 999_983])
+def test_steps_of_an_epoch_leave_the_budget_as_it_is(total_steps: int, steps_per_epoch: int) -> None:
+    config = Catalogue(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+    assert catalogue.draw_up("rex", config).plan.total_steps == total_steps
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rex", "--steps-per-epoch", "0"], "steps_per_epoch must be at least 1"),
+        (["warmup:2ep+cosine"], "where no epochs are known"),
+        (["warmup:5%+cosine", "--sampling", "50-75"], "sequence takes its segments and peak_value, got 'sampling'"),
+        (["rex:peak_value=99999999999"], "peak_value must be written with a point"),
+        (["rex:d=[[["], "d must be|d of Rex must be"),
+        (['{"schedule": ' + "[" * 3000 + "]" * 3000 + "}"], "schedule must be words or a JSON object"),
+        (['{"schedule": [["rex"]]}'], "schedule must be one of"),
+        ([WARM.replace("0.4", "NaN")], "NaN is no number of JSON"),
+    ],
+)
+def test_weird_words_end_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schedules", *words]) == 2
+    output = capsys.readouterr()
+    assert len(output.err.splitlines()) == 1
+    assert re.search(message, output.err)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, real, rebound
-from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace
+from lrsched.schedules.core import Schedule, check_rates, check_schedule, real, rebound
+from lrsched.schedules.progress import Number, check_number, data, is_concrete, namespace, short, unchecked
 
 
 class Jump(NamedTuple):
@@ -25,6 +25,10 @@ class Product(Schedule):
 
     schedule: Schedule
     factor: Number | Schedule
+
+    def _check(self) -> None:
+        if not isinstance(self.factor, Schedule):
+            check_rates(self, "factor")
 
     @property
     def total_steps(self) -> Number:
@@ -45,7 +49,7 @@ class Product(Schedule):
 
     def _rebound(self, total_steps: Any) -> Self:
         factor = rebound(self.factor, total_steps) if isinstance(self.factor, Schedule) else self.factor
-        return type(self)(rebound(self.schedule, total_steps), factor)
+        return unchecked(self, schedule=rebound(self.schedule, total_steps), factor=factor)
 
 
 @data
@@ -55,6 +59,11 @@ class Clip(Schedule):
     schedule: Schedule
     minimum: Number
     maximum: Number
+
+    def _check(self) -> None:
+        check_rates(self, "minimum", "maximum")
+        if is_concrete(self.minimum) and is_concrete(self.maximum) and self.minimum > self.maximum:
+            raise ValueError(f"minimum must be at most maximum = {self.maximum}, got {self.minimum}.")
 
     @property
     def total_steps(self) -> Number:
@@ -72,7 +81,7 @@ class Clip(Schedule):
         self.schedule._check_budget(total_steps)
 
     def _rebound(self, total_steps: Any) -> Self:
-        return type(self)(rebound(self.schedule, total_steps), self.minimum, self.maximum)
+        return unchecked(self, schedule=rebound(self.schedule, total_steps))
 
 
 @data
@@ -111,6 +120,7 @@ def product(schedule: Schedule, factor: Number | Schedule) -> Product:
     Source:
       This library; Goyal et al., arXiv:1706.02677, scale the rate with the batch size so.
     """
+    check_schedule("schedule", schedule)
     if not isinstance(factor, Schedule):
         check_number("factor", factor, at_least=0.0)
     return Product(schedule, factor)
@@ -137,10 +147,9 @@ def clip(schedule: Schedule, *, minimum: Number = 0.0, maximum: Number) -> Clip:
     Source:
       This library.
     """
+    check_schedule("schedule", schedule)
     check_number("minimum", minimum, at_least=0.0)
     check_number("maximum", maximum, at_least=0.0)
-    if is_concrete(minimum) and is_concrete(maximum) and minimum > maximum:
-        raise ValueError(f"minimum must be at most maximum = {maximum}, got {minimum}.")
     return Clip(schedule, minimum, maximum)
 
 
@@ -164,7 +173,7 @@ def truncated(schedule: Schedule, total_steps: Number) -> Truncated:
     Source:
       Li, Yumer, Ramanan, "Budgeted Training", ICLR 2020, arXiv:1905.04753, section 3.
     """
-    check_steps("total_steps", total_steps)
+    check_schedule("schedule", schedule)
     return Truncated(schedule, total_steps)
 
 
@@ -190,8 +199,11 @@ def per_label(schedule: Schedule, multipliers: Mapping[str, Number]) -> dict[str
     Source:
       Howard, Ruder, "ULMFiT", arXiv:1801.06146, section 3.2 (discriminative rates).
     """
-    if not multipliers:
-        raise ValueError("multipliers must name at least one label, got none.")
+    check_schedule("schedule", schedule)
+    if not isinstance(multipliers, Mapping) or not multipliers:
+        raise ValueError(
+            f"multipliers must name at least one label, got {short(multipliers) if multipliers else 'none'}."
+        )
     return {label: product(schedule, factor) for label, factor in multipliers.items()}
 
 
@@ -216,6 +228,7 @@ def jumps(schedule: Schedule, *, larger_than: float = 0.1) -> list[Jump]:
     Source:
       This library.
     """
+    check_schedule("schedule", schedule)
     check_number("larger_than", larger_than, at_least=0.0)
     table = schedule.table()
     steps = np.flatnonzero(np.abs(np.diff(table)) > larger_than * table.max()) + 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.budget import Budget
-from lrsched.schedules.core import Schedule, between, rebound
+from lrsched.schedules.core import Schedule, between, check_rates, rebound
 from lrsched.schedules.progress import (
     Number,
     Ratio,
@@ -21,9 +23,10 @@ from lrsched.schedules.progress import (
     namespace,
     progress,
     ratio,
+    short,
 )
 from lrsched.schedules.sampling import EveryStep, Sampling, given
-from lrsched.schedules.shapes import Linear, Profile
+from lrsched.schedules.shapes import Exponential, Linear, Profile
 
 
 @data
@@ -35,6 +38,9 @@ class Growth(Schedule):
     profile: Profile
     sampling: Sampling = EveryStep()
     init_value: Number = 0.0
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "init_value")
 
     def _value(self, step: Any) -> Any:
         here = self.sampling(progress(step, self.total_steps)).reversed
@@ -61,6 +67,17 @@ class Sequence(Schedule):
     segments: tuple[Schedule, ...]
     durations: tuple[Duration, ...]
     total_steps: Number
+
+    def _check(self) -> None:
+        if not self.segments:
+            raise ValueError("segments must hold at least one schedule, got none.")
+        if len(self.durations) != len(self.segments):
+            raise ValueError(f"durations must be one per segment ({len(self.segments)}), got {len(self.durations)}.")
+        if sum(isinstance(d, Rest) for d in self.durations) > 1:
+            raise ValueError("durations may hold 'rest' once, got it more often.")
+        _check_durations(self.durations, self.total_steps)
+        if is_concrete(self.total_steps):
+            self._check_budget(int(self.total_steps))
 
     def _check_budget(self, total_steps: int) -> None:
         _check_durations(self.durations, total_steps)
@@ -154,17 +171,25 @@ def duration(value: Number | str | Ratio | Rest, *, steps_per_epoch: int | None 
 
 
 def warmup(
-    peak_value: Number, *, total_steps: Number, init_value: Number = 0.0, sampling: Sampling | str | None = None
+    peak_value: Number,
+    *,
+    total_steps: Number,
+    init_value: Number = 0.0,
+    sampling: Sampling | str | None = None,
+    shape: str = "linear",
 ) -> Growth:
-    """Linear warmup: rises by the same amount at every update; the first segment of a `sequence`.
+    """Warmup: rises by the same amount, or the same factor, at every update; the first segment of a `sequence`.
 
-    lr(t) = init_value + (peak_value - init_value) * t / total_steps.
+    lr(t) = init_value + (peak_value - init_value) * t / total_steps, or with shape="exponential"
+    lr(t) = init_value * (peak_value / init_value)**(t / total_steps).
 
     Args:
       peak_value: the rate at total_steps; at least 0.
       total_steps: length of the warmup in updates; at least 1. May be a traced array.
       init_value: rate of the first update. 0 wastes that update: peak_value / total_steps does not.
       sampling: when the ramp is sampled; every update by default.
+      shape: "linear", or "exponential" (a straight line where rates are drawn logarithmically), whose init_value and
+        peak_value are above 0.
     Returns:
       int step of any shape -> float32 of that shape. lr(0) = init_value, lr(total_steps) = peak_value, constant after.
     Raises:
@@ -172,6 +197,9 @@ def warmup(
     Example:
       >>> print(f"{warmup(0.1, total_steps=100)(25):.4f}")
       0.0250
+      >>> tenfold = warmup(0.1, total_steps=100, init_value=1e-4, shape="exponential")
+      >>> print(f"{tenfold(0):.4f} {tenfold(33):.4f} {tenfold(100):.4f}")   # 3 decades: 1e-4 * 10**(3 * 0.33)
+      0.0001 0.0010 0.1000
 
     Source:
       Goyal et al., arXiv:1706.02677, section 2.2.
@@ -179,7 +207,18 @@ def warmup(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("init_value", init_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    return Growth(peak_value, total_steps, Linear(), given(sampling), init_value)
+    if shape not in ("linear", "exponential"):
+        raise ValueError(f"shape must be linear or exponential, got {short(shape)}.")
+    if shape == "linear":
+        return Growth(peak_value, total_steps, Linear(), given(sampling), init_value)
+    for name, value in ("init_value", init_value), ("peak_value", peak_value):
+        if is_concrete(value) and value == 0:
+            raise ValueError(f"{name} must be above 0 for an exponential warmup, got {value}.")
+    if is_concrete(init_value) and is_concrete(peak_value):
+        gamma: Any = math.log(init_value) - math.log(peak_value)
+    else:
+        gamma = jnp.log(init_value) - jnp.log(peak_value)
+    return Growth(peak_value, total_steps, Exponential(gamma), given(sampling))
 
 
 def sequence(
@@ -210,23 +249,14 @@ def sequence(
     Source:
       The half-open rule is this library's: a boundary belongs to the segment that begins there.
     """
-    if not segments:
-        raise ValueError("segments must hold at least one schedule, got none.")
-    if not all(isinstance(segment, Schedule) for segment in segments):
-        raise ValueError(f"segments must be schedules, got {list(segments)!r}.")
+    if not isinstance(segments, SequenceOf) or not all(isinstance(segment, Schedule) for segment in segments):
+        raise ValueError(f"segments must be schedules, got {short(segments)}.")
+    if durations is not None and (isinstance(durations, str) or not isinstance(durations, SequenceOf)):
+        raise ValueError(f"durations must be a list, one per segment, got {short(durations)}.")
     given = durations if durations is not None else [segment.total_steps for segment in segments]
     parts = tuple(duration(each, steps_per_epoch=steps_per_epoch) for each in given)
-    if len(parts) != len(segments):
-        raise ValueError(f"durations must be one per segment ({len(segments)}), got {len(parts)}.")
-    if sum(isinstance(d, Rest) for d in parts) > 1:
-        raise ValueError("durations may hold 'rest' once, got it more often.")
     if total_steps is None:
         if any(isinstance(d, Ratio | Rest) for d in parts):
             raise ValueError("total_steps must be given when a duration is a fraction or 'rest', got None.")
         total_steps = sum(parts)  # type: ignore[arg-type]
-    check_steps("total_steps", total_steps)
-    made = Sequence(tuple(segments), parts, total_steps)
-    _check_durations(parts, total_steps)
-    if is_concrete(total_steps):
-        made._check_budget(int(total_steps))
-    return made
+    return Sequence(tuple(segments), parts, total_steps)

@@ -6,7 +6,6 @@ an Optax schedule in float32, called by `table` it is the same formula in NumPy 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from lrsched.schedules import profiles
 from lrsched.schedules.progress import (
+    LARGEST_NUMBER,
     LARGEST_STEP,
     Number,
     Progress,
@@ -25,6 +25,8 @@ from lrsched.schedules.progress import (
     is_concrete,
     namespace,
     progress,
+    short,
+    unchecked,
 )
 from lrsched.schedules.sampling import EveryStep, Sampling, given
 from lrsched.schedules.shapes import Profile
@@ -49,10 +51,21 @@ class Schedule:
         return self._value(jnp.asarray(step, jnp.int32))
 
     def table(self, steps: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """The values at `steps` (all of the budget's by default) in float64, shape of `steps`."""
+        """The values at `steps` (all of the budget's by default) in float64, shape of `steps`.
+
+        Raises:
+          ValueError: if one of them is beyond float64.
+        """
+        values = self._table(np.arange(int(self.total_steps)) if steps is None else np.asarray(steps))
+        if not np.isfinite(values).all():
+            raise ValueError(f"values must be finite at every update, got {values[~np.isfinite(values)][0]:g}.")
+        return values
+
+    def _table(self, steps: np.ndarray) -> np.ndarray:
+        """`table`, whatever the values are."""
         plain = jax.tree.map(lambda leaf: np.asarray(leaf).item(), self)
-        steps = np.arange(plain.total_steps) if steps is None else np.asarray(steps)
-        return np.asarray(plain._value(steps.astype(np.int64)), np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(plain._value(steps.astype(np.int64)), np.float64)
 
     def at(self, total_steps: Number) -> Self:
         """The same schedule under another budget (Li et al.'s budget-aware conversion)."""
@@ -80,7 +93,7 @@ class Schedule:
 
     def _rebound(self, total_steps: Any) -> Self:
         """`at`, unchecked."""
-        return dataclasses.replace(self, total_steps=total_steps)  # type: ignore[type-var]
+        return unchecked(self, total_steps=total_steps)
 
 
 S = TypeVar("S", bound=Schedule)
@@ -89,6 +102,30 @@ S = TypeVar("S", bound=Schedule)
 def rebound(schedule: S, total_steps: Any) -> S:
     """The schedule with another total_steps, unchecked."""
     return schedule._rebound(total_steps)
+
+
+def check_schedule(name: str, value: Any) -> None:
+    """Raises ValueError unless the value is a schedule."""
+    if not isinstance(value, Schedule):
+        raise ValueError(f"{name} must be a schedule, such as rex(0.1, total_steps=100), got {short(value)}.")
+
+
+def check_rates(schedule: Any, *names: str) -> None:
+    """Raises ValueError unless these fields, rates or multiples of one, are at least 0."""
+    for name in names:
+        check_number(name, getattr(schedule, name), at_least=0.0)
+
+
+def check_values(allowed: str, schedule: Schedule, *, below: float = LARGEST_NUMBER) -> None:
+    """Raises ValueError unless the values are in [0, below): of long runs 10,000 updates, the first and last included.
+
+    Numbers that are each allowed may multiply to what float32 cannot hold.
+    """
+    last = int(schedule.total_steps) - 1
+    values = schedule._table(np.unique(np.linspace(0, last, 10_000).astype(np.int64)))
+    bad = values[~((values >= 0) & (values < below))]
+    if bad.size:
+        raise ValueError(f"{allowed}, got {bad[0]:g}.")
 
 
 def real(like: Any, value: Number) -> Any:
@@ -105,6 +142,9 @@ class Decay(Schedule):
     profile: Profile
     sampling: Sampling = EveryStep()
     end_value: Number = 0.0
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "end_value")
 
     def _value(self, step: Any) -> Any:
         here = self.sampling(progress(step, self.total_steps))
@@ -151,5 +191,4 @@ def decay(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_value", end_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
     return Decay(peak_value, total_steps, profiles.named(profile), given(sampling), end_value)

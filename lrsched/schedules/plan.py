@@ -12,9 +12,9 @@ import numpy as np
 
 from lrsched.schedules import registry
 from lrsched.schedules.budget import Budget
-from lrsched.schedules.codec import to_json
-from lrsched.schedules.core import Schedule
-from lrsched.schedules.progress import check_number
+from lrsched.schedules.core import Schedule, check_values
+from lrsched.schedules.entered import after
+from lrsched.schedules.progress import check_number, check_steps, is_number, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,16 @@ class Plan:
         steps = np.arange(self.total_steps)
         return {"step": steps, "lr": self.lr.table(steps), "momentum": self.momentum.table(steps)}
 
+    def after(self, step: int) -> Plan:
+        """What is left of the plan from update `step` on, as a plan: its update 0 is this one's update `step`.
+
+        Raises:
+          ValueError: if step is outside [0, total_steps).
+        """
+        lr, momentum = after(self.lr, step), after(self.momentum, step)
+        per_epoch = self.budget.steps_per_epoch
+        return plan(lr, Budget((self.total_steps - int(step)) / per_epoch, per_epoch), momentum=momentum)
+
     def digest(self) -> str:
         """SHA-256 of words and budget: two plans with the same digest are the same plan."""
         text = json.dumps([self.words, self.budget.epochs, self.budget.steps_per_epoch])
@@ -54,22 +64,26 @@ class Plan:
 
 
 def plan(
-    words: registry.Words | Schedule,
-    budget: Budget,
+    words: registry.Words,
+    budget: Budget | int,
     *,
     peak_value: float | None = None,
-    momentum: registry.Words | Schedule | float | None = None,
+    momentum: registry.Words | float | None = None,
 ) -> Plan:
     """A plan from words or JSON.
 
     Args:
-      words: a schedule ("rex", "linear@50-75", {"schedule": "onecycle"}; see `lrsched.schedules.registry`; "@epoch"
-        samples once an epoch), or a schedule already made, which is moved to the budget.
-      budget: how long the run is.
-      peak_value: the peak rate, unless the words give one.
+      words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
+        `lrsched.schedules.registry`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
+        `to_json` writes of one, which is moved to the budget.
+      budget: how long the run is; a whole number is so many updates.
+      peak_value: the peak rate, unless the words give one. A schedule already made keeps its rates without one; with
+        one all of them are scaled, so that the highest, as it was made, becomes peak_value.
       momentum: a number, words of a momentum schedule, a schedule, or None: of the words "onecycle" 1cycle's, else 0.9.
+        It must be given where a 1cycle is already made or a segment of several: they do not say which momentum is
+        theirs.
     Returns:
-      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`.
+      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is what is left of it.
     Raises:
       ValueError: for words that name no schedule, or numbers it refuses; peak_value given twice or not at all; rates
         that float32 cannot hold; a momentum outside [0, 1) (of long runs 10,000 updates are looked at).
@@ -77,55 +91,63 @@ def plan(
       >>> run = plan("rex@50-75", Budget(epochs=3, steps_per_epoch=100), peak_value=0.1)
       >>> run.cycle_ends, [round(float(run.lr(t)), 4) for t in (0, 150, 225)]
       ((300,), [0.1, 0.0667, 0.04])
+      >>> warm = plan("warmup:10%+cosine", 300, peak_value=0.1)
+      >>> [round(float(warm.lr(t)), 4) for t in (0, 15, 30, 165)]
+      [0.0, 0.05, 0.1, 0.05]
 
     Source:
       Smith, arXiv:1803.09820, for the pairing of rate and momentum.
     """
-    if isinstance(words, Schedule):
-        if peak_value is not None:
-            raise ValueError(f"peak_value must be left out for a schedule already made, got {peak_value}.")
-        rate, lr = json.loads(to_json(words)), words.at(budget.total_steps)
-    else:
-        rate = registry.parse(words)
-        if ("peak_value" in rate) == (peak_value is not None):
-            raise ValueError("peak_value must be given once: in the words or beside them.")
-        if peak_value is not None:
-            rate["peak_value"] = np.asarray(peak_value).item()
-        lr = registry.build(rate, total_steps=budget.total_steps, steps_per_epoch=budget.steps_per_epoch)
+    budget = _budget(budget)
+    where: dict[str, Any] = {"total_steps": budget.total_steps, "steps_per_epoch": budget.steps_per_epoch}
+    rate = registry.with_peak(registry.parse(words), peak_value)
+    lr = registry.build(rate, **where)
     if momentum is None:
-        momentum = 0.9 if isinstance(words, Schedule) else paired(rate)
-    if isinstance(momentum, Schedule):
-        beside, other = json.loads(to_json(momentum)), momentum.at(budget.total_steps)
-    else:
-        if not isinstance(momentum, str | Mapping):
-            check_number("momentum", momentum, at_least=0.0, below=1.0)
-            momentum = {"schedule": "constant", "peak_value": float(momentum)}
-        beside = registry.parse(momentum, kind=registry.MOMENTA)
-        other = registry.build(
-            beside, total_steps=budget.total_steps, kind=registry.MOMENTA, steps_per_epoch=budget.steps_per_epoch
-        )
-    _check_values(
-        "peak_value must give rates of at least 0 that float32 holds", lr, below=float(np.finfo(np.float32).max)
-    )
-    _check_values("momentum must be at least 0 and below 1 at every update", other, below=1.0)
+        momentum = paired(rate)
+    if not isinstance(momentum, str | Mapping | Schedule):
+        check_number("momentum", momentum, at_least=0.0, below=1.0)
+        momentum = {"schedule": "constant", "peak_value": float(momentum)}
+    beside = registry.parse(momentum, kind=registry.MOMENTA)
+    other = registry.build(beside, kind=registry.MOMENTA, **where)
+    check_values("peak_value must give rates of at least 0 that float32 holds", lr)
+    check_values("momentum must be at least 0 and below 1 at every update", other, below=1.0)
     return Plan(lr, other, budget, json.dumps({"lr": rate, "momentum": beside}, sort_keys=True))
 
 
-def _check_values(allowed: str, schedule: Schedule, *, below: float) -> None:
-    """Looks at no more than 10,000 updates, the first and the last among them."""
-    last = int(schedule.total_steps) - 1
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = schedule.table(np.unique(np.linspace(0, last, 10_000).astype(np.int64)))
-    bad = values[~((values >= 0) & (values < below))]
-    if bad.size:
-        raise ValueError(f"{allowed}, got {bad[0]:g}.")
+def _budget(budget: Any) -> Budget:
+    """A budget, or the number of updates that one is."""
+    if isinstance(budget, Budget):
+        return budget
+    if not is_number(budget):
+        raise ValueError(f"budget must be a Budget or a whole number of updates, got {short(budget)}.")
+    check_steps("budget", budget)
+    return Budget(int(budget))
 
 
 def paired(rate: Mapping[str, Any]) -> dict[str, Any]:
-    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout."""
-    name = registry.PAIRED.get(rate.get("schedule", ""))
+    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout.
+
+    Raises:
+      ValueError: for a 1cycle that is a schedule already made, or one of several segments.
+    """
+    name = registry.PAIRED.get(registry.name_of(rate) or "")
     if name is None:
+        if _has_onecycle(rate):
+            raise ValueError(
+                "momentum must be given with a 1cycle that is already made or one of several segments (0.9; or words "
+                "such as onecycle:variant=smith), got None."
+            )
         return {"schedule": "constant", "peak_value": 0.9}
     both = ("variant", "peak_position", "tail_position", "annealing", "sampling")
     shared = {key: value for key, value in rate.items() if key in both}
     return {"schedule": name, **shared}
+
+
+def _has_onecycle(found: Any) -> bool:
+    """Whether a 1cycle is anywhere in parsed words or in an encoded schedule."""
+    if isinstance(found, list):
+        return any(map(_has_onecycle, found))
+    if not isinstance(found, dict):
+        return False
+    named = found.get("kind") == "Phases" or found.get("schedule") in tuple(registry.PAIRED)
+    return named or any(map(_has_onecycle, found.values()))

@@ -30,6 +30,9 @@ class EveryStep:
 class EverySteps:
     steps: Number
 
+    def _check(self) -> None:
+        check_steps("steps", self.steps)
+
     def __call__(self, progress: Progress) -> Progress:
         xp = namespace(progress.done)
         steps = xp.asarray(self.steps, progress.done.dtype)
@@ -39,6 +42,10 @@ class EverySteps:
 @data
 class Every:
     fraction: Ratio
+
+    def _check(self) -> None:
+        if is_concrete(self.fraction) and self.fraction.numerator == 0:
+            raise ValueError("fraction must be above 0 and at most 1, got 0.")
 
     def __call__(self, progress: Progress) -> Progress:
         xp = namespace(progress.done)
@@ -52,6 +59,13 @@ class Every:
 @data
 class At:
     fractions: tuple[Ratio, ...]
+
+    def _check(self) -> None:
+        if all(map(is_concrete, self.fractions)):
+            values = [0.0, *map(float, self.fractions), 1.0]
+            if not self.fractions or any(a >= b for a, b in itertools.pairwise(values)):
+                said = ", ".join(f"{value:g}" for value in values[1:-1])
+                raise ValueError(f"fractions must ascend within (0, 1), got {said or 'none'}.")
 
     def __call__(self, progress: Progress) -> Progress:
         xp = namespace(progress.done)
@@ -96,7 +110,6 @@ def every_steps(steps: Number) -> Sampling:
     Source:
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
-    check_steps("steps", steps)
     return EverySteps(steps)
 
 
@@ -116,10 +129,7 @@ def every(fraction: Number) -> Sampling:
     Source:
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (10-10, 5-25, 1-100).
     """
-    part = ratio("fraction", fraction)
-    if is_concrete(part.numerator) and int(part.numerator) == 0:
-        raise ValueError(f"fraction must be above 0 and at most 1, got {fraction}.")
-    return Every(part)
+    return Every(ratio("fraction", fraction))
 
 
 def at(*fractions: Number) -> Sampling:
@@ -138,12 +148,7 @@ def at(*fractions: Number) -> Sampling:
     Source:
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (50-75, 33-66, 25-50-75).
     """
-    parts = tuple(ratio("fractions", part) for part in fractions)
-    if all(is_concrete(part.numerator) for part in parts):
-        values = [0.0, *map(float, parts), 1.0]
-        if not parts or any(a >= b for a, b in itertools.pairwise(values)):
-            raise ValueError(f"fractions must ascend within (0, 1), got {', '.join(map(str, fractions)) or 'none'}.")
-    return At(parts)
+    return At(tuple(ratio("fractions", part) for part in fractions))
 
 
 #: The REX paper's seven sampling rates by name. "5-25" is every 5 %, as its figure 2 shows (its text is ambiguous).

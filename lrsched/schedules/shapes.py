@@ -16,8 +16,10 @@ from lrsched.schedules.progress import (
     Number,
     Progress,
     Ratio,
+    check_number,
     data,
     fraction_of,
+    is_concrete,
     namespace,
 )
 
@@ -81,6 +83,9 @@ class Exponential:
 class Polynomial:
     power: Number = 1.0
 
+    def _check(self) -> None:
+        check_number("power", self.power, at_least=0.0)
+
     def __call__(self, progress: Progress | Any) -> Any:
         return _progress(progress).w ** self.power
 
@@ -95,6 +100,9 @@ class Polynomial:
 class Rex:
     d: Number = 0.5
 
+    def _check(self) -> None:
+        check_number("d", self.d, at_least=0.0, below=1.0)
+
     def __call__(self, progress: Progress | Any) -> Any:
         w = _progress(progress).w
         return w / ((1.0 - self.d) + self.d * w)
@@ -108,6 +116,13 @@ class Rex:
 class Step:
     fractions: tuple[Ratio, ...]
     factor: Number = 0.1
+
+    def _check(self) -> None:
+        check_number("factor", self.factor, at_least=0.0)
+        if all(map(is_concrete, self.fractions)):
+            places = list(map(float, self.fractions))
+            if places != sorted(places):
+                raise ValueError(f"fractions must ascend, got {', '.join(map(str, places))}.")
 
     def __call__(self, progress: Progress | Any) -> Any:
         p = _progress(progress)
@@ -171,6 +186,10 @@ class Tanh:
     lower: Number = -6.0
     upper: Number = 3.0
 
+    def _check(self) -> None:
+        check_number("lower", self.lower, at_least=-40.0, below=40.0)  # exp(80) is the order of float32's largest
+        check_number("upper", self.upper, at_least=-40.0, below=40.0)
+
     def __call__(self, progress: Progress | Any) -> Any:
         return self._half(self.upper, _progress(progress).w)
 
@@ -187,6 +206,10 @@ class Tanh:
 class Delayed:
     profile: Profile
     fraction: Ratio
+
+    def _check(self) -> None:
+        if is_concrete(self.fraction) and self.fraction.numerator == self.fraction.denominator:
+            raise ValueError(f"fraction must be below 1, got {float(self.fraction):g}.")
 
     def __call__(self, progress: Progress | Any) -> Any:
         return self.profile(self._rest(_progress(progress)))

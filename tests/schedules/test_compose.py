@@ -109,3 +109,32 @@ def test_at_refuses_a_budget_that_fixed_parts_exceed() -> None:
 
 def test_duration_of_a_ratio_is_kept() -> None:
     assert warm(90, Ratio(1, 3)).lengths(np.int64(90)) == [30, 60]
+
+
+def test_exponential_warmup_rises_by_one_factor() -> None:
+    # 1e-4 to 0.1 is a thousandfold in 30 updates: tenfold in each ten
+    table = lrsched.warmup(0.1, total_steps=30, init_value=1e-4, shape="exponential").table(np.arange(31))
+    np.testing.assert_allclose(table[[0, 10, 20, 30]], [1e-4, 1e-3, 1e-2, 1e-1], rtol=1e-12)
+    np.testing.assert_allclose(table[1:] / table[:-1], 10**0.1, rtol=1e-12)
+
+
+def test_exponential_warmup_takes_traced_rates() -> None:
+    def rate(peak: jax.Array, init: jax.Array) -> jax.Array:
+        return lrsched.warmup(peak, total_steps=20, init_value=init, shape="exponential")(np.arange(21))
+
+    want = lrsched.warmup(0.5, total_steps=20, init_value=0.01, shape="exponential").table(np.arange(21))
+    np.testing.assert_allclose(jax.jit(rate)(0.5, 0.01), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({}, "init_value must be above 0 for an exponential warmup, got 0"),
+        ({"init_value": 0.01, "peak_value": 0.0}, "peak_value must be above 0"),
+        ({"init_value": -0.01}, "init_value must be at least 0"),
+        ({"init_value": 0.01, "shape": "cubic"}, "shape must be linear or exponential, got 'cubic'"),
+    ],
+)
+def test_exponential_warmup_refuses_rates_without_a_logarithm(words: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lrsched.warmup(**{"peak_value": 0.1, "total_steps": 10, "shape": "exponential", **words})

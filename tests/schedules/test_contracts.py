@@ -48,6 +48,10 @@ EXTRA = (
     "snapshot_cosine:cycles=7,form=zero",
     "fge:cycle=4",
     "swa:start=0.3,end_fraction=0",
+    "warmup:init_value=0.001,shape=exponential",
+    "warmup:5%+cosine",
+    "warmup:10%,init_value=0.001,shape=exponential+constant+one_minus_sqrt:20%,end_value=0.01@10-10",
+    "rex:50%+sgdr:first_cycle=0.2+onecycle:0.1",
 )
 WORDS = [*registry.SCHEDULES, *EXTRA, *(f"{name}@{rate}" for name in ("rex", "onecycle") for rate in sampling.PAPER)]
 WORDS += [
@@ -156,9 +160,22 @@ def test_at_another_budget_is_the_schedule_of_that_budget(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("entered", [1, 37, 99])
+def test_after_a_step_is_what_is_left(words: str, entered: int) -> None:
+    whole = schedule(words, 100)
+    left = lrsched.after(whole, entered)
+    np.testing.assert_array_equal(left.table(), whole.table()[entered:])
+    np.testing.assert_array_equal(left.table([-1, 100 - entered, 1000]), whole.table([entered, 100, 100]))
+    np.testing.assert_allclose(left(np.arange(100 - entered)), left.table(), rtol=2e-6, atol=1e-9 * PEAK)
+    assert left.cycle_ends == tuple(end - entered for end in whole.cycle_ends if end > entered)
+    assert lrsched.from_json(lrsched.to_json(left)) == left
+
+
+@pytest.mark.parametrize("words", WORDS)
 def test_last_cycle_ends_with_the_budget(words: str) -> None:
     ends = schedule(words, 100).cycle_ends
-    assert ends == () if words.startswith(("growth", "warmup")) else ends[-1] == 100
+    rises_only = words.startswith(("growth", "warmup")) and "+" not in words
+    assert ends == () if rises_only else ends[-1] == 100
 
 
 @pytest.mark.parametrize("words", registry.SCHEDULES)

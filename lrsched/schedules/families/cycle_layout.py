@@ -26,6 +26,7 @@ from lrsched.schedules.progress import (
     Progress,
     Ratio,
     check_number,
+    check_steps,
     data,
     fraction_of,
     is_concrete,
@@ -44,6 +45,19 @@ class Cycles:
     lengths: tuple[tuple[int, int], ...] = static()
     mult: tuple[int, int] = static(default=(1, 1))
     of_budget: bool = static(default=False)
+
+    def _check(self) -> None:
+        if not self.lengths:
+            raise ValueError("lengths must be at least one, got none.")
+        for name, fraction in [("mult", self.mult), *(("lengths", length) for length in self.lengths)]:
+            for number in fraction:
+                check_steps(name, number)
+        (a, b), (numerator, denominator) = self.mult, self.lengths[0]
+        if self.of_budget and a < b and Fraction(numerator, denominator) < 1 - Fraction(a, b):
+            raise ValueError(
+                f"first_cycle must be at least 1 - cycle_mult to fill the budget, got {numerator}/{denominator}."
+            )
+        _table(self)  # which refuses more cycles than it can hold
 
     def layout(self, total: Any) -> tuple[Any, Any]:
         """(starts, lengths), ascending and whole; the last length repeats. The last cycle may pass the budget."""
@@ -103,12 +117,7 @@ def cycles(name: str, lengths: Sequence[Any], mult: Number | Fraction = 1) -> Cy
     exact = [(int(p.numerator), int(p.denominator)) if isinstance(p, Ratio) else (int(p), 1) for p in parts]
     if not all(numerator for numerator, _ in exact):
         raise ValueError(f"{name} must be above 0, got {lengths!r}.")
-    exact_mult = _exact_mult(mult)
-    if of_budget and exact_mult < 1 and Fraction(*exact[0]) / (1 - exact_mult) < 1:
-        raise ValueError(f"{name} must be at least 1 - cycle_mult to fill the budget, got {lengths!r}.")
-    made = Cycles(tuple(exact), exact_mult.as_integer_ratio(), of_budget)
-    _table(made)
-    return made
+    return Cycles(tuple(exact), _exact_mult(mult).as_integer_ratio(), of_budget)
 
 
 def _exact_mult(mult: Number | Fraction) -> Fraction:

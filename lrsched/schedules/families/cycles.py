@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.core import Schedule, check_rates, real
 from lrsched.schedules.families import cycle_layout
 from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
 from lrsched.schedules.families.powers import check_largest, logarithm, power
@@ -46,6 +46,11 @@ class Restarts(Schedule):
     warmup: Duration = 0
     end_value: Number = 0.0
     log_decay: Number = 0.0
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "end_value")
+        part("warmup", self.warmup)
+        self.cycles.check(self.total_steps)
 
     def _check_budget(self, total_steps: int) -> None:
         self.cycles.check(total_steps)
@@ -89,6 +94,12 @@ class Snapshots(Schedule):
     total_steps: Number
     count: Number
     shift: int = static(default=0)
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        check_steps("count", self.count)
+        if self.shift not in (0, 1):
+            raise ValueError(f"shift must be 0 or 1, got {self.shift}.")
 
     def _layout(self, total: Any) -> tuple[Any, Any]:
         xp = namespace(total)

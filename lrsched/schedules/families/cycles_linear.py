@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.core import Schedule, check_rates, real
 from lrsched.schedules.families import cycle_layout
 from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
 from lrsched.schedules.families.powers import check_largest, logarithm, power
@@ -44,6 +44,10 @@ class Triangles(Schedule):
     log_by_cycle: Number = 0.0
     log_by_step: Number = 0.0
     both_bounds: bool = static(default=False)
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "low_value")
+        self.cycles.check(self.total_steps)
 
     def _value(self, step: Any) -> Any:
         step, total = held(step, self.total_steps)
@@ -77,6 +81,10 @@ class Valleys(Schedule):
     cycles: Cycles
     low_value: Number
 
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "low_value")
+        self.cycles.check(self.total_steps)
+
     def _value(self, step: Any) -> Any:
         step, total = held(step, self.total_steps)
         _, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
@@ -100,6 +108,11 @@ class Averaging(Schedule):
     start: Duration
     cycle: Duration
     end_value: Number
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "end_value")
+        part("start", self.start)
+        part("cycle", self.cycle)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)

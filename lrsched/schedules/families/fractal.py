@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.core import Schedule, check_rates, real
 from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace
 
 ORDERS = ("fractal", "ascending", "descending")
@@ -21,6 +21,13 @@ class Repeated(Schedule):
     peak_value: Number
     total_steps: Number
     factors: tuple[Number, ...]
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        if not self.factors:
+            raise ValueError("factors must be at least one, got none.")
+        for factor in self.factors:
+            check_number("factors", factor, at_least=0.0)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lrsched.schedules.compose import Rest, duration
+from lrsched.schedules.core import Decay
 from lrsched.schedules.families.phases import Boundary, Halving, Phases
 from lrsched.schedules.progress import Number, Ratio, check_number, check_steps, is_concrete
 from lrsched.schedules.sampling import Sampling, given
+from lrsched.schedules.shapes import Constant
 
 DOWN, UP = -1, 1  # how a boundary is rounded
 
@@ -151,7 +153,7 @@ def onecycle_momentum(
     tail_position: Number | str | Ratio | None = None,
     annealing: str | None = None,
     sampling: Sampling | str | None = None,
-) -> Phases | Halving:
+) -> Phases | Halving | Decay:
     """1cycle's momentum: down while the rate goes up, up while it falls, and high in the tail.
 
     m(t) = max_value + (min_value - max_value) * x, x from 0 at update 0 to 1 at the rate's peak and back to 0 at
@@ -192,6 +194,8 @@ def onecycle_momentum(
     if is_concrete(high) and is_concrete(low) and low > high:
         raise ValueError(f"min_value must be at most max_value = {high}, got {low}.")
     every = given(sampling)
+    if low is high or (is_concrete(high) and is_concrete(low) and low == high):  # not a sum that rounds to it
+        return Decay(high, total_steps, Constant(), every)
     if variant == "smith":
         return Halving(high, low, total_steps, ends[0], every, cosine)
     return Phases(1.0, total_steps, (high, low, high), ends[:2], every, cosine=cosine)

@@ -11,8 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, real
-from lrsched.schedules.progress import Number, Ratio, data, fraction_of, namespace, progress, static
+from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.progress import (
+    Number,
+    Ratio,
+    check_number,
+    data,
+    is_concrete,
+    namespace,
+    progress,
+    static,
+    times_fraction,
+)
 from lrsched.schedules.sampling import EveryStep, Sampling
 
 
@@ -40,7 +50,7 @@ def point(total: Any, numerator: Any, denominator: Any, offset: int = 0, times: 
     """times * (total * numerator / denominator + offset), the product rounded down (-1), up (1) or not (0)."""
     xp = namespace(total)
     numerator, denominator = xp.asarray(numerator, total.dtype), xp.asarray(denominator, total.dtype)
-    steps = fraction_of(total, Ratio(numerator, denominator))
+    steps = times_fraction(total, numerator, denominator)
     rest = total * numerator - steps * denominator  # below the denominator, so right although the products wrap around
     if rounding:
         return whole(times * (steps + offset + ((rest > 0).astype(total.dtype) if rounding > 0 else 0)))
@@ -65,6 +75,11 @@ class Boundary:
     times: int = static(default=1)
     rounding: int = static(default=0)
 
+    def _check(self) -> None:
+        for name, allowed in ("offset", (-1, 0)), ("times", (1, 2)), ("rounding", (-1, 0, 1)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {getattr(self, name)}.")
+
     def of(self, total: Any) -> Point:
         if isinstance(self.part, Ratio):
             return point(total, self.part.numerator, self.part.denominator, self.offset, self.times, self.rounding)
@@ -85,6 +100,17 @@ class Phases(Schedule):
     sampling: Sampling = EveryStep()
     floor: Number = 0.0
     cosine: bool = static(default=False)
+
+    def _check(self) -> None:
+        check_rates(self, "scale", "floor")
+        for value in self.values:
+            check_number("values", value, at_least=0.0)
+        if not self.ends or len(self.values) != len(self.ends) + 1:
+            raise ValueError(f"values must be one more than the ends ({len(self.ends)}), got {len(self.values)}.")
+        for kind in (True, False):
+            parts = [end.part for end in self.ends if isinstance(end.part, Ratio) is kind and is_concrete(end.part)]
+            if [float(part) for part in parts] != sorted(float(part) for part in parts):
+                raise ValueError(f"ends must ascend, got {', '.join(f'{float(part):g}' for part in parts)}.")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
@@ -116,6 +142,9 @@ class Halving(Schedule):
     half_cycle: Boundary
     sampling: Sampling = EveryStep()
     cosine: bool = static(default=False)
+
+    def _check(self) -> None:
+        check_rates(self, "first", "second")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)

@@ -26,6 +26,9 @@ class PiecewiseConstant(Schedule):
     boundaries: tuple[Duration, ...]
     values: tuple[Number, ...]
 
+    def _check(self) -> None:
+        _points(self.peak_value, self.total_steps, self.boundaries, self.values)
+
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
         t, total = clamped(step, self.total_steps)
@@ -44,6 +47,9 @@ class PiecewiseInterpolate(Schedule):
     boundaries: tuple[Duration, ...]
     values: tuple[Number, ...]
     profile: Profile
+
+    def _check(self) -> None:
+        _points(self.peak_value, self.total_steps, self.boundaries, self.values)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)

@@ -23,6 +23,9 @@ class PlateauState:
     stalled: Number
     cooling: Number
 
+    def __post_init__(self) -> None:
+        """Nothing is looked at: a state is computed, and the best metric may be infinite."""
+
 
 @data
 class Plateau:
@@ -36,6 +39,14 @@ class Plateau:
     min_value: Number
     relative: bool = static(default=True)
     maximize: bool = static(default=False)
+
+    def _check(self) -> None:
+        check_number("peak_value", self.peak_value, at_least=0.0)
+        check_number("factor", self.factor, at_least=0.0, below=1.0)
+        check_number("threshold", self.threshold, at_least=0.0)
+        check_number("min_value", self.min_value, at_least=0.0)
+        check_steps("patience", self.patience, at_least=0)
+        check_steps("cooldown", self.cooldown, at_least=0)
 
     def init(self) -> PlateauState:
         """The state before the first metric."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, real
+from lrsched.schedules.core import Schedule, check_rates, real
 from lrsched.schedules.families.places import clamped, position, resolve
 from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled, check_parts, steps_in_words
@@ -50,6 +50,10 @@ class ExponentialDecay(Schedule):
     transition_steps: Duration
     staircase: bool = static(default=False)
 
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        position("transition_steps", self.transition_steps, above_zero=True)
+
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
         peak, log_rate = real(step, self.peak_value), real(step, self.log_rate)
@@ -76,6 +80,10 @@ class InverseTime(Schedule):
     transition_steps: Duration
     staircase: bool = static(default=False)
 
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "decay_rate")
+        position("transition_steps", self.transition_steps, above_zero=True)
+
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
         k = real(step, t // n) if self.staircase else real(step, t) / real(step, n)
@@ -92,6 +100,14 @@ class InverseSqrt(Schedule):
     timescale: Duration
     cooldown: Duration = 0
     first: int = static(default=0)
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value")
+        for name in ("warmup", "cooldown"):
+            position(name, getattr(self, name))
+        position("timescale", self.timescale)
+        if self.first not in (0, 1):
+            raise ValueError(f"first must be 0 or 1, got {self.first}.")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)

@@ -12,7 +12,16 @@ from fractions import Fraction
 from typing import Any, Self
 
 from lrsched.schedules.core import Schedule, rebound
-from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, data, is_concrete, namespace, static
+from lrsched.schedules.progress import (
+    LARGEST_DENOMINATOR,
+    LARGEST_STEP,
+    Number,
+    check_steps,
+    data,
+    is_concrete,
+    namespace,
+    static,
+)
 
 FAR_OFF = 1e-3  # of a step
 
@@ -23,6 +32,10 @@ class Subsampled(Schedule):
 
     schedule: Schedule
     every: int = static()
+
+    def _check(self) -> None:
+        check_steps("every", self.every, at_least=2)
+        check_parts(self.total_steps, self.every)
 
     @property
     def total_steps(self) -> Number:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lrsched.schedules import compose, profiles
 from lrsched.schedules.compose import Growth, Sequence, sequence
-from lrsched.schedules.core import Decay, Schedule, between, decay
+from lrsched.schedules.core import Decay, Schedule, between, check_rates, decay
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.progress import Number, check_number, check_steps, data, progress
 from lrsched.schedules.sampling import EveryStep, Sampling, given
@@ -25,6 +25,9 @@ class Rise(Schedule):
     profile: Profile
     sampling: Sampling = EveryStep()
     init_value: Number = 0.0
+
+    def _check(self) -> None:
+        check_rates(self, "peak_value", "init_value")
 
     def _value(self, step: Any) -> Any:
         here = self.sampling(progress(step, self.total_steps))

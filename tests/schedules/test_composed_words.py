@@ -1,0 +1,147 @@
+"""Words for schedules one after the other, and schedules already made where words are taken."""
+
+import json
+
+import numpy as np
+import pytest
+
+import lrsched as ls
+from lrsched.schedules import registry
+from lrsched.study import StudyConfig, configs
+from lrsched.task import RunConfig
+
+COMPOSED = (
+    "warmup:5%+cosine",
+    "warmup:100st+constant+linear:20%",
+    "warmup:2ep,init_value=0.001+rex:d=0.9@50-75",
+    "rex:0.5+linear:100,peak_value=0.02+constant:1ep",
+    "step:50%,fractions=0.3/0.6+exponential_decay:rest,decay_rate=1e-3",
+    "sgdr:90%,first_cycle=1ep+constant",
+)
+
+
+@pytest.mark.parametrize("words", COMPOSED)
+def test_label_of_composed_words_says_the_same(words: str) -> None:
+    full = registry.parse(words)
+    assert registry.parse(registry.label(full)) == full == registry.parse(json.dumps(full))
+    assert registry.label(registry.label(words)) == registry.label(words)
+
+
+def test_warmup_and_cosine_are_the_sequence_of_both() -> None:
+    composed = ls.plan("warmup:5%+cosine", ls.Budget(3, 100), peak_value=0.1)
+    made = ls.sequence([ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=285)])
+    np.testing.assert_array_equal(composed.lr.table(), made.table())
+    assert composed.cycle_ends == (300,)
+
+
+def test_segments_take_steps_percentages_epochs_and_the_rest() -> None:
+    plan = ls.plan("warmup:2ep+constant:30st+constant:peak_value=0.2+linear:20%", ls.Budget(10, 10), peak_value=0.1)
+    table = plan.lr.table()
+    np.testing.assert_allclose(table[[0, 10, 20, 49, 50, 79, 80, 90]], [0, 0.05, 0.1, 0.1, 0.2, 0.2, 0.1, 0.05])
+
+
+def test_sampling_holds_in_its_own_segment() -> None:
+    table = ls.plan("warmup:50%+linear:50%@50-75", 200, peak_value=1.0).lr.table()
+    np.testing.assert_allclose(table[[99, 100, 149, 150, 174, 175, 199]], [0.99, 1, 1, 0.5, 0.5, 0.25, 0.25])
+
+
+def test_peak_of_json_is_that_of_segments_without_one() -> None:
+    segments = [{"schedule": "warmup", "duration": "5%"}, {"schedule": "rex", "peak_value": 0.3}]
+    full = registry.parse({"sequence": segments, "peak_value": 0.1})
+    assert [segment["peak_value"] for segment in full["sequence"]] == [0.1, 0.3]
+    with pytest.raises(ValueError, match="peak_value must be given once"):
+        ls.plan(full, 100, peak_value=0.2)
+    with pytest.raises(ValueError, match="peak_value must be given once"):
+        ls.plan("warmup:5%+rex:peak_value=0.1", 100)
+
+
+def test_momentum_is_composed_too() -> None:
+    momentum = ls.plan(
+        "rex", 100, peak_value=0.1, momentum="constant:30%,peak_value=0.85+linear:peak_value=0.95,end_value=0.85"
+    ).momentum.table()
+    np.testing.assert_allclose(momentum[[0, 29, 30, 65]], [0.85, 0.85, 0.95, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("warmup:5%", "name:argument=value"),
+        ("warmup:5%+", "segment:duration[+]segment"),
+        ("+cosine", "segment:duration[+]segment"),
+        ("warmup:5%+nothing", "schedule must be one of"),
+        ("warmup:5%,7%+cosine", "name:argument=value"),
+        ("warmup:5%,duration=7%+cosine", "given once, got duration again"),
+        ("warmup:fast+cosine", "duration must be steps"),
+        ("warmup:-5%+cosine", "duration must be at least 0"),
+        ("warmup:150%+cosine", "duration must be a fraction of the budget"),
+        ("warmup+cosine", "durations may hold 'rest' once"),
+        ("rex:d=2+cosine:5%", "d must be at least 0 and below 1"),
+        ('{"sequence": [{"schedule": "rex"}]}', "sequence must be a list of two schedules or more"),
+        ('{"sequence": ["rex", "linear"]}', "sequence must be a list of two schedules or more"),
+        ('{"sequence": [{"schedule": "rex"}, {"schedule": "rex"}], "d": 1}', "sequence takes its segments"),
+        ('{"sequence": [{"schedule": "rex"}, {"schedule": "rex", "duration": [1]}]}', "duration must be"),
+        ('{"schedule": "rex", "schedule": "linear"}', "'schedule' is given more than once"),
+        ('{"schedule": ' + "[" * 3000 + "]" * 3000 + "}", "schedule must be words or a JSON object"),
+    ],
+)  # fmt: skip
+def test_composed_words_that_say_no_schedule_are_refused(words: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        registry.parse(words)
+    assert "\n" not in str(refusal.value)
+
+
+def test_durations_that_do_not_fit_are_refused_by_the_plan() -> None:
+    with pytest.raises(ValueError, match="durations must fit into total_steps = 50, got 100 steps"):
+        ls.plan("warmup:100st+cosine", 50, peak_value=0.1)
+    with pytest.raises(ValueError, match="durations must fit into total_steps = 100, got 120 steps"):
+        ls.plan("warmup:60%+constant+cosine:60%", 100, peak_value=0.1)
+
+
+WARM = ls.sequence(
+    [ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=1)], durations=["5%", "rest"], total_steps=300
+)
+
+
+@pytest.mark.parametrize(
+    "words", [WARM, ls.to_json(WARM), json.loads(ls.to_json(WARM))], ids=["value", "text", "object"]
+)
+def test_value_and_its_json_are_taken_where_words_are(words: registry.Words) -> None:
+    assert registry.parse(words) == json.loads(ls.to_json(WARM))
+    assert registry.build(words, total_steps=600) == WARM.at(600)
+    plan = ls.plan(words, 600)
+    np.testing.assert_array_equal(plan.lr.table(), WARM.at(600).table())
+    assert plan.digest() == ls.plan(WARM, ls.Budget(600)).digest()
+    assert registry.label(words) == registry.label(WARM)
+    assert registry.label(words).startswith("Sequence(Growth(Linear),Decay(Cosine))#")
+
+
+def test_labels_tell_values_apart() -> None:
+    assert len({registry.label(ls.rex(peak, total_steps=10)) for peak in (0.1, 0.2)}) == 2
+
+
+def test_peak_scales_a_value_by_its_highest_rate() -> None:
+    plan = ls.plan(WARM, 600, peak_value=0.4)  # the highest is 0.1, so four times as much throughout
+    np.testing.assert_allclose(plan.lr.table(), 4 * WARM.at(600).table(), rtol=1e-12)
+    recorded = json.loads(plan.words)["lr"]
+    np.testing.assert_array_equal(registry.build(recorded, total_steps=600).table(), plan.lr.table())
+    with pytest.raises(ValueError, match="peak_value must be left out for a schedule whose rates are all 0"):
+        ls.plan(ls.constant(0.0, total_steps=5), 5, peak_value=0.1)
+
+
+def test_study_takes_values_and_composed_words() -> None:
+    made = ls.rex(0.1, total_steps=10)
+    runs = configs(StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1))
+    assert len({registry.label(run.schedule) for run in runs}) == 4
+    with pytest.raises(ValueError, match="schedules must differ from each other"):
+        configs(StudyConfig(schedules=(made, ls.to_json(made))))
+
+
+def test_configuration_of_a_value_is_json() -> None:
+    found = RunConfig(schedule=WARM).as_json()
+    assert json.loads(json.dumps(found)) == found
+    assert found["schedule"] == json.loads(ls.to_json(WARM))
+
+
+def test_shape_of_a_warmup_leaves_older_words_as_they_were() -> None:
+    assert registry.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
+    assert registry.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"

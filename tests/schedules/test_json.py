@@ -1,0 +1,200 @@
+"""Schedules by JSON, and their classes called directly: nothing gets past the checks of the factories."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lrsched as ls
+from lrsched.schedules import core, registry, shapes
+from lrsched.schedules.progress import Ratio
+from lrsched.schedules.sampling import EverySteps
+
+#: What no field of any schedule expects, or only some; as JSON, so that NaN and 1e400 may be among them.
+NASTY = (
+    *("null", "true", "false", '""', '"0.1"', '"rex"', '"5%"', '"rest"', "[]", "[0]", "[1, 0.5]", "[[1, 1]]", "{}"),
+    *("0", "1", "-1", "2", "7", "0.5", "1.5", "-0.1", "1e-320", "1e39", "1e400", "-1e400", "NaN", "Infinity", "1e-5"),
+    *(str(2**31 - 1), str(2**31), str(2**64), "1" + "0" * 400, "100", '{"kind": "Rest"}', '{"kind": "EveryStep"}'),
+    *('{"kind": "Linear"}', '{"kind": "Rex", "d": 1.0}', '{"kind": "Ratio", "numerator": 1, "denominator": 0}'),
+    *('{"kind": "Ratio", "numerator": 3, "denominator": 2}', '{"kind": "EverySteps", "steps": 0}'),
+    ls.to_json(ls.linear(0.1, total_steps=3)),
+)
+WORDS = (
+    *registry.SCHEDULES,
+    "rex@50-75",
+    "linear@7st",
+    "linear@10-10",
+    "delayed:profile=tanh",
+    "growth:profile=step,mirror=value",
+    "onecycle:variant=torch,peak_position=20st",
+    "sgdr:cycle_lengths=3/5/7,warmup=2",
+)
+MADE = {
+    **{words: registry.build(words, 0.1, total_steps=60) for words in WORDS},
+    "halving": ls.onecycle_momentum(total_steps=60),
+    "product": ls.product(ls.rex(0.1, total_steps=60), ls.step(1.0, total_steps=60)),
+    "clip": ls.clip(ls.linear(0.1, total_steps=60), minimum=0.01, maximum=0.05),
+    "truncated": ls.truncated(ls.linear(0.1, total_steps=100), 60),
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a value, each field of an object and each part of a list stand."""
+    yield path
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(part, (*path, key))
+
+
+def altered(value: Any, path: tuple[Any, ...], mark: object) -> Any:
+    if not path:
+        return mark
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[path[0]] = altered(value[path[0]], path[1:], mark)
+    return changed
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_altered_field_is_refused_or_makes_a_whole_schedule(name: str) -> None:
+    found = json.loads(ls.to_json(MADE[name]))
+    for path in places(found):
+        frame = json.dumps(altered(found, path, "@@"))
+        for nasty in NASTY:
+            text = frame.replace('"@@"', nasty)
+            try:
+                schedule = ls.from_json(text)
+            except ValueError as error:
+                assert "\n" not in str(error), text  # noqa: PT017
+                continue
+            steps = np.unique(np.linspace(0, schedule.total_steps - 1, 100).astype(np.int64))
+            table = schedule.table(steps)
+            assert np.isfinite(table).all(), text
+            assert (table >= 0).all(), text
+            assert ls.from_json(ls.to_json(schedule)) == schedule
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_missing_and_extra_fields_are_refused(name: str) -> None:
+    found = json.loads(ls.to_json(MADE[name]))
+    for field in found:
+        less = {key: value for key, value in found.items() if key != field}
+        with pytest.raises(ValueError, match="kind must be one of|must have the fields"):
+            ls.from_json(json.dumps(less))
+    with pytest.raises(ValueError, match="must have the fields"):
+        ls.from_json(json.dumps({**found, "extra": 1}))
+
+
+def rest(*durations: Any) -> dict[str, Any]:
+    """Three constant segments of these durations in 10 steps."""
+    found = json.loads(ls.to_json(ls.sequence([ls.constant(0.1, total_steps=n) for n in (3, 3, 4)])))
+    return {**found, "durations": list(durations)}
+
+
+REST = {"kind": "Rest"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (rest(50, REST, 50), "durations must fit into total_steps = 10, got 100 steps"),
+        (rest(3, REST, REST), "durations may hold 'rest' once"),
+        (rest(3, 3), "durations must be one per segment"),
+        (rest(3, 3, 5), "durations must sum to total_steps = 10, got 11"),
+        (rest(3, 3, -4), "durations must be at least 0"),
+        (rest(3, 3, {"kind": "Ratio", "numerator": 1, "denominator": 0}), "denominator must be at least 1"),
+        (rest(3, 3, {"kind": "Ratio", "numerator": 1, "denominator": 70_000}), "denominator must be at most 65536"),
+        (rest(3, 3, {"kind": "Ratio", "numerator": 3, "denominator": 2}), "durations must be a fraction of the budget"),
+    ],
+)
+def test_durations_that_make_no_sequence_are_refused(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        ls.from_json(json.dumps(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schedule": ' + "[" * 3000 + "]" * 3000 + "}", "^JSON must"),
+        ("[" * 500 + "]" * 500, "^JSON must be nested at most 60 deep"),
+        ('{"kind": "Linear", "kind": "Cosine"}', "'kind' is given more than once"),
+        ('{"kind": "Rex", "d": NaN}', "NaN is no number of JSON"),
+        ('{"kind": "Rex", "d": -Infinity}', "-Infinity is no number of JSON"),
+        ('{"kind": "Rex", "d": 1e400}', "d must be finite, got inf"),
+        ('{"kind": "Rex", "d": ' + "9" * 5000 + "}", "^JSON must"),
+        ('{"schedule": "rex", "peak_value": 0.1}', "words have no budget, and lrsched.plan gives them one"),
+        ('{"kind": "PlateauState"}', "must have the fields"),
+    ],
+)
+def test_text_that_to_json_never_writes_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        ls.from_json(text)
+    assert len(str(refusal.value)) < 300
+
+
+def test_rates_beyond_float32_are_refused_whatever_they_come_from() -> None:
+    grown = json.loads(ls.to_json(ls.exponential_decay(0.1, total_steps=60, transition_steps=1)))
+    with pytest.raises(ValueError, match="rates of at least 0 that float32 holds, got"):
+        ls.from_json(json.dumps({**grown, "log_rate": 20.0}))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: shapes.Rex(1.5), "d must be at least 0 and below 1, got 1.5"),
+        (lambda: shapes.Polynomial(-1.0), "power must be at least 0"),
+        (lambda: shapes.Tanh(-50.0, 3.0), "lower must be at least -40"),
+        (lambda: shapes.Step((Ratio(3, 4), Ratio(1, 2))), "fractions must ascend"),
+        (lambda: shapes.Delayed(shapes.Linear(), Ratio(1, 1)), "fraction must be below 1"),
+        (lambda: EverySteps(0), "steps must be at least 1"),
+        (lambda: Ratio(1, 0), "denominator must be at least 1"),
+        (lambda: core.Decay(-0.1, 10, shapes.Linear()), "peak_value must be at least 0"),
+        (lambda: core.Decay(0.1, 10, "rex"), "profile of Decay must be Profile, got 'rex'"),
+        (lambda: core.Decay(0.1, 10, shapes.Linear(), shapes.Linear()), "sampling of Decay must be Sampling"),
+        (lambda: core.Decay(1 + 2j, 10, shapes.Linear()), "peak_value of Decay must be Number"),
+        (lambda: core.Decay(10**400, 10, shapes.Linear()), "peak_value must be a number that float32 holds"),
+    ],
+)
+def test_class_called_directly_is_checked(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        make()
+    assert re.fullmatch(r".+ got .+", str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ls.clip(0.5, maximum=1.0),
+        lambda: ls.product("x", 0.5),
+        lambda: ls.product(ls.rex(0.1, total_steps=5), "x"),
+        lambda: ls.truncated(0.5, 10),
+        lambda: ls.sequence([0.5]),
+        lambda: ls.sequence(0.5),
+        lambda: ls.sequence(ls.rex(0.1, total_steps=5)),
+        lambda: ls.sequence([ls.rex(0.1, total_steps=5)], durations=5),
+        lambda: ls.per_label(0.5, {"a": 1.0}),
+        lambda: ls.per_label(ls.rex(0.1, total_steps=5), 0.5),
+        lambda: ls.jumps(0.5),
+        lambda: ls.jumps(ls.rex),
+        lambda: ls.to_json(0.5),
+        lambda: ls.to_json(ls.rex),
+        lambda: ls.plan(0.5, 10, peak_value=0.1),
+        lambda: ls.plan(None, 10, peak_value=0.1),
+        lambda: ls.rex(1 + 2j, total_steps=10),
+        lambda: ls.rex(np.complex64(1), total_steps=10),
+        lambda: ls.rex(0.1, total_steps=10j),
+        lambda: ls.rex(0.1, total_steps=10, d=1j),
+        lambda: ls.rex(1e39, total_steps=10),
+        lambda: ls.warmup(10**400, total_steps=10),
+        lambda: ls.step(0.1, total_steps=10, fractions=(0.5j,)),
+        lambda: ls.exponential(0.1, total_steps=10, gamma=1e6).table(),
+        lambda: ls.exponential_decay(0.1, total_steps=10, decay_rate=1e38, transition_steps=1).at(1000).table(),
+        lambda: ls.sgdr(0.1, total_steps=1000, first_cycle=1, cycle_mult=1, restart_decay=1e30).table(),
+    ],
+)
+def test_what_is_no_schedule_or_number_is_refused_in_one_line(make: Any) -> None:
+    with pytest.raises(ValueError, match="must be|must have|must hold|must name|must give") as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 700
