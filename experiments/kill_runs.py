@@ -130,8 +130,10 @@ def lives(name: str, words: list[str], out: pathlib.Path, seconds: float, rng: r
                 process.wait(120)
                 tally.fell.append(f"{name}: {number.name}, {'saved' if states(out) else 'nothing saved'}")
         tally.orphans += orphans(mark)
+        recorded = {row["run"] for row in records.read(out / "records.jsonl").rows}
         for run, step in states(out).items():
-            had[run] = max(had.get(run, 0), step)
+            if run not in recorded and not (run == "alone" and recorded):  # it may have ended before the signal came
+                had[run] = max(had.get(run, 0), step)
         if status is not None:
             break
     text = log.read_text(errors="replace")

@@ -13,6 +13,7 @@ import jax
 from lrsched import claims, files, interrupts, records, spread
 from lrsched import run as runs
 from lrsched import task as tasks
+from lrsched.schedules import registry
 from lrsched.task import RunConfig
 
 MOST_RUNS = 100_000  # of one study: more were asked for by mistake
@@ -140,4 +141,5 @@ def _settled(
 
 
 def _name(config: RunConfig) -> str:
-    return f"{config.schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"
+    schedule = registry.label(config.schedule)
+    return f"{schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"

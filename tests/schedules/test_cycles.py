@@ -226,7 +226,11 @@ def test_boundaries_are_exact_in_both_array_libraries(first: Fraction, total: in
         ("sgdr", {"cycle_mult": 1e300}, r"cycle_mult must be a number that float32 holds, at most 3.4e38, got 1e\+300"),
         ("sgdr", {"cycle_mult": 1e-30}, "cycle_mult must be at least 1/65536, got 1e-30"),
         ("sgdr", {"cycle_mult": 10**9}, "cycle_mult must make no cycle of more than .* under total_steps = 100"),
-        ("sgdr", {"restart_decay": 1e300}, r"restart_decay must be a number that float32 holds, at most 3.4e38, got 1e\+300"),
+        (
+            "sgdr",
+            {"restart_decay": 1e300},
+            r"restart_decay must be a number that float32 holds, at most 3.4e38, got 1e\+300",
+        ),
         ("sgdr", {"first_cycle": 1e-9}, r"first_cycle must be above 0, got \[1e-09\]"),
         ("clr", {"mode": "exp_range", "gamma": 1e30}, r"gamma must give rates that float32 holds, got 1e\+30"),
         ("sgdr", {"first_cycle": 0.1, "cycle_mult": 0.5}, "first_cycle must be at least 1 - cycle_mult"),

@@ -227,7 +227,10 @@ def test_rates_and_times_may_be_traced() -> None:
         ("growth:mirror=both", "mirror must be one of time, value, got 'both'"),
         ("exponential_decay:decay_rate=0", "decay_rate must be above 0, got 0"),
         ("inverse_time:decay_rate=-1", "decay_rate must be at least 0, got -1"),
-        ("inverse_time:decay_rate=1e308", r"decay_rate must be a number that float32 holds, at most 3.4e38, got 1e\+308"),
+        (
+            "inverse_time:decay_rate=1e308",
+            r"decay_rate must be a number that float32 holds, at most 3.4e38, got 1e\+308",
+        ),
         ("noam:warmup=rest", "warmup must be steps or a fraction of the budget, got 'rest'"),
         ("noam:warmup=0", "warmup must be at least 1 step, got 0"),
         ("rsqrt:timescale=0st", "timescale must be at least 1 step, got '0st'"),
