@@ -101,7 +101,8 @@ def _marks(cells: Sequence[Cell]) -> dict[tuple[str, str], Literal["best", "tied
             continue
         best, *others = sorted(column, key=lambda cell: statistics.mean(list(cell.errors.values())))
         marks[best.label, budget] = "best"
-        found = statistics.separated(best.errors, {other.label: other.errors for other in others})
+        rivals = {other.label: other.errors for other in others}
+        found = statistics.separated(best.errors, rivals, resolution=best.resolution)
         for label, separated in found.items():
             marks[label, budget] = "" if separated else "tied"
     return marks
