@@ -137,6 +137,8 @@ def _notes(
     notes = [f"bars: ± 1 sd over {many} seeds"] if seeds else []
     notes += ["hollow: the paper's numbers"] if papers else []
     lines = ["; ".join(notes)] if notes else []
+    for words in dict.fromkeys(number.unstated for number in (papers or {}).values() if number.unstated):
+        lines += textwrap.wrap(f"not stated there, and here: {words}", 90)
     if gone:
         lines += textwrap.wrap(f"not drawn, because runs diverged: {', '.join(gone)}", 90)
     axes.set_title("\n".join(lines), fontsize=8.0, color="0.3", loc="left")
