@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import io
 import os
+import re
 import sys
-import time
-from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any
 
 import rich.console
-import rich.progress
 import tyro
 
 from lrsched import catalogue, folder, interrupts, sweep
@@ -23,10 +22,10 @@ from lrsched import tune as tuning
 from lrsched.catalogue import Catalogue
 from lrsched.ensemble import EnsembleConfig
 from lrsched.folder import Train
+from lrsched.progress_bars import followed, summary, told
 from lrsched.search import SearchConfig
 from lrsched.study import StudyConfig
 from lrsched.sweep import RangeTestConfig
-from lrsched.task import RunConfig
 from lrsched.training import data as datasets
 from lrsched.training import devices, prepare, prepared
 from lrsched.tune import TuneConfig
@@ -89,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
       the exit status: 0, 2 after a mistake in the words (one line on standard error), 130 after Ctrl-C, 143 after
       SIGTERM.
     """
+    _replace_what_cannot_be_shown()
     with interrupts.handled():
         try:
             _run(_parse(sys.argv[1:] if arguments is None else arguments))
@@ -108,13 +108,13 @@ def _run(command: Any) -> None:
         devices.prepare()
         devices.start()
     if isinstance(command, StudyConfig):
-        _tell(followed(studies.study(command)))
+        _tell(followed(studies.study(command), "study"))
     elif isinstance(command, SearchConfig):
-        _tell(followed(searches.search(command)))
+        _tell(followed(searches.search(command), "search"))
     elif isinstance(command, TuneConfig):
-        _tell(followed(tuning.tune(command)))
+        _tell(followed(tuning.tune(command), "tune"))
     elif isinstance(command, RangeTestConfig):
-        _tell(told(sweep.range_test(command)))
+        _tell(followed(sweep.range_test(command), "range-test"))
     elif isinstance(command, EnsembleConfig):
         _tell(told(ensembles.ensemble(command)))
     elif isinstance(command, Train):
@@ -143,9 +143,28 @@ def _parse(words: list[str]) -> Any:
     except SystemExit as end:
         if not end.code:
             raise
-        boxed = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        meant = boxed[: next((i for i, line in enumerate(boxed) if set(line) <= {"─"}), len(boxed))]
-        raise ValueError(" ".join(meant) or said.getvalue()) from None
+        raise ValueError(_one_line(said.getvalue())) from None
+
+
+def _one_line(said: str) -> str:
+    """What tyro says in a box, without its help: what is wrong, then what may have been meant."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said)  # the colours of a terminal
+    lines = [line.strip("│ ") for line in text.splitlines() if not line.startswith(("╭", "╰"))]
+    parts: list[list[str]] = [[]]
+    for line in filter(None, lines):
+        if set(line) <= {"─", "-"}:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    wrong, *more = parts if "╭" in text else parts[1:] or parts  # without boxes the title is a part
+    sentences = [" ".join(wrong)]
+    for part in more:
+        head, names = part[:1], [re.split("[ ,]", line)[0] for line in part[1:] if line.startswith("--")]
+        if head and head[0].startswith(("Perhaps you meant", "Arguments similar")):
+            sentences.append(f"{head[0]} {', '.join(dict.fromkeys(names))}")
+        elif head and head[0].startswith("Available subcommands"):
+            sentences.append(" ".join(part))
+    return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence) or text
 
 
 def _schedules(command: Catalogue) -> None:
@@ -164,123 +183,31 @@ def _list(command: List) -> None:
             print(f"{name:14s} {error}")
 
 
-def followed(steps: Generator[Any, None, Any]) -> Any:
-    """Makes many runs while their statuses are shown; what the generator returns."""
-    with (_bar if rich.console.Console(stderr=True).is_terminal else _lines)() as show:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return end.value
-            if isinstance(event, str):
-                print(event, flush=True)
-            else:
-                show(event)
-
-
-def told(steps: Generator[str, None, Any]) -> Any:
-    """Prints a line at a time; what the generator returns."""
-    while True:
-        try:
-            print(next(steps), flush=True)
-        except StopIteration as end:
-            return end.value
-
-
 def _tell(outcome: Any) -> None:
     print(outcome.text)
     print("written:", *outcome.files, sep="\n  ")
 
 
-def _train(command: Train, every_seconds: float = 10.0) -> None:
-    """A line now and then, and one as the run ends."""
-    said = -every_seconds
-    steps = folder.begin(command)
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            print(_summary(end.value), flush=True)
-            return
-        if isinstance(event, str):
-            print(event, flush=True)
-        elif time.perf_counter() - said >= every_seconds:
-            said = time.perf_counter()
-            loss, speed = f"loss {event.loss:.3f}", f"{event.images_per_second:.0f} images/s"
-            print(f"  {event.completed}/{event.total_steps}  rate {event.rate:.4f}  {loss}  {speed}", flush=True)
+def _train(command: Train) -> None:
+    record = followed(folder.begin(command), "train")
+    print(summary(record))
+    print(f"written: {command.out or 'runs/' + record['run']}", flush=True)
 
 
-class Pace:
-    """How long the updates that are left will take, at the mean speed since the first one that was seen."""
-
-    def __init__(self) -> None:
-        self.began: float | None = None
-        self.left = self.made = 0
-
-    def now(self, status: studies.Status) -> str:
-        """Rate, loss, images/s and the time left, of a status within a run."""
-        assert status.run is not None
-        if self.began is None:
-            self.began, self.left = time.perf_counter(), status.updates_left
-        self.made += max(self.left - status.updates_left, 0)
-        self.left = status.updates_left
-        run, spent = status.run, time.perf_counter() - self.began
-        left = f"{self.left * spent / self.made / 60:.1f} min left" if self.made else ""
-        return f"rate {run.rate:.4f}  loss {run.loss:.3f}  {run.images_per_second:.0f} images/s  {left}".rstrip()
+def _replace_what_cannot_be_shown() -> None:
+    """On a terminal or pipe without Unicode braille, † and ± are replaced, where they would be an error."""
+    codecs.register_error("lrsched", _replaced)
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lrsched")
 
 
-@contextlib.contextmanager
-def _lines(every_seconds: float = 30.0) -> Iterator[Callable[[studies.Status], None]]:
-    """For a pipe or a file: a line as each run ends, and in long ones a line now and then."""
-    pace, said = Pace(), time.perf_counter()
-
-    def show(status: studies.Status) -> None:
-        nonlocal said
-        if status.record is not None:
-            part = "holdout" if status.config.holdout_fraction else "test"  # what choices are made on
-            print(f"[{status.completed}/{status.total}] {_summary(status.record, part)}", flush=True)
-        elif status.run is not None:
-            now = pace.now(status)
-            if time.perf_counter() - said < every_seconds:
-                return
-            print(f"  {_name(status.config)}: {status.run.completed}/{status.run.total_steps}  {now}", flush=True)
-        said = time.perf_counter()
-
-    yield show
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[studies.Status], None]]:
-    """For a terminal: a bar over the runs, with the rate, loss and speed of the one in progress and the time left."""
-    columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(bar_width=20),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn("{task.fields[now]}"),
-    )
-    pace = Pace()
-    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("study", total=None, now="")
-
-        def show(status: studies.Status) -> None:
-            now = f"{_name(status.config)}  {pace.now(status)}" if status.run is not None else ""
-            bar.update(task, total=status.total, completed=status.completed, now=now)
-
-        yield show
-
-
-def _name(config: RunConfig) -> str:
-    return f"{config.schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"
-
-
-def _summary(record: dict[str, Any], part: str = "test") -> str:
-    config = record["config"]
-    if record["diverged_at"] is None:
-        end = f"{part.replace('holdout', 'held-out')} error {100 * record[f'{part}_error']:.2f} %"
-    else:
-        end = f"diverged at update {record['diverged_at']}"
-    run = f"{record['label']} at {config['budget']}, rate {config['peak_value']:g}, seed {record['seed']}"
-    return f"{run}: {end}, {record['seconds']:.1f} s, {record['images_per_second']:.0f} images/s"
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    plain = {"†": "+", "±": "+-", "…": "..."}
+    return "".join(plain.get(one, "*" if "\u2800" < one <= "\u28ff" else "?") for one in text), error.end
 
 
 if __name__ == "__main__":

@@ -271,5 +271,4 @@ def _draw(store: snapshots.Store, run: Run, path: pathlib.Path) -> None:
     some = slice(None, None, -(-len(losses) // 2000) or 1)
     if np.isfinite(losses).any():
         table = {name: values[: len(losses)][some] for name, values in run.plan.table().items()}
-        with files.replacing(path) as beside:
-            range_plots.run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], beside)
+        range_plots.run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)

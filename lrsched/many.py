@@ -84,7 +84,7 @@ def made(
                     left[index] = event.total_steps - event.completed
                     yield status(index, run=event)
                 elif isinstance(event, str):
-                    yield f"{_name(todo[index])}: {event}"
+                    yield f"{describe(todo[index])}: {event}"
                 elif event is not None:
                     del left[index]
                     done[names[index]] = event
@@ -140,6 +140,7 @@ def _settled(
     return kept["cpus"] or None, lines
 
 
-def _name(config: RunConfig) -> str:
+def describe(config: RunConfig) -> str:
+    """A run in a few words, for those who watch."""
     schedule = registry.label(config.schedule)
     return f"{schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"

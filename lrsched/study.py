@@ -132,23 +132,26 @@ def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[st
     papers = paper.paper_numbers(records)
     tabular = records[0]["config"]["data"] in datasets.TABULAR
     words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
-    files.write_text(out / "table.md", tables.markdown(cells, papers, **words))
-    drawn, trained = losses(records, cells), not all(cell.diverged for cell in cells)
-    figures: dict[str, Callable[[pathlib.Path], Any] | None] = {  # None: there is nothing to draw
-        "schedules.svg": lambda path: plots.schedules(curves(records), path),
-        "losses.svg": (lambda path: range_plots.losses(drawn, path)) if drawn else None,
-        "error_over_budget.svg": (lambda path: plots.error_over_budget(cells, path, papers, **words))
-        if trained
-        else None,
-    }
-    for name, draw in figures.items():
-        if draw is None:
-            (out / name).unlink(missing_ok=True)
-        else:
-            with files.replacing(out / name) as beside:
-                draw(beside)
-    written = [out / "table.md", *(out / name for name, draw in figures.items() if draw)]
+    drawn = losses(records, cells)
+    written = [out / name for name in ("table.md", "schedules.svg", "losses.svg", "error_over_budget.svg")]
+    table, schedules, curve, errors = written
+    files.write_text(table, tables.markdown(cells, papers, **words))
+    plots.schedules(curves(records), schedules)
+    if drawn:
+        range_plots.losses(drawn, curve)
+    else:
+        _remove(curve, written)
+    if all(cell.diverged for cell in cells):
+        _remove(errors, written)
+    else:
+        plots.error_over_budget(cells, errors, papers, **words)
     return tables.terminal(cells, papers, **words), written
+
+
+def _remove(path: pathlib.Path, written: list[pathlib.Path]) -> None:
+    """There is nothing to draw: an earlier figure would be of other runs."""
+    path.unlink(missing_ok=True)
+    written.remove(path)
 
 
 def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

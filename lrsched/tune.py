@@ -119,8 +119,7 @@ def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[path
     """The table (returned as text and written) and the figure."""
     text, figure = search_tables.samplers(found), out / "tune.svg"
     files.write_text(out / "tune.md", text)
-    with files.replacing(figure) as beside:
-        search_plots.best_so_far({one.sampler: one.values for one in found}, beside)
+    search_plots.best_so_far({one.sampler: one.values for one in found}, figure)
     return text, [out / "tune.md", figure]
 
 

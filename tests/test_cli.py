@@ -1,5 +1,6 @@
 """The command line as a person types it."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -35,7 +36,8 @@ STUDY = ["study", "--schedules", "rex", "--budgets", "1ep", "--seeds", "1", "--p
             "cifar10 .*no/such/folder.*lrsched data prepare cifar10",
         ),
         (["--seeds", "many"], "many"),
-        (["--sedes", "3"], "sedes"),
+        (["--sedes", "3"], "Unrecognized options: --sedes, 3. Perhaps you meant: --seeds$"),
+        (["--batchsize", "3", "--foo"], "--foo. Arguments similar to --batchsize: --batch-size"),
     ],
 )
 def test_wrong_words_end_in_one_line_and_leave_nothing(
@@ -74,3 +76,32 @@ def test_piped_study_prints_plain_lines_and_the_table(tmp_path: pathlib.Path) ->
     assert lines[1].split() == ["schedule", "1ep"]
     assert (tmp_path / "out" / "table.md").exists()
     assert not any(ord(c) < 32 and c != "\n" for c in done.stdout)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "gbk", "utf-8"])
+def test_what_a_pipe_cannot_show_is_replaced(encoding: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "lrsched.cli", "schedules", "rex", "--total-steps", "20"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "60"}
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    text = done.stdout.decode(encoding)
+    assert "?" not in text
+    drawing = [line.partition("|")[2] for line in text.splitlines() if "|" in line]
+    assert len(drawing) == 14
+    assert set("".join(drawing)) - {" "} == {"*"} or encoding in ("utf-8", "gbk")
+
+
+def test_signs_of_a_table_are_replaced_in_a_pipe_without_them() -> None:
+    code = (
+        "from lrsched import cli; cli.main(['--help']); print('4.30 \\u00b1 0.20 (3) \\u2020 \\u4e2d\\ud800 \\u2028ff')"
+    )
+    code = code.replace("cli.main(['--help'])", "cli._replace_what_cannot_be_shown()")
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.stdout.decode().strip() == "4.30 +- 0.20 (3) + ?? ?ff"
+
+
+def test_mistakes_are_said_alike_where_boxes_cannot_be_drawn() -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "lrsched.cli", "study", "--sedes", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "lrsched: Unrecognized options: --sedes, 3. Perhaps you meant: --seeds"

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(lrsched.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = {"schedules": {"schedules"}, "training": {"training", "schedules"}, "analysis": {"analysis"}}
 HALL = {"task", "run", "folder", "study", "spread", "ensemble", "members", "catalogue", "cli"}
-HALL |= {"finder", "sweep", "measured", "search", "tune"}
+HALL |= {"progress_bars", "finder", "sweep", "measured", "search", "tune"}
 HALL |= {"records", "interrupts", "saving", "claims", "many"}
 FOUNDATION = {"files"}  # which every part may use, and which uses none
 

@@ -24,13 +24,13 @@ def growing(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
       ValueError: if the ending is another.
     """
     plots._check_ending(path)
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     curves = {label: record["growing"][name] for name, label in CURVES.items() if record["growing"][name]}
     baselines = [row for row in record["rows"] if row["kind"] == "baseline"]
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, what, factor, title in zip(
@@ -61,10 +61,10 @@ def reliability(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None
       ValueError: if the ending is another.
     """
     plots._check_ending(path)
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(4.4, 4.8), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
         upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)

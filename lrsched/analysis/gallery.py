@@ -5,13 +5,18 @@ from __future__ import annotations
 import html
 import importlib.resources
 import json
+import urllib.parse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-WIDTH, RATE_HEIGHT, MOMENTUM_TOP, MOMENTUM_HEIGHT, HEIGHT = 300, 110, 128, 28, 160  # of a drawing, in its own units
+from lrsched.analysis import drawing
+
+WIDTH, RATE_HEIGHT, MOMENTUM_TOP, MOMENTUM_HEIGHT, HEIGHT = 300, 110, 130, 28, 170  # of a drawing, in its own units
+ROUNDING = 1e-9  # a momentum that changes by no more is one that stays
+MARGIN = 34  # left of it, for the numbers of its axes
 
 
 class Argument(NamedTuple):
@@ -44,7 +49,8 @@ def page(cards: Sequence[Card]) -> str:
     Args:
       cards: with names that differ; their curves have one length.
     Returns:
-      HTML that asks for nothing outside itself; the same text from the same cards.
+      HTML that asks for nothing outside itself; the same text from the same cards. A source that several cards have is
+      written on the first of them, to which the others link.
     Raises:
       ValueError: if there are no cards, names repeat, or curves differ in length.
     """
@@ -56,13 +62,16 @@ def page(cards: Sequence[Card]) -> str:
     lengths = {len(curve) for card in cards for curve in (card.rate, card.momentum)}
     if len(lengths) > 1:
         raise ValueError(f"cards must have curves of one length, got {', '.join(map(str, sorted(lengths)))}.")
+    first: dict[str, str] = {}
+    for card in cards:
+        first.setdefault(card.source, card.name)
     data = {card.name: {"rate": _digits(card.rate), "momentum": _digits(card.momentum)} for card in cards}
     template = importlib.resources.files("lrsched.analysis").joinpath("gallery.html").read_text(encoding="utf-8")
     parts = {
         "COUNT": str(len(cards)),
         "STEPS": str(lengths.pop()),
         "OPTIONS": "".join(f"<option>{html.escape(name)}</option>" for name in names),
-        "CARDS": "\n".join(map(_card, cards)),
+        "CARDS": "\n".join(_card(card, first[card.source]) for card in cards),
         "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # no way out of the script element
     }
     for name, text in parts.items():
@@ -70,22 +79,27 @@ def page(cards: Sequence[Card]) -> str:
     return template
 
 
-def _card(card: Card) -> str:
+def _card(card: Card, told_by: str) -> str:
+    """One card; `told_by` is the name of the card that has its source."""
     words: dict[str, Any] = {key: html.escape(part) for key, part in card._asdict().items() if isinstance(part, str)}
     text = card._replace(**words)
     notes = f'\n<pre class="notes" tabindex="0" aria-label="Notes">{text.notes}</pre>' if text.notes else ""
+    source = text.source if told_by == card.name or not card.source else f"Source: that of {_link(told_by)}."
     rows = "".join(
         f"<tr><th scope=row><code>{html.escape(a.name)}</code></th><td>{html.escape(a.default) or 'required'}</td>"
         f"<td>{html.escape(a.meaning)}</td></tr>"
         for a in card.arguments
     )
-    return f"""<article data-name="{text.name}" aria-label="{text.name}">
-<header><h2>{text.name}</h2><button type="button" class="pick" hidden>compare<span class="unseen"> {text.name}</span>
-</button></header>
+    colour = drawing.looks([card.name])[card.name]["color"]
+    return f"""<article data-name="{text.name}" id="{html.escape(_id(card.name))}" aria-label="{text.name}" \
+style="--own: {colour}">
+<header><h2>{_link(card.name)}</h2><span class="buttons">\
+<button type="button" class="pick" hidden>compare<span class="unseen"> {text.name}</span></button>
+<button type="button" class="copy" hidden>copy<span class="unseen"> {text.name}</span></button></span></header>
 <p>{text.summary}</p>
 {_drawing(card)}
 <pre class="formula">{text.formula}</pre>
-<p class="source">{text.source}</p>
+<p class="source">{source}</p>
 <details><summary>Arguments, Python, JSON<span class="unseen"> of {text.name}</span></summary>
 <table><thead><tr><th scope=col>argument</th><th scope=col>default</th><th scope=col>meaning</th></tr></thead>
 <tbody>{rows}</tbody></table>
@@ -95,19 +109,35 @@ def _card(card: Card) -> str:
 </article>"""
 
 
+def _id(name: str) -> str:
+    return "card-" + "-".join(name.split())
+
+
+def _link(name: str) -> str:
+    return f'<a href="#{urllib.parse.quote(_id(name))}">{html.escape(name)}</a>'
+
+
 def _drawing(card: Card) -> str:
     """Rate above, momentum below, each on an axis of its own, as inline SVG."""
     top = float(card.rate.max()) or 1.0
     low, high = float(card.momentum.min()), float(card.momentum.max())
-    moves = high > low
+    moves = high - low > ROUNDING
     said = f"from {low:.3g} to {high:.3g}" if moves else f"{high:.3g}"
-    momentum = _points(card.momentum, MOMENTUM_TOP, MOMENTUM_HEIGHT, *((low, high) if moves else (low - 1, high + 1)))
+    ends = (low, high) if moves else (low - 1, high + 1)
+    momentum = _points(card.momentum, MOMENTUM_TOP, MOMENTUM_HEIGHT, *ends)
     rate = _points(card.rate, 0, RATE_HEIGHT, 0.0, top)
     name = f"{card.name}: rate from {card.rate[0]:.3g} at the first update to {card.rate[-1]:.3g} at the last, "
     name += f"largest {top:.3g}; momentum {said}"
-    return f"""<svg viewBox="-4 -14 {WIDTH + 8} {HEIGHT + 16}" role="img" aria-label="{html.escape(name)}">
+    foot = MOMENTUM_TOP + MOMENTUM_HEIGHT
+    left = {6: f"{top:.3g}", RATE_HEIGHT: "0"}
+    left |= {MOMENTUM_TOP + 6: f"{high:.3g}", foot: f"{low:.3g}"} if moves else {foot - 11: f"{high:.3g}"}
+    numbers = "".join(f'<text class="left" x="-4" y="{y}">{text}</text>' for y, text in left.items())
+    box = f"{-MARGIN} -14 {WIDTH + MARGIN + 8} {HEIGHT + 16}"
+    return f"""<svg viewBox="{box}" role="img" aria-label="{html.escape(name)}">
 <path class="axis" d="M0 0V{RATE_HEIGHT}H{WIDTH}M0 {MOMENTUM_TOP}v{MOMENTUM_HEIGHT}h{WIDTH}"/>
-<text x="0" y="-4">rate {top:.3g}</text><text x="0" y="{MOMENTUM_TOP - 4}">momentum {said}</text>
+<text x="0" y="-4">rate</text><text x="0" y="{MOMENTUM_TOP - 4}">momentum</text>{numbers}
+<text x="0" y="{foot + 11}">0</text><text class="middle" x="{WIDTH / 2:g}" y="{foot + 11}">update</text>\
+<text class="left" x="{WIDTH}" y="{foot + 11}">{len(card.rate) - 1}</text>
 <polyline class="a" points="{rate}"/><polyline class="b" points="{momentum}"/></svg>"""
 
 

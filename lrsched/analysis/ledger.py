@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from lrsched.analysis import statistics
@@ -31,6 +31,7 @@ class Cell:
     mean: float | None
     sd: float | None
     interval: tuple[float, float] | None
+    resolution: float | None = None  # 1 / n if the errors are shares of n test examples
 
 
 def cells(records: Sequence[Record]) -> list[Cell]:
@@ -84,7 +85,16 @@ def _cell(label: str, budget: str, by_rate: dict[float, dict[int, Record]], stud
         mean=statistics.mean(values) if values else None,
         sd=statistics.sd(values),
         interval=statistics.interval(values),
+        resolution=_resolution(runs.values(), values),
     )
+
+
+def _resolution(runs: Iterable[Record], errors: Sequence[float]) -> float | None:
+    """One test example as a part of all; None if the records do not say of how many the errors are shares."""
+    sizes = {(run.get("data") or {}).get("test") for run in runs}
+    size = sizes.pop() if len(sizes) == 1 else None
+    shares = size and all(math.isclose(error * size, round(error * size), abs_tol=1e-4) for error in errors)
+    return 1 / size if size and shares else None
 
 
 def _check_one_study(records: Sequence[Record]) -> None:

@@ -7,9 +7,13 @@ import dataclasses
 import functools
 import importlib.resources
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+# What the paper, and its authors' earlier one with the same benchmarks (Demon, arXiv:1910.04952, appendix A), state:
+# data, model, optimiser, batch size, momentum (cycled by 1cycle), budget, and that rates were tuned for each entry.
+# Not stated: weight decay, augmentation, the form of the momentum, whether data was held out.
+BATCH_SIZE, MOMENTUM = 128, 0.9
 # The paper's words for ours. Its SGD has momentum and, as far as it says, no Nesterov.
 OPTIMIZERS = {"sgd": "sgdm"}
 SCHEDULES = {name: name for name in ("rex", "linear", "cosine", "step", "exponential")} | {
@@ -21,12 +25,16 @@ SAMPLINGS = {"every": "every_step"}
 
 @dataclasses.dataclass(frozen=True)
 class PaperNumber:
-    """A printed test error, in [0, 1], and where it stands; std and trials are None where the paper gives none."""
+    """A printed test error, in [0, 1], and where it stands; std and trials are None where the paper gives none.
+
+    `unstated` says what the paper leaves unsaid and how it is in the run beside it; "" if nothing is known of that.
+    """
 
     mean: float
     std: float | None
     trials: int | None
     source: str
+    unstated: str = ""
 
 
 def paper_error(
@@ -47,9 +55,10 @@ def paper_error(
     Returns:
       the number, or None.
     Example:
-      >>> paper_error(data="cifar10", model="resnet20", optimizer="sgd", schedule="rex", sampling="every", epochs=3.0,
-      ...             max_epochs=300.0)
-      PaperNumber(mean=0.2794, std=0.0046, trials=3, source='REX arXiv:2107.04197, Tables 4-9')
+      >>> found = paper_error(data="cifar10", model="resnet20", optimizer="sgd", schedule="rex", sampling="every",
+      ...                     epochs=3.0, max_epochs=300.0)
+      >>> found.mean, found.std, found.trials, found.source
+      (0.2794, 0.0046, 3, 'REX arXiv:2107.04197, Tables 4-9')
     """
     if schedule not in SCHEDULES or (sampling != "every" and schedule == "step"):
         return None
@@ -80,15 +89,17 @@ def paper_error(
 def paper_numbers(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], PaperNumber]:
     """(label, budget) -> the paper's number, for those records' settings that have one.
 
+    A run that differs in what the paper states has none; what it leaves unsaid is said of the number.
+
     A label is a schedule's canonical words, "rex" or "rex@50-75": name, then its sampling rate unless that is every
     update.
     """
     found: dict[tuple[str, str], PaperNumber] = {}
     for record in records:
         config = record["config"]
-        if config["batch_size"] != 128 or config["momentum"] not in (None, "0.9"):
-            continue  # the paper's
         schedule, _, sampling = record["label"].partition("@")
+        if config["batch_size"] != BATCH_SIZE or not _momentum_agrees(config["momentum"], schedule):
+            continue
         number = paper_error(
             data=config["data"],
             model=config["model"],
@@ -99,8 +110,35 @@ def paper_numbers(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Pa
             max_epochs=float(config["max_epochs"]),
         )
         if number is not None:
-            found[record["label"], config["budget"]] = number
+            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=_unstated(config))
     return found
+
+
+def _momentum_agrees(momentum: str | None, schedule: str) -> bool:
+    """Whether a run's momentum is the paper's: the schedule's own (None), or 0.9 unless the schedule cycles it."""
+    if momentum is None:
+        return True
+    try:
+        return float(momentum) == MOMENTUM and not schedule.startswith("onecycle")
+    except ValueError:  # words of a momentum schedule
+        return False
+
+
+def _unstated(config: Mapping[str, Any]) -> str:
+    """How the run is where the paper says nothing; what a record does not say is left out."""
+    words = []
+    if "weight_decay" in config:
+        mode = config.get("weight_decay_mode")
+        words.append(f"weight decay {config['weight_decay']:g}" + (f" ({mode})" if mode else ""))
+    if "augment" in config:
+        words.append("augmentation" if config["augment"] else "no augmentation")
+    if "momentum_form" in config and config["optimizer"] in OPTIMIZERS:
+        words.append(f"momentum in {config['momentum_form']}'s form")
+    held_out = config.get("holdout_fraction")
+    if held_out is not None:
+        part = f"{100 * held_out:.3g} % of the training data held out"
+        words.append(part if held_out else "no data held out")
+    return ", ".join(words)
 
 
 @functools.cache

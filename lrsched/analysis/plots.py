@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from lrsched.analysis import drawing
 from lrsched.analysis.ledger import Cell
 from lrsched.analysis.paper import PaperNumber
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow: unreadable on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", ":", "-.")  # a second round through the colours is dashed
-STYLE = {
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "0.4",
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.9",
-    "grid.linewidth": 0.6,
-    "xtick.color": "0.3",
-    "ytick.color": "0.3",
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-    "savefig.dpi": 200.0,
-    "svg.hashsalt": "lrsched",  # ids of an SVG's elements, random otherwise
-    "svg.fonttype": "none",  # text stays text: it can be searched, and is drawn in the reader's font
-}
+# For the other modules that draw.
+STYLE, COLOURS = drawing.STYLE, drawing.COLOURS
+import_matplotlib, styled, looks = drawing.import_matplotlib, drawing.styled, drawing.looks
+_look, _save, _check_ending = drawing.look, drawing.save, drawing.check_ending
+
 # progress, multiplier of the peak rate, and a momentum where the schedule has one
 Curve = (
     tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]
@@ -58,7 +40,8 @@ def error_over_budget(
     """Draws test error over budget: a line per schedule through its means, bars of one standard deviation.
 
     Both axes are logarithmic (the errors' is linear if one is 0). Schedules stand side by side at each budget so that
-    their bars can be told apart. A cell with a run that diverged is not drawn but named below the axis.
+    their bars can be told apart. Of a single budget there are no lines: each schedule has a row with its name, and the
+    errors lie across. A cell with a run that diverged is not drawn but named above the axes.
 
     Args:
       cells: of one study.
@@ -72,38 +55,93 @@ def error_over_budget(
     drawn = [cell for cell in cells if not cell.diverged]
     if not drawn:
         raise ValueError(f"cells must hold at least one without a diverged run, got {len(cells)} of them.")
-    import matplotlib
+    import_matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    labels = list(dict.fromkeys(cell.label for cell in cells))
+    budgets = {cell.budget: cell.epochs for cell in sorted(cells, key=lambda cell: cell.epochs)}
+    with styled():
+        alone = len(budgets) == 1
+        figure = Figure(figsize=(6.4, 1.4 + 0.3 * len(labels) if alone else 4.0), layout="constrained")
         axes = figure.add_subplot()
-        labels = list(dict.fromkeys(cell.label for cell in cells))
-        budgets = {cell.budget: cell.epochs for cell in sorted(cells, key=lambda cell: cell.epochs)}
-        means = {(cell.label, cell.budget): 100 * (cell.mean or 0.0) for cell in drawn}
-        bars = {(cell.label, cell.budget): 100 * (cell.sd or 0.0) for cell in drawn}
-        width = max(2.0, max(budgets.values()) / min(budgets.values()))  # of the logarithmic axis
-        ends: dict[str, tuple[float, float]] = {}
-        for i, label in enumerate(labels):
-            aside = width ** (0.013 * (i - (len(labels) - 1) / 2))
-            x = [epochs * aside for epochs in budgets.values()]
-            y = [means.get((label, budget), math.nan) for budget in budgets]  # a line has a gap where it has no mean
-            bar = [bars.get((label, budget), math.nan) for budget in budgets]
-            axes.errorbar(x, y, bar, **_look(i), elinewidth=0.9, capsize=1.8, capthick=0.9)
-            points = [point for point in zip(x, y, strict=True) if not math.isnan(point[1])]
-            ends |= {label: points[-1]} if points else {}
-            printed = [100 * papers[label, b].mean if papers and (label, b) in papers else math.nan for b in budgets]
-            hollow = {**_look(i), "linestyle": "none", "markersize": 7.5, "markerfacecolor": "none"}
-            axes.plot(x, printed, **hollow)
-        axes.set_ylabel(f"{measure}, %")
-        _log_percents(axes, lowest=min(means.values()))
-        _budget_axis(axes, budgets)
-        _label_ends(axes, ends, {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)})
-        notes = ["hollow: the paper's numbers"] if papers else []
-        gone = [f"{cell.label} at {cell.budget}" for cell in cells if cell.diverged]
-        notes += [f"not drawn, because runs diverged: {', '.join(gone)}"] if gone else []
-        axes.set_title("; ".join(notes), fontsize=8.0, color="0.3", loc="left")
+        numbers = {place: 100 * number.mean for place, number in (papers or {}).items()}
+        if alone:
+            _rows(axes, labels, drawn, numbers, f"{measure}, % ({_budget(drawn[0])})")
+        else:
+            _lines(axes, labels, budgets, drawn, numbers, f"{measure}, %")
+        _notes(axes, cells, drawn, papers)
         _save(figure, path)
+
+
+def _lines(
+    axes: Axes,
+    labels: Sequence[str],
+    budgets: Mapping[str, float],
+    drawn: Sequence[Cell],
+    printed: Mapping[tuple[str, str], float],
+    title: str,
+) -> None:
+    """Errors upwards over budgets across, with each line's label at its end."""
+    at = {(cell.label, cell.budget): cell for cell in drawn}
+    width = max(2.0, max(budgets.values()) / min(budgets.values()))  # of the logarithmic axis
+    ends: dict[str, tuple[float, float]] = {}
+    each = looks(labels)
+    for i, label in enumerate(labels):
+        aside = width ** (0.013 * (i - (len(labels) - 1) / 2))
+        x = [epochs * aside for epochs in budgets.values()]
+        found = [at.get((label, budget)) for budget in budgets]  # a line has a gap where it has no mean
+        y = [math.nan if cell is None else 100 * (cell.mean or 0.0) for cell in found]
+        bar = [math.nan if cell is None else 100 * (cell.sd or 0.0) for cell in found]
+        axes.errorbar(x, y, bar, **each[label], elinewidth=0.9, capsize=1.8, capthick=0.9)
+        points = [point for point in zip(x, y, strict=True) if not math.isnan(point[1])]
+        ends |= {label: points[-1]} if points else {}
+        paper = [printed.get((label, budget), math.nan) for budget in budgets]
+        axes.plot(x, paper, **_hollow(each[label]))
+    axes.set_ylabel(title)
+    _log_percents(axes, lowest=min(100 * (cell.mean or 0.0) for cell in drawn))
+    _budget_axis(axes, budgets)
+    _label_ends(axes, ends, {label: each[label]["color"] for label in labels})
+
+
+def _rows(
+    axes: Axes, labels: Sequence[str], drawn: Sequence[Cell], printed: Mapping[tuple[str, str], float], title: str
+) -> None:
+    """A row per schedule, the first one above; errors across."""
+    each = looks(labels)
+    for cell in drawn:
+        row = labels.index(cell.label)
+        bar: drawing.Look = {"xerr": 100 * (cell.sd or 0.0), "elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9}
+        axes.errorbar(100 * (cell.mean or 0.0), row, **bar, **{**each[cell.label], "linestyle": "none"})
+        paper = printed.get((cell.label, cell.budget), math.nan)
+        axes.plot(paper, row, **_hollow(each[cell.label]))
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel(title)
+
+
+def _hollow(look: drawing.Look) -> drawing.Look:
+    return {**look, "linestyle": "none", "markersize": 7.5, "markerfacecolor": "none"}
+
+
+def _budget(cell: Cell) -> str:
+    return f"budget {cell.budget}" + (f", {cell.epochs:g} epochs" if cell.budget.endswith("%") else "")
+
+
+def _notes(
+    axes: Axes, cells: Sequence[Cell], drawn: Sequence[Cell], papers: Mapping[tuple[str, str], PaperNumber] | None
+) -> None:
+    """What bars and hollow markers are, and what is not drawn: above the axes, a line each."""
+    seeds = sorted({cell.n for cell in drawn if cell.sd is not None})
+    many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else "".join(map(str, seeds))
+    gone = [f"{cell.label} at {cell.budget}" for cell in cells if cell.diverged]
+    notes = [f"bars: ± 1 sd over {many} seeds"] if seeds else []
+    notes += ["hollow: the paper's numbers"] if papers else []
+    lines = ["; ".join(notes)] if notes else []
+    for words in dict.fromkeys(number.unstated for number in (papers or {}).values() if number.unstated):
+        lines += textwrap.wrap(f"not stated there, and here: {words}", 90)
+    if gone:
+        lines += textwrap.wrap(f"not drawn, because runs diverged: {', '.join(gone)}", 90)
+    axes.set_title("\n".join(lines), fontsize=8.0, color="0.3", loc="left")
 
 
 def schedules(curves: Mapping[str, Curve], path: str | os.PathLike[str]) -> None:
@@ -111,7 +149,7 @@ def schedules(curves: Mapping[str, Curve], path: str | os.PathLike[str]) -> None
 
     Args:
       curves: label -> (progress, multiplier) or (progress, multiplier, momentum), arrays of one length; a few hundred
-        points or more, so that the jumps of a sampled schedule look like jumps. Colours follow the order of the labels.
+        points or more, so that the jumps of a sampled schedule look like jumps.
       path: ends in .svg or .png.
     Raises:
       ValueError: if there is nothing to draw or the ending is another.
@@ -119,16 +157,17 @@ def schedules(curves: Mapping[str, Curve], path: str | os.PathLike[str]) -> None
     _check_ending(path)
     if not curves:
         raise ValueError("curves must hold at least one schedule, got none.")
-    import matplotlib
+    import_matplotlib()
     from matplotlib.figure import Figure
 
     momenta = any(len(curve) == 3 for curve in curves.values())
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.4, 4.6 if momenta else 3.4), layout="constrained")
         heights = {"height_ratios": [3, 1]} if momenta else {}
         panels = figure.subplots(1 + momenta, 1, sharex=True, squeeze=False, gridspec_kw=heights)[:, 0]
-        for i, (label, (progress, *values)) in enumerate(curves.items()):
-            look = {**_look(i), "marker": "none", "label": label, "clip_on": False}
+        each = looks(curves)
+        for label, (progress, *values) in curves.items():
+            look = {**each[label], "marker": "none", "label": label, "clip_on": False}
             for axes, value in zip(panels, values, strict=False):
                 axes.plot(progress, value, **look)
         panels[0].set_ylabel("rate / peak rate")
@@ -139,15 +178,6 @@ def schedules(curves: Mapping[str, Curve], path: str | os.PathLike[str]) -> None
         panels[-1].set_xlabel("progress through the budget")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
         _save(figure, path)
-
-
-def _look(i: int) -> dict[str, Any]:
-    """How schedule i is drawn, in every figure."""
-    return {
-        "color": COLOURS[i % len(COLOURS)],
-        "marker": MARKERS[i % len(MARKERS)],
-        "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
-    }
 
 
 def _log_percents(axes: Axes, *, lowest: float) -> None:
@@ -196,14 +226,3 @@ def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colours: Ma
         dark = [0.8 * part for part in to_rgb(colour)]
         place = (1.05, at - down)
         axes.annotate(label, ends[label], place, textcoords="axes fraction", color=dark, va="center", arrowprops=leader)
-
-
-def _check_ending(path: str | os.PathLike[str]) -> None:
-    if pathlib.Path(path).suffix not in (".svg", ".png"):
-        raise ValueError(f"path must end in .svg or .png, got {path}.")
-
-
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Without the date and the version that matplotlib would write into the file."""
-    dull = {"Date": None, "Creator": None} if pathlib.Path(path).suffix == ".svg" else {"Software": None}
-    figure.savefig(path, metadata=dull)

@@ -44,14 +44,14 @@ def loss_over_rate(curves: Curves, suggestions: Mapping[str, Suggestion], path: 
     plots._check_ending(path)
     if not np.isfinite(curves.smooth[:, curves.rates > 0]).any():
         raise ValueError("curves must hold at least one finite value at a rate above 0, got none.")
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
 
     accuracy = curves.quantity == "holdout_accuracy"
     seen = curves.rates > 0
     scale = 100.0 if accuracy else 1.0
     rates, raw, smooth = curves.rates[seen], scale * curves.values[:, seen], scale * curves.smooth[:, seen]
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
@@ -82,10 +82,10 @@ def compared(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]
     smooth = {label: curves.smooth[:, curves.rates > 0] for label, curves in curves_by_label.items()}
     if not any(np.isfinite(values).any() for values in smooth.values()):
         raise ValueError("curves_by_label must hold a finite value at a rate above 0, got none.")
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
@@ -117,15 +117,16 @@ def losses(
     plots._check_ending(path)
     if not any(np.isfinite(values).any() for _, values in curves_by_label.values()):
         raise ValueError(f"curves_by_label must hold a finite loss, got none in {len(curves_by_label)} labels.")
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.add_subplot()
-        for i, (label, (updates, values)) in enumerate(curves_by_label.items()):
-            _mean_and_band(axes, updates, values, i, label=label)
-            _stops(axes, updates, values, plots.COLOURS[i % len(plots.COLOURS)])
+        looks = plots.looks(curves_by_label)
+        for label, (updates, values) in curves_by_label.items():
+            _mean_and_band(axes, updates, values, 0, **{**looks[label], "marker": "none", "label": label})
+            _stops(axes, updates, values, looks[label]["color"])
         finite = np.concatenate([values[np.isfinite(values)] for _, values in curves_by_label.values()])
         _log_if_positive(axes, finite)
         axes.set_xlabel("update")
@@ -156,12 +157,12 @@ def run(
     plots._check_ending(path)
     if not len(steps):
         raise ValueError("steps must hold at least one update, got none.")
-    import matplotlib
+    plots.import_matplotlib()
     from matplotlib.figure import Figure
 
     drawn = {"learning rate": rates, "momentum": momenta, "training loss": losses}
     panels = {title: values for title, values in drawn.items() if values is not None}
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.styled():
         figure = Figure(figsize=(6.4, 1.0 + 1.5 * len(panels)), layout="constrained")
         column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for i, (axes, (title, values)) in enumerate(zip(column, panels.items(), strict=True)):

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
-from lrsched.analysis.plots import STYLE, _check_ending, _look, _save
+from lrsched.analysis.plots import _check_ending, _look, _save, import_matplotlib, styled
 
 
 def best_so_far(values: Mapping[str, Sequence[float | None]], path: str | os.PathLike[str]) -> None:
@@ -21,10 +21,10 @@ def best_so_far(values: Mapping[str, Sequence[float | None]], path: str | os.Pat
     _check_ending(path)
     if not any(value is not None for errors in values.values() for value in errors):
         raise ValueError("values must hold at least one error, got none.")
-    import matplotlib
+    import_matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.add_subplot()
         for i, (label, errors) in enumerate(values.items()):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the error rate of every test
+ROUNDING = 1e-9  # of values of about 1: what records round to 10 digits spreads less than this where it is the same
 
 
 def mean(values: Sequence[float]) -> float:
@@ -25,71 +26,86 @@ def sd(values: Sequence[float]) -> float | None:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % confidence interval of the mean by Student's t, (low, high); None for a single value."""
+    """95 % confidence interval of the mean by Student's t, (low, high); None for a single value and for ties."""
     spread = sd(values)
-    if spread is None:
+    if spread is None or not _spreads(spread, values):
         return None
+    return _interval(mean(values), spread, len(values))
+
+
+def _spreads(spread: float, values: Sequence[float]) -> bool:
+    """Whether an sd is more than rounding; NaN is not."""
+    return spread > ROUNDING * max(1.0, *map(abs, values))
+
+
+def _interval(centre: float, spread: float, n: int) -> tuple[float, float]:
     from scipy import stats  # more than a second to import
 
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * spread / math.sqrt(len(values))
-    return mean(values) - half, mean(values) + half
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread / math.sqrt(n)
+    return centre - half, centre + half
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Mean of first - second over shared seeds, its 95 % interval, the two-sided p of a paired t test, and n seeds."""
+    """Mean of first - second over shared seeds, its 95 % interval, the two-sided p of a paired t test, and n seeds.
+
+    Interval and p are None where the differences have no spread to judge them by.
+    """
 
     mean: float
     interval: tuple[float, float] | None
-    p: float
+    p: float | None
     n: int
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
+def paired(first: Mapping[int, float], second: Mapping[int, float], *, resolution: float | None = None) -> Difference:
     """Compares two runs-by-seed on the seeds that both have.
+
+    sd is at least sqrt(resolution * |mean|): where two networks differ by k of the examples that they are measured on,
+    each of the k could have gone the other way, so k has an sd of sqrt(k) at the least, however alike a few seeds are.
 
     Args:
       first: seed -> value.
       second: seed -> value.
+      resolution: of a share of n examples, 1 / n; None: of a measure that is no share, or if n is not known.
     Returns:
-      the Difference first - second. With one shared seed its interval is None and its p is 1.
+      the Difference first - second. With one shared seed, and where the differences are all the same, its interval and
+      its p are None: a few runs of a discrete measure tie by chance, and say nothing of how it spreads.
     Raises:
-      ValueError: if no seed is shared.
+      ValueError: if no seed is shared, or the resolution is not above 0.
     Example:
       >>> paired({0: 0.3, 1: 0.2, 2: 0.4}, {0: 0.1, 1: 0.1, 2: 0.1}).n
       3
 
     Source:
-      Student's paired t test.
+      Student's paired t test; McNemar's variance of a difference of shares, (b + c) / n^2 >= |b - c| / n^2.
     """
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         raise ValueError(f"seeds must be shared to be compared, got {sorted(first)} and {sorted(second)}.")
+    if resolution is not None and not resolution > 0:
+        raise ValueError(f"resolution must be above 0, got {resolution:g}.")
     differences = [first[seed] - second[seed] for seed in seeds]
-    return Difference(mean(differences), interval(differences), _p_value(differences), len(seeds))
-
-
-def _p_value(differences: Sequence[float]) -> float:
-    """Two-sided p of a mean of 0; differences without any spread are certain, one way or the other."""
     centre, spread = mean(differences), sd(differences)
-    if spread is None or centre == 0:
-        return 1.0
-    if spread == 0:
-        return 0.0
+    if spread is None or not _spreads(spread, [values[seed] for values in (first, second) for seed in seeds]):
+        return Difference(centre, None, None, len(seeds))
+    spread = max(spread, math.sqrt(abs(centre) * (resolution or 0.0)))
     from scipy import stats
 
-    return float(2 * stats.t.sf(abs(centre) / spread * math.sqrt(len(differences)), len(differences) - 1))
+    p = float(2 * stats.t.sf(abs(centre) / spread * math.sqrt(len(seeds)), len(seeds) - 1))
+    return Difference(centre, _interval(centre, spread, len(seeds)), p, len(seeds))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment: p values of one family, each made fit to be held against 5 % by itself.
 
     The i-th smallest of m (from 0) is multiplied by m - i, then raised to the largest before it, and capped at 1.
 
     Args:
-      p_values: of the tests of the family, any order.
+      p_values: of the tests of the family, any order. None and NaN, of a test without an answer, count in m as the
+        largest would.
     Returns:
-      the adjusted values in the same order.
+      the adjusted values in the same order, None where there was no answer.
     Example:
       >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
       [0.03, 0.06, 0.06, 0.02]
@@ -97,25 +113,32 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Source:
       Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
     """
-    adjusted, largest = list(p_values), 0.0
-    for i, index in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - i)))
+    known = {k: p for k, p in enumerate(p_values) if p is not None and not math.isnan(p)}
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for i, index in enumerate(sorted(known, key=known.__getitem__)):
+        largest = max(largest, min(1.0, known[index] * (len(p_values) - i)))
         adjusted[index] = largest
     return adjusted
 
 
-def separated(best: Mapping[int, float], others: Mapping[Any, Mapping[int, float]]) -> dict[Any, bool]:
+def separated(
+    best: Mapping[int, float], others: Mapping[Any, Mapping[int, float]], *, resolution: float | None = None
+) -> dict[Any, bool]:
     """Whether each of the others is told from the best: paired t tests at 5 %, one Holm family.
 
     Args:
       best: seed -> value.
-      others: name -> seed -> value; one that shares no seed with the best is not told from it.
+      others: name -> seed -> value; one that shares no seed with the best is not told from it, nor is one that differs
+        from it by the same on every seed.
+      resolution: as in `paired`.
     Returns:
       name -> whether it is.
     Example:
-      >>> separated({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "other": {0: 0.3, 1: 0.3}})
-      {'same': False, 'other': True}
+      >>> separated({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "tie": {0: 0.3, 1: 0.3}, "far": {0: 0.3, 1: 0.301}})
+      {'same': False, 'tie': False, 'far': True}
 
     """
-    tests = [paired(other, best).p if best.keys() & other.keys() else 1.0 for other in others.values()]
-    return {name: p < 1 - LEVEL for name, p in zip(others, holm(tests), strict=True)}
+    shared = [other if best.keys() & other.keys() else None for other in others.values()]
+    tests = [None if other is None else paired(other, best, resolution=resolution).p for other in shared]
+    return {name: p is not None and p < 1 - LEVEL for name, p in zip(others, holm(tests), strict=True)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -29,9 +31,9 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
     at = _by_place(cells)
     marks = _marks(cells)
     labels, budgets = _labels(cells), _budgets(cells)
-    rows = [["schedule", *budgets.values()], ["---"] * (1 + len(budgets))]
+    rows = [["schedule", *map(_escaped, budgets.values())], ["---"] * (1 + len(budgets))]
     for label in labels:
-        row = [f"`{label}`"]
+        row = [_code(label)]
         for budget in budgets:
             cell, paper = at.get((label, budget)), papers.get((label, budget))
             text = _entry(cell)
@@ -40,11 +42,14 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
             row.append(text if paper is None else f"{text}; paper {_paper_entry(paper)}")
         rows.append(row)
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", _caption(cells, papers, best="bold", measure=measure)]) + "\n"
+    return "\n".join([*lines, "", _escaped(_caption(cells, papers, best="bold", measure=measure))]) + "\n"
 
 
 def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "test error") -> str:
     """The same table as aligned plain text; the paper's numbers stand in a line of their own below each schedule.
+
+    It is as wide as the terminal, at most 120 columns, and 120 where there is none. Budgets that do not fit stand in a
+    second table below the first, and so on.
 
     Args:
       cells: as in `markdown`.
@@ -56,21 +61,43 @@ def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
       ValueError: if there are no cells.
     """
     papers = papers or {}
-    at = _by_place(cells)
-    marks = _marks(cells)
+    at, marks = _by_place(cells), _marks(cells)
     labels, budgets = _labels(cells), _budgets(cells)
-    rows = [["schedule", *budgets.values()]]
+    width = min(shutil.get_terminal_size((120, 24)).columns, 120)
+    left, columns = ["schedule"], [[head] for head in budgets.values()]
     for label in labels:
-        entries = [_entry(at.get((label, budget))) for budget in budgets]
-        signs = [{"best": " *", "tied": " †", "": ""}[marks.get((label, budget), "")] for budget in budgets]
-        rows.append([label, *(entry + sign for entry, sign in zip(entries, signs, strict=True))])
-        if any((label, budget) in papers for budget in budgets):
-            numbers = [papers.get((label, budget)) for budget in budgets]
-            rows.append(["  paper", *("" if number is None else _paper_entry(number) for number in numbers)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    caption = textwrap.wrap(_caption(cells, papers, best="*", measure=measure), 120)
-    return "\n".join([*lines, "", *caption]) + "\n"
+        left.append(label)
+        for column, budget in zip(columns, budgets, strict=True):
+            sign = {"best": " *", "tied": " †", "": ""}[marks.get((label, budget), "")]
+            column.append(_entry(at.get((label, budget))) + sign)
+        numbers = [papers.get((label, budget)) for budget in budgets]
+        if any(numbers):
+            left.append("  paper")
+            for column, number in zip(columns, numbers, strict=True):
+                column.append("" if number is None else _paper_entry(number))
+    caption = textwrap.wrap(_caption(cells, papers, best="*", measure=measure), width)
+    return "\n".join([*_side_by_side(left, columns, width), "", *caption]) + "\n"
+
+
+def _side_by_side(left: Sequence[str], columns: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines of a table: the columns that fit beside the left one; then the rest likewise, below an empty line."""
+    widths = [max(map(len, column)) for column in (left, *columns)]
+    fit = next((n for n in range(len(columns), 1, -1) if sum(widths[: n + 1]) + 2 * n <= width), 1)
+    rows = zip(left, *columns[:fit], strict=True)
+    lines = ["  ".join(text.ljust(size) for text, size in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return lines if fit >= len(columns) else [*lines, "", *_side_by_side(left, columns[fit:], width)]
+
+
+def _code(text: str) -> str:
+    """A label as code in a cell of a Markdown table: a | would end the cell, and a backtick the code."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{' '.join(text.split())}{space}{fence}".replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    """Text in Markdown: no name in it becomes a cell's end or a tag."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _by_place(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
@@ -101,7 +128,8 @@ def _marks(cells: Sequence[Cell]) -> dict[tuple[str, str], Literal["best", "tied
             continue
         best, *others = sorted(column, key=lambda cell: statistics.mean(list(cell.errors.values())))
         marks[best.label, budget] = "best"
-        found = statistics.separated(best.errors, {other.label: other.errors for other in others})
+        rivals = {other.label: other.errors for other in others}
+        found = statistics.separated(best.errors, rivals, resolution=best.resolution)
         for label, separated in found.items():
             marks[label, budget] = "" if separated else "tied"
     return marks
@@ -140,7 +168,9 @@ def _caption(cells: Sequence[Cell], papers: Papers, *, best: str, measure: str) 
     ]
     if papers:
         sources = dict.fromkeys(number.source for number in papers.values())
-        sentences.append(f"paper: {'; '.join(sources)}.")
+        sentences.append(f"paper: {'; '.join(sources)}, rates tuned for each entry.")
+        for words in dict.fromkeys(number.unstated for number in papers.values() if number.unstated):
+            sentences.append(f"Not stated there, and here: {words}.")
     fewer = [cell for cell in cells if cell.missing_seeds and set(cell.missing_seeds) <= cell.errors.keys()]
     if fewer:
         sentences.append(f"Rates chosen without some seeds: {_seeds(fewer)}.")

@@ -10,6 +10,7 @@ from jaxtyping import Float
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cell: left column, right column, downwards
 ANSI = ("34", "31", "32", "35", "36", "33")  # blue, red, green, magenta, cyan, yellow
 LETTER_EVERY = 12  # columns between two letters of a curve
+ROUNDING = 1e-9  # a momentum that changes by no more is one that stays
 MARGIN = 10  # columns of the vertical axis
 
 
@@ -40,7 +41,7 @@ def draw(
     letters = [chr(ord("A") + i % 26) for i in range(len(labels))] if len(labels) > 1 else [""]
     names = [_paint(f"{letters[i]} {label}".strip(), i, colour) for i, label in enumerate(labels)]
     lines = [*names, *_panel("rate", list(rates.values()), letters, width, 14, colour, floor=0.0)]
-    moving = [i for i, label in enumerate(labels) if np.ptp(momenta[label]) > 0]
+    moving = [i for i, label in enumerate(labels) if np.ptp(momenta[label]) > ROUNDING]
     if moving:
         panel = [momenta[labels[i]] for i in moving]
         lines += ["", *_panel("momentum", panel, [letters[i] for i in moving], width, 5, colour, numbers=moving)]

@@ -1,7 +1,9 @@
+import html
 import html.parser
 import json
 import shutil
 import subprocess
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ class Reader(html.parser.HTMLParser):
 def test_page_asks_for_nothing_outside_itself():
     text = page([card()])
     asked = [a for _, attributes, _ in Reader(text).elements for a in attributes.items() if a[0] in ("src", "href")]
-    assert asked == [("href", "data:,")]  # the icon, which browsers fetch otherwise
+    assert asked == [("href", "data:,"), ("href", "#card-linear")]  # the icon, which browsers fetch otherwise
     assert not any(word in text for word in ("url(", "@import", "fetch(", "XMLHttpRequest", "import("))
 
 
@@ -100,6 +102,43 @@ def test_drawing_has_a_name_that_says_what_it_shows():
     assert drawings == ["linear: rate from 0.1 at the first update to 0.001 at the last, largest 0.1; momentum 0.9"]
 
 
+def test_drawing_has_numbers_on_its_axes():
+    text = page([card("saw", rate=0.25 * (1 - Z), momentum=0.95 - 0.1 * Z)])
+    numbers = [told for attributes, told in Reader(text).all("text") if told not in ("rate", "momentum", "update")]
+    assert numbers == ["0.25", "0", "0.95", "0.851", "0", "99"]
+
+
+def test_momentum_that_changes_by_rounding_alone_stays():
+    noise = np.where(Z < 0.5, 0.9, 0.9 + 1e-16)
+    assert noise.max() > noise.min()
+    drawings = [a["aria-label"] for a, _ in Reader(page([card(momentum=noise)])).all("svg") if "aria-label" in a]
+    assert drawings[0].endswith("; momentum 0.9")
+
+
+def test_source_that_several_have_is_written_once():
+    own = card("rex", source="Chen et al.")
+    text = page([card("onecycle", source="Smith"), card("onecycle:variant=a,b", source="Smith"), own])
+    sources = [told for attributes, told in Reader(text).all("p") if attributes.get("class") == "source"]
+    assert sources == ["Smith", "Source: that of onecycle.", "Chen et al."]
+    assert '<a href="#card-onecycle">' in text
+
+
+def test_every_card_has_a_place_of_its_own_to_link_to():
+    names = ["step", "onecycle:variant=a,b", "linear@50-75", 'odd <name> "x"']
+    reader = Reader(page([card(name) for name in names]))
+    places = [attributes["id"] for attributes, _ in reader.all("article")]
+    assert places == ["card-step", "card-onecycle:variant=a,b", "card-linear@50-75", 'card-odd-<name>-"x"']
+    everything = [attributes["id"] for _, attributes, _ in reader.elements if "id" in attributes]
+    assert len(set(everything)) == len(everything)
+    links = [urllib.parse.unquote(attributes["href"]) for attributes, _ in reader.all("a")]
+    assert [link for link in links if link in {f"#{place}" for place in places}] == links
+
+
+def test_curve_has_the_colour_that_figures_give_the_schedule():
+    styles = [attributes["style"] for attributes, _ in Reader(page([card("rex"), card("linear")])).all("article")]
+    assert styles == ["--own: #0072B2", "--own: #D55E00"]
+
+
 def test_text_cannot_leave_its_place():
     evil = '</script><b onclick="x">&'
     reader = Reader(page([card(evil, summary=evil, formula=evil, source=evil, python=evil, json=evil)]))
@@ -132,29 +171,64 @@ const shown = () => cards.filter(card => card.offsetParent !== null).map(card =>
 const verdict = () => get("verdict").textContent;
 report.start = [shown(), get("found").textContent, first.value, second.value];
 enter("search", "SAW li"); report.search = [shown(), get("found").textContent];
+enter("search", "smith"); report.source = shown();
 enter("search", ""); report.cleared = shown();
 enter("first", "linear"); enter("second", "saw"); report.overlay = verdict(); report.at = get("at").textContent;
 report.points = get("rate-first").getAttribute("points").split(" ");
 enter("step", "0"); report.moved = get("at").textContent;
 cards[2].querySelector("button").click(); report.picked = [first.value, second.value, verdict()];
 enter("second", "constant"); report.same = verdict();
+const copied = [];
+document.execCommand = () => { copied.push(document.activeElement.value); return true; };
+Object.defineProperty(navigator, "clipboard", { value: undefined });
+cards[1].querySelector(".copy").click();
+report.copied = [copied, cards[1].querySelector(".copy").firstChild.data];
 document.body.dataset.report = JSON.stringify(report);
 </script></body>"""
+
+
+def dumped(path, profile):
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    (body, _), *_ = Reader(done.stdout.removeprefix("<!DOCTYPE html>").strip()).all("body")
+    return json.loads(body["data-report"])
+
+
+NARROW = """<script>
+addEventListener("load", () => {
+  for (const details of document.querySelectorAll("details")) { details.open = true; }
+  const root = document.documentElement;
+  parent.document.body.dataset.report = JSON.stringify([root.clientWidth, root.scrollWidth]);
+});
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.parametrize("width", [320, 390])
+def test_page_on_a_phone_does_not_scroll_sideways(width, tmp_path):
+    long = Argument("first_cycle_steps_or_fraction", "(0.1, 0.2, 0.3)", "as of torch.optim.lr_scheduler.OneCycleLR")
+    cards = [card("onecycle:variant=torch_three_phase,final_fraction=0.001", arguments=(long,), notes="x" * 200)]
+    inner = html.escape(page([*cards, card()]).replace("</body>", NARROW))
+    path = tmp_path / "frame.html"
+    path.write_text(f'<!DOCTYPE html><body><iframe width="{width}" height="800" srcdoc="{inner}"></iframe></body>')
+    shown, needed = dumped(path, tmp_path / "profile")
+    assert shown <= width
+    assert needed == shown
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 def test_page_in_a_browser_searches_and_lays_over(tmp_path):
     saw = np.where(Z < 0.5, 0.1, 0.02)
-    cards = [card(), card("saw", rate=saw, momentum=0.95 - saw), card("constant", rate=np.full(100, 0.1))]
+    smith = {"source": "Smith"}
+    cards = [card(), card("saw", rate=saw, momentum=0.95 - saw, **smith)]
+    cards += [card("constant", rate=np.full(100, 0.1), **smith)]
     path = tmp_path / "page.html"
     path.write_text(page(cards).replace("</body>", USE))
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    (body, _), *_ = Reader(done.stdout.removeprefix("<!DOCTYPE html>").strip()).all("body")
-    report = json.loads(body["data-report"])
+    report = dumped(path, tmp_path / "profile")
     assert report["start"] == [["linear", "saw", "constant"], "3 of 3", "linear", "saw"]
-    assert report["search"] == [["saw"], "1 of 3"]
+    assert report["search"] == [["saw"], "1 of 3"]  # what a link says is not searched
+    assert report["source"] == ["saw", "constant"]  # the second links to the first for it
     assert report["cleared"] == ["linear", "saw", "constant"]
     # before the jump they are 0.049 apart at most, at step 49; from it on 0.03 at most
     assert report["overlay"].startswith("They differ most at step 49: linear 0.051, saw 0.1, difference -0.049.")
@@ -163,4 +237,5 @@ def test_page_in_a_browser_searches_and_lays_over(tmp_path):
     assert (report["points"][0], report["points"][-1]) == ("0.0,0.00", "700.0,99.00")
     assert report["moved"] == "0: rates 0.1 and 0.1, momenta 0.9 and 0.85"
     assert report["picked"][:2] == ["constant", "linear"]
+    assert report["copied"] == [["saw"], "copied"]
     assert report["same"] == "constant and constant have the same rates."

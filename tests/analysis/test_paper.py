@@ -75,5 +75,51 @@ def test_paper_numbers_of_records(record):
         ("rex@50-75", "5%"): 0.2079,
     }
     assert paper.paper_numbers([record()]) == {}
-    for other in ({"batch_size": 1024}, {"momentum": "0.0"}):
-        assert paper.paper_numbers([record(**cifar, **other)]) == {}
+
+
+CIFAR = {"data": "cifar10", "model": "resnet20", "max_epochs": 300}
+
+
+@pytest.mark.parametrize(
+    ("label", "other"),
+    [
+        ("rex", {"batch_size": 1024}),
+        ("rex", {"momentum": "0.0"}),
+        ("rex", {"momentum": "0.95"}),
+        ("rex", {"momentum": "demon"}),
+        ("rex", {"optimizer": "nesterov"}),
+        ("onecycle:variant=rex_paper", {"momentum": "0.9"}),  # the paper's cycles it
+    ],
+)
+def test_paper_numbers_differ_in_what_the_paper_states(record, label, other):
+    assert set(paper.paper_numbers([record(label, **CIFAR)])) == {(label, "5%")}
+    assert paper.paper_numbers([record(label, **CIFAR, **other)]) == {}
+
+
+def test_paper_numbers_momentum_that_is_the_papers(record):
+    assert len(paper.paper_numbers([record(**CIFAR, momentum="0.9")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"weight_decay": 0.0, "weight_decay_mode": "coupled"}, "weight decay 0 (coupled)"),
+        ({"weight_decay": 5e-4, "weight_decay_mode": "decoupled"}, "weight decay 0.0005 (decoupled)"),
+        ({"augment": False}, "no augmentation"),
+        ({"augment": True}, "augmentation"),
+        ({"holdout_fraction": 0.5}, "50 % of the training data held out"),
+        ({"holdout_fraction": 0.0}, "no data held out"),
+        ({"momentum_form": "caffe"}, "momentum in caffe's form"),
+        ({"momentum_form": "caffe", "optimizer": "adam"}, ""),  # has no such thing
+    ],
+)
+def test_paper_numbers_say_how_it_is_where_the_paper_says_nothing(record, config, said):
+    (number,) = paper.paper_numbers([record(**CIFAR, **config)]).values()
+    assert number.unstated == said
+
+
+def test_paper_numbers_say_all_that_was_chosen_here(record):
+    config = {"weight_decay": 5e-4, "weight_decay_mode": "coupled", "augment": True, "momentum_form": "optax"}
+    (number,) = paper.paper_numbers([record(**CIFAR, **config, holdout_fraction=0.1)]).values()
+    told = "weight decay 0.0005 (coupled), augmentation, momentum in optax's form, 10 % of the training data held out"
+    assert number.unstated == told

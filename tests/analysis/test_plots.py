@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import sys
 import xml.etree.ElementTree as ET
 
@@ -75,7 +76,7 @@ def test_error_over_budget_paper_is_hollow(cells, drawn):
     hollow = [line for line in lines(axes) if line.get_markerfacecolor() == "none"]
     points = [y for line in hollow for y in heights(line) if np.isfinite(y)]
     assert points == [pytest.approx(12.86)]
-    assert axes.get_title(loc="left") == "hollow: the paper's numbers"
+    assert axes.get_title(loc="left") == "bars: ± 1 sd over 3 seeds; hollow: the paper's numbers"
 
 
 def test_error_over_budget_diverged_is_a_named_gap(cells, drawn):
@@ -83,7 +84,8 @@ def test_error_over_budget_diverged_is_a_named_gap(cells, drawn):
     plots.error_over_budget(cells, "a.svg")
     axes = drawn[0].axes[0]
     assert np.isnan(heights(lines(axes)[0])).tolist() == [False, True, False]
-    assert axes.get_title(loc="left") == "not drawn, because runs diverged: linear at 25%, rex at 25%"
+    gone = "not drawn, because runs diverged: linear at 25%, rex at 25%"
+    assert axes.get_title(loc="left").splitlines() == ["bars: ± 1 sd over 3 seeds", gone]
 
 
 def test_error_over_budget_error_of_zero_is_drawn(cells, drawn):
@@ -96,14 +98,44 @@ def test_error_over_budget_one_budget_one_seed(record, tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
-def test_error_over_budget_one_budget_stands_side_by_side(record, drawn):
-    plots.error_over_budget(ledger.cells([record("linear"), record("rex")]), "a.svg")
-    first, second = (line.get_xdata()[0] for line in lines(drawn[0].axes[0])[::2])  # every other line is the paper's
-    assert second / first > 1.005
+def test_error_over_budget_one_budget_is_a_row_per_schedule(record, drawn):
+    runs = [
+        record(label, seed=s, test_error=e + 0.01 * s) for label, e in (("linear", 0.1), ("rex", 0.2)) for s in (0, 1)
+    ]
+    plots.error_over_budget(ledger.cells(runs), "a.svg", PAPERS)
+    (axes,) = drawn[0].axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["linear", "rex"]
+    assert not axes.texts  # nothing has to be led to its name
+    points = [
+        (line.get_xdata()[0], line.get_ydata()[0]) for line in lines(axes) if line.get_markerfacecolor() != "none"
+    ]
+    assert np.allclose(points, [[10.5, 0], [20.5, 1]])
+    bars = [segment for bars in axes.collections for segment in bars.get_segments()]
+    assert np.allclose([bar[1, 0] - bar[0, 0] for bar in bars], math.sqrt(2))  # sd 0.01 / sqrt(2), both ways, in %
+    assert axes.get_xlabel() == "test error, % (budget 5%, 2 epochs)"
+    hollow = [line.get_xdata()[0] for line in lines(axes) if line.get_markerfacecolor() == "none"]
+    assert [x for x in hollow if np.isfinite(x)] == [pytest.approx(12.86)]
+
+
+def test_error_over_budget_one_budget_first_schedule_is_above(record, drawn):
+    cells = ledger.cells([record("linear"), record("rex")])
+    plots.error_over_budget([dataclasses.replace(cell, budget="7ep") for cell in cells], "a.svg")
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low > high
+    assert drawn[0].axes[0].get_xlabel() == "test error, % (budget 7ep)"
+
+
+def test_error_over_budget_says_what_its_bars_are(record, drawn):
+    runs = [record("rex", budget, s, 0.1 + 0.01 * s) for budget, n in (("5%", 3), ("25%", 2)) for s in range(n)]
+    plots.error_over_budget(ledger.cells(runs), "a.svg")
+    plots.error_over_budget(ledger.cells([record()]), "a.svg")
+    titles = [figure.axes[0].get_title(loc="left") for figure in drawn]
+    assert titles == ["bars: ± 1 sd over 2 to 3 seeds", ""]  # one seed has no sd, and no bar
 
 
 def test_error_over_budget_labels_keep_apart(record, drawn):
-    records = [record(f"schedule {i}", test_error=error) for i, error in enumerate([0.1, 0.1, 0.1, 0.101, 0.102, 0.9])]
+    errors = [0.1, 0.1, 0.1, 0.101, 0.102, 0.9]
+    records = [record(f"schedule {i}", b, test_error=error) for i, error in enumerate(errors) for b in ("5%", "9%")]
     plots.error_over_budget(ledger.cells(records), "a.svg")
     places = sorted(text.xyann[1] for text in drawn[0].axes[0].texts)
     assert min(np.diff(places)) > 0.05

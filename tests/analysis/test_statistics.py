@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from lrsched.analysis import statistics
@@ -59,13 +60,56 @@ def test_paired_finds_what_unpaired_would_not():
 
 def test_paired_single_shared_seed():
     found = statistics.paired({0: 0.5, 1: 0.5}, {1: 0.1, 2: 0.1})
-    assert (found.n, found.interval, found.p) == (1, None, 1.0)
+    assert (found.n, found.interval, found.p) == (1, None, None)
 
 
-def test_paired_without_spread():
-    same, apart = {0: 0.5, 1: 0.25}, {0: 0.25, 1: 0.0}
-    assert statistics.paired(same, same).p == 1.0
-    assert statistics.paired(same, apart).p == 0.0
+@pytest.mark.parametrize("shift", [0.0, 1 / 359, -1 / 359, 0.25])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_paired_without_spread_has_no_answer(shift, seeds):
+    # As records hold them, rounded to 10 digits: of 0.0027855153 and 0.0027855154 the spread is rounding alone.
+    second = {seed: round((5 + seed) / 359, 10) for seed in range(seeds)}
+    first = {seed: round((5 + seed) / 359 + shift, 10) for seed in range(seeds)}
+    found = statistics.paired(first, second)
+    assert found.mean == pytest.approx(shift, abs=1e-9)
+    assert (found.interval, found.p, found.n) == (None, None, seeds)
+    assert statistics.separated(second, {"other": first}) == {"other": False}
+
+
+def test_paired_sd_is_at_least_that_of_the_count_it_is_a_difference_of():
+    # Differences of 3, 3 and 4 examples of 359: mean 10/3, whose sd as a count is sqrt(10/3), more than 1/sqrt(3).
+    # t = (10/3) / (sqrt(10/3) / sqrt(3)) = sqrt(10), and p = 1 - t / sqrt(2 + t^2) with 2 degrees of freedom.
+    first, second = {0: 8 / 359, 1: 9 / 359, 2: 9 / 359}, {0: 5 / 359, 1: 6 / 359, 2: 5 / 359}
+    counted = statistics.paired(first, second, resolution=1 / 359)
+    assert counted.p == pytest.approx(1 - math.sqrt(10 / 12))
+    half = T_975_2 * math.sqrt(10 / 3) / math.sqrt(3)
+    assert counted.interval == (pytest.approx((10 / 3 - half) / 359), pytest.approx((10 / 3 + half) / 359))
+    # Without: sd 1/sqrt(3), so t = 10.
+    assert statistics.paired(first, second).p == pytest.approx(1 - 10 / math.sqrt(102))
+    # Seeds that differ by more than the count leaves the test as it is.
+    far = {0: 50 / 359, 1: 80 / 359, 2: 110 / 359}
+    assert statistics.paired(far, second, resolution=1 / 359) == statistics.paired(far, second)
+
+
+def test_paired_resolution_above_zero():
+    with pytest.raises(ValueError, match=r"resolution must be above 0, got 0\.$"):
+        statistics.paired({0: 0.1}, {0: 0.1}, resolution=0.0)
+
+
+def test_interval_of_ties_is_none():
+    assert statistics.interval([0.3, 0.3, 0.3]) is None
+    assert statistics.interval([0.3, math.nan]) is None
+
+
+def test_alike_schedules_on_few_examples_are_seldom_told_apart():
+    # Six times the same, errors Binomial(359, 0.012) / 359, the best of them against the others: no more than 5 %.
+    generator = np.random.default_rng(0)
+    for seeds in (2, 3):
+        claims = 0
+        for _ in range(200):
+            errors = [dict(enumerate(generator.binomial(359, 0.012, seeds) / 359)) for _ in range(6)]
+            best, *others = sorted(errors, key=lambda row: sum(row.values()))
+            claims += any(statistics.separated(best, dict(enumerate(others)), resolution=1 / 359).values())
+        assert claims <= 10
 
 
 def test_paired_no_shared_seed():
@@ -82,6 +126,20 @@ def test_holm_ends():
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
     assert statistics.holm([0.04]) == [0.04]
     assert statistics.holm([]) == []
+
+
+def test_holm_without_an_answer_leaves_the_others_theirs():
+    # 0.01 * 3, 0.04 * 2: one without an answer still counts as a test that was made.
+    for gone in (None, math.nan):
+        assert statistics.holm([gone, 0.01, 0.04]) == [None, pytest.approx(0.03), pytest.approx(0.08)]
+        assert statistics.holm([gone, gone]) == [None, None]
+
+
+def test_separated_where_one_value_is_not_finite():
+    best = {0: 0.10, 1: 0.11, 2: 0.12}
+    far = {0: 0.30, 1: 0.311, 2: 0.319}
+    found = statistics.separated(best, {"far": far, "nan": {0: math.nan, 1: 0.2, 2: 0.3}, "tie": best})
+    assert found == {"far": True, "nan": False, "tie": False}
 
 
 def test_separated_is_one_holm_family():

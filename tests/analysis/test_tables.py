@@ -1,3 +1,6 @@
+import dataclasses
+import re
+
 import pytest
 
 from lrsched.analysis import ledger, tables
@@ -71,7 +74,70 @@ def test_markdown_paper_beside_the_measured(study):
     text = tables.markdown(study, PAPERS)
     assert "**11.00 ± 1.00 (3) @ 0.1**; paper 12.86 ± 0.27 (3) |" in row(text, "| `rex`")
     assert "paper" not in row(text, "| `linear`")
-    assert "paper: REX, Tables 4-9." in text
+    assert "paper: REX, Tables 4-9, rates tuned for each entry." in text
+    assert "Not stated there" not in text
+
+
+def test_caption_says_what_the_paper_leaves_unsaid_once(study):
+    number = dataclasses.replace(PAPERS["rex", "5%"], unstated="weight decay 0, no augmentation")
+    for table in (tables.markdown, tables.terminal):
+        text = " ".join(table(study, {("rex", "5%"): number, ("linear", "5%"): number}).split())
+        assert text.count("Not stated there, and here: weight decay 0, no augmentation.") == 1
+
+
+def test_markdown_names_stay_in_their_cells(study):
+    cells = [dataclasses.replace(cell, label="a|b`c <script>" if cell.label == "rex" else cell.label) for cell in study]
+    lines = tables.markdown(cells).splitlines()
+    (line,) = (line for line in lines if line.startswith("|") and "script" in line)
+    assert line.startswith("| `` a\\|b`c <script> `` |")  # within code a tag is text
+    assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"\|", lines[0]))
+    assert "<script>" not in lines[-1]  # the caption names seeds missing, outside code
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_terminal_is_no_wider_than_the_terminal(width, study, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = tables.terminal(study, PAPERS).splitlines()
+    assert max(map(len, lines)) <= width
+    assert max(map(len, lines)) > width - 15  # the caption fills it
+
+
+def test_terminal_puts_budgets_that_do_not_fit_below(study, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = tables.terminal(study).splitlines()
+    assert lines[:9] == [
+        "schedule  5% (2 epochs)",
+        "linear    12.00 ± 0.95 (3) @ 0.1",
+        "step      12.33 ± 3.06 (3) @ 0.1 †",
+        "rex       11.00 ± 1.00 (3) @ 0.1 *",
+        "",
+        "schedule  25% (10 epochs)",
+        "linear    5.00 (1) @ 0.1 *",
+        "step      -",
+        "rex       5.00 (1) @ 0.1 †",
+    ]
+
+
+def test_ties_of_a_few_images_are_not_separated(record):
+    # By one image of 359 on each of three seeds.
+    runs = [("rex", s, (5 + s) / 359) for s in range(3)] + [("step", s, (6 + s) / 359) for s in range(3)]
+    cells = ledger.cells([record(name, seed=s, test_error=round(e, 10)) for name, s, e in runs])
+    assert row(tables.markdown(cells), "| `step`").endswith("† |")
+
+
+def test_difference_of_few_images_spreads_as_a_count_does(record):
+    # 3, 3 and 4 images more: sd 1/sqrt(3) gives t = 10 and p = 0.010, that of a count, sqrt(10/3), p = 0.087.
+    runs = [("rex", s, 10 + s) for s in range(3)] + [("step", s, 10 + s + (3, 3, 4)[s]) for s in range(3)]
+    records = [record(name, seed=s, test_error=count / 359) for name, s, count in runs]
+    assert not row(tables.markdown(ledger.cells(records)), "| `step`").endswith("† |")
+    for one in records:
+        one["data"] = {"test": 359}
+    assert row(tables.markdown(ledger.cells(records)), "| `step`").endswith("† |")
+    assert ledger.cells(records)[0].resolution == 1 / 359
+
+
+def test_measure_that_is_no_share_of_the_test_examples_has_no_resolution(record):
+    assert ledger.cells([{**record(test_error=0.1234567), "data": {"test": 359}}])[0].resolution is None
 
 
 def test_markdown_diverged_is_never_best(record):
