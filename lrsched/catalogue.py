@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import inspect
 import json
-import pathlib
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tyro
 
+from lrsched import files
 from lrsched.analysis import gallery, plots, terminal
 from lrsched.schedules import plan, registry
 from lrsched.schedules.algebra import Jump, jumps
@@ -119,8 +119,9 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
         cards = [card(one) for one in drawn]
         if not words:
             cards += [momentum_card(name, config) for name in MOMENTA if name not in registry.SCHEDULES]
-        pathlib.Path(config.html).write_text(gallery.page(cards), encoding="utf-8")
-        return f"written: {config.html}"
+        page = files.local_folder("html", config.html)
+        files.write_text(page, gallery.page(cards))
+        return f"written: {page}"
     labels = [one.label for one in drawn]
     if len(set(labels)) < len(labels):
         raise ValueError(f"schedules must differ from each other, got {', '.join(labels)}.")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import rich.console
 import tyro
 
-from lrsched import catalogue, folder, interrupts, sweep
+from lrsched import catalogue, files, folder, interrupts, sweep
 from lrsched import ensemble as ensembles
 from lrsched import search as searches
 from lrsched import study as studies
@@ -191,7 +191,8 @@ def _tell(outcome: Any) -> None:
 def _train(command: Train) -> None:
     record = followed(folder.begin(command), "train")
     print(summary(record))
-    print(f"written: {command.out or 'runs/' + record['run']}", flush=True)
+    out = files.local_folder("out", command.out) if command.out else f"runs/{record['run']}"
+    print(f"written: {out}", flush=True)
 
 
 def _replace_what_cannot_be_shown() -> None:

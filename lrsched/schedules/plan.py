@@ -75,7 +75,8 @@ def plan(
     Args:
       words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
         `lrsched.schedules.registry`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
-        `to_json` writes of one, which is moved to the budget.
+        `to_json` writes of one, which is moved to the budget: `at`, but that of a sequence whose lengths are all in
+        steps the last segment takes what is left.
       budget: how long the run is; a whole number is so many updates.
       peak_value: the peak rate, unless the words give one. A schedule already made keeps its rates without one; with
         one all of them are scaled, so that the highest, as it was made, becomes peak_value.

@@ -12,12 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrsched.schedules import codec, compose, grammar, sampling
-from lrsched.schedules.algebra import product
+from lrsched.schedules import algebra, codec, compose, grammar, sampling
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, rebound
 from lrsched.schedules.families import cycles, cycles_linear, decays, fractal, onecycle, piecewise, steps, warm
-from lrsched.schedules.progress import check_number, is_concrete, short
+from lrsched.schedules.progress import Ratio, check_number, is_concrete, short, unchecked
 
 #: Every schedule that is asked for by name: factory(peak_value, *, total_steps, ...).
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
@@ -194,7 +193,27 @@ def scaled(schedule: Schedule, peak_value: Any) -> Schedule:
     highest = float(schedule.table(steps).max())
     if not highest > 0:
         raise ValueError(f"peak_value must be left out for a schedule whose rates are all 0, got {peak_value}.")
-    return product(schedule, float(peak_value) / highest)
+    return algebra.product(schedule, float(peak_value) / highest)
+
+
+def moved(schedule: Schedule, total_steps: Any) -> Schedule:
+    """A schedule already made under the budget of a run: `at`, but that a sequence fits any budget, as in words.
+
+    Of a sequence whose lengths are all in steps, which no other budget equals, the last segment takes what is left.
+    """
+    if not all(map(is_concrete, (schedule.total_steps, total_steps))) or schedule.total_steps != total_steps:
+        schedule = _with_rest(schedule)
+    return schedule.at(total_steps)
+
+
+def _with_rest(schedule: Any) -> Any:
+    """The schedule with what `moved` changes of it, in a product or within limits, too."""
+    if isinstance(schedule, compose.Sequence):
+        if not any(isinstance(length, Ratio | compose.Rest) for length in schedule.durations):
+            return unchecked(schedule, durations=(*schedule.durations[:-1], compose.Rest()))
+    elif isinstance(schedule, algebra.Product | algebra.Clip):
+        return unchecked(schedule, schedule=_with_rest(schedule.schedule))
+    return schedule
 
 
 def build(
@@ -215,7 +234,7 @@ def build(
     given = dict(words) if isinstance(words, Mapping) else parse(words, kind=kind)
     if "kind" in given:
         made = codec.decoded(given)
-        return (made if first_value is None else scaled(made, first_value)).at(total_steps)
+        return moved(made if first_value is None else scaled(made, first_value), total_steps)
     if "sequence" in given:
         return _build_sequence(given["sequence"], first_value, total_steps, kind, steps_per_epoch)
     name = given.pop("schedule")

@@ -1,6 +1,7 @@
 """Words for schedules one after the other, and schedules already made where words are taken."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -145,3 +146,19 @@ def test_configuration_of_a_value_is_json() -> None:
 def test_shape_of_a_warmup_leaves_older_words_as_they_were() -> None:
     assert registry.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
     assert registry.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"
+
+
+@pytest.mark.parametrize(
+    "wrapped", [lambda made: made, lambda made: ls.product(made, 0.5), lambda made: ls.clip(made, maximum=1.0)]
+)
+def test_made_sequence_in_steps_moves_to_any_budget_as_words_do(wrapped: Callable[[ls.Schedule], ls.Schedule]) -> None:
+    made = wrapped(ls.sequence([ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=285)]))
+    for total in (17, 44, 300, 1000):
+        lr = ls.plan(ls.to_json(made), total, peak_value=0.2).lr
+        np.testing.assert_allclose(lr.table(), ls.plan("warmup:15st+cosine", total, peak_value=0.2).lr.table())
+
+
+def test_made_sequence_that_a_budget_cannot_hold_is_refused() -> None:
+    made = ls.sequence([ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=285)])
+    with pytest.raises(ValueError, match="durations must fit into total_steps = 10, got 15"):
+        ls.plan(made, 10)
