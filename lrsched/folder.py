@@ -130,9 +130,15 @@ def stored(folder: str | os.PathLike[str]) -> RunConfig:
 
 
 def located(words: str) -> tuple[str, int | None]:
-    """Folder and updates of FOLDER or FOLDER@UPDATES; a folder's own name may hold an @."""
+    """Folder and updates of FOLDER or FOLDER@UPDATES; a folder's own name may hold an @: one that is there is meant.
+
+    Raises:
+      ValueError: for a URL.
+    """
+    if os.path.isdir(files.local_folder("folder", words)):  # which takes a name of any length
+        return words, None
     folder, _, at = words.rpartition("@")
-    return (folder, int(at)) if folder and at.isdecimal() else (words, None)
+    return (folder, int(at)) if folder and re.fullmatch("[0-9]{1,18}", at) else (words, None)
 
 
 def thinned(words: str, items: Sequence[int]) -> list[int]:

@@ -251,6 +251,37 @@ def test_located(words_: str, folder_: str, step: int | None) -> None:
     assert folder.located(words_) == (folder_, step)
 
 
+@pytest.mark.parametrize(
+    ("words_", "folder_", "step"),
+    [
+        ("exp@1", "exp@1", None),  # there
+        ("exp@1@123", "exp@1", 123),
+        ("exp@1/", "exp@1/", None),
+        ("exp@2", "exp", 2),  # not there
+        ("exp@", "exp@", None),
+        ("@5", "@5", None),
+        ("exp@²", "exp@²", None),
+        ("exp@" + "9" * 5000, "exp@" + "9" * 5000, None),
+    ],
+)
+def test_a_folder_that_is_there_is_meant(
+    words_: str, folder_: str, step: int | None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("exp", "exp@1"):
+        (tmp_path / name).mkdir()
+    assert folder.located(words_) == (folder_, step)
+
+
+def test_a_run_in_a_folder_with_an_at_is_branched_from(tmp_path: pathlib.Path) -> None:
+    trunk = tmp_path / "exp@1"
+    made(words(trunk, schedule="constant", budget="0.2ep"))
+    for name, branch in {"whole": str(trunk), "at": f"{trunk}@9"}.items():
+        record, _ = made(words(tmp_path / name, schedule="linear", budget="0.2ep", branch=branch))
+        assert record is not None
+        assert record["origin"]["step"] == 9
+
+
 def test_a_second_process_is_refused(tmp_path: pathlib.Path) -> None:
     with snapshots.open_store(tmp_path), pytest.raises(OSError, match="one process at a time"):
         made(words(tmp_path))

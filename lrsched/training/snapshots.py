@@ -7,11 +7,20 @@
 
 Leaves are NumPy arrays without a device axis: any number of devices loads what any other saved. A save is committed by
 a rename: a killed one leaves nothing that counts. Orbax loads a flipped byte without a word, so a SHA-256 is beside it.
+
+Trees are stored as nested dicts, so Orbax reads a member without this package:
+
+    from orbax.checkpoint import v1 as ocp
+    member = ocp.load(pathlib.Path("runs/sgdr/members/287").absolute())   # {"params": {...}, "batch_stats": {...}}
+    model = lrsched.training.models.build("resnet8", classes=10)
+    logits = model.apply(member, images, train=False)
+
+(fields of NamedTuples go by their names and entries of tuples by their places; a node without leaves is not there).
+Version 0.1.0 stored one flat dict whose keys were paths, "['params']['Dense_0']['kernel']": such folders are read too.
 """
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -26,12 +35,14 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from lrsched import files
 from lrsched.training import provenance
 
 Path = str | os.PathLike[str]
 
 RESUME, MEMBERS = "resume", "members"
 NOUNS = {RESUME: "state", MEMBERS: "member"}
+SEPARATOR = "/"  # between the names on the way to a leaf
 
 # Orbax logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
 # failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
@@ -106,7 +117,8 @@ class Store:
         self._policies = {RESUME: rolling, MEMBERS: policies.PreserveAll()}
         self._folder = pathlib.Path(folder).absolute()  # as Orbax wants it
         self._writers: dict[str, Any] = {}
-        self._saving: tuple[int, Any] | None = None  # step, and what Orbax gave to wait for
+        self._saving: tuple[int, Any, Any] | None = None  # step, what Orbax gave to wait for, and what it was given
+        self._unreadable: dict[int, str] = {}  # states that Orbax could not even list, and why
         self._lock = _lock(self._folder)
         try:
             for kind in NOUNS:
@@ -131,7 +143,7 @@ class Store:
           ValueError: if `like` differs from the state; nothing is removed then.
         """
         self._settle()
-        saved, damaged = None, {}
+        saved, damaged = None, dict(self._unreadable)
         for step in reversed(steps(self._folder)):
             try:
                 saved = _fitted(_read(self._folder / RESUME, step), like)
@@ -140,6 +152,7 @@ class Store:
                 damaged[step] = str(error)
         for step in damaged:
             self._has(RESUME, step)  # which puts it aside
+        self._unreadable = {}
         then = f"going on from {saved.step}" if saved else "starting anew"
         return saved, [f"the state after update {step} is damaged ({how}): {then}" for step, how in damaged.items()]
 
@@ -159,7 +172,8 @@ class Store:
         if self._has(RESUME, step):
             return
         with self._failing(RESUME, step):
-            self._saving = step, self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
+            response = self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
+            self._saving = step, response, (leaves, words)
         if wait:
             self._settle()
 
@@ -184,10 +198,18 @@ class Store:
             self._lock.close()
 
     def _settle(self) -> None:
+        """Waits for the save under way; one that fails is made once more.
+
+        Orbax counts its timeouts by the clock on the wall, and gives up a save while that is set an hour forward.
+        """
         if self._saving:
-            (step, response), self._saving = self._saving, None
-            with self._failing(RESUME, step):
+            (step, response, (leaves, words)), self._saving = self._saving, None
+            try:
                 response.result()
+            except Exception:
+                with self._failing(RESUME, step):
+                    self._renew(RESUME)
+                    self._writers[RESUME].save(step, leaves, force=True, custom_metadata=words)
 
     @contextlib.contextmanager
     def _failing(self, kind: str, step: int) -> Any:
@@ -215,12 +237,24 @@ class Store:
         shutil.rmtree(aside, ignore_errors=True)
         aside.parent.mkdir(exist_ok=True)
         (self._folder / kind / str(step)).rename(aside)
-        self._writers[kind].reload()
+        if kind in self._writers:
+            self._writers[kind].reload()
 
     def _renew(self, kind: str) -> None:
         self._end(kind)
         place, policy = self._folder / kind, self._policies[kind]
-        self._writers[kind] = ocp.training.Checkpointer(place, preservation_policy=policy, cleanup_tmp_directories=True)
+        words: dict[str, Any] = {"preservation_policy": policy, "cleanup_tmp_directories": True}
+        try:
+            self._writers[kind] = ocp.training.Checkpointer(place, **words)
+        except Exception:  # a step's own description is damaged, and Orbax reads those of all
+            for step in _steps(place):
+                try:
+                    _read(place, step)
+                except _Damaged as error:
+                    self._put_aside(kind, step)
+                    if kind == RESUME:
+                        self._unreadable[step] = str(error)
+            self._writers[kind] = ocp.training.Checkpointer(place, **words)
 
     def _end(self, kind: str) -> None:
         if writer := self._writers.pop(kind, None):
@@ -234,15 +268,13 @@ def _lock(folder: pathlib.Path) -> IO[bytes]:
     try:
         for kind in NOUNS:
             (folder / kind).mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as undo:
-            file = undo.enter_context(open(folder / "lock", "ab"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            undo.pop_all()
+        return files.lock(folder / "lock")
     except BlockingIOError:
         raise BlockingIOError(f"{folder} must be written by one process at a time, got a second one.") from None
     except OSError as error:
+        if error.errno is None:  # it says itself that nothing can be locked there
+            raise
         raise OSError(f"folder must be one that can be written, got {folder}: {error.strerror}.") from error
-    return file
 
 
 def _steps(place: pathlib.Path) -> list[int]:
@@ -264,7 +296,7 @@ def _read(place: pathlib.Path, step: int) -> Saved:
     path = place.absolute() / str(step)
     try:
         words: Any = ocp.metadata(path).custom_metadata
-        leaves = {name: np.asarray(leaf) for name, leaf in ocp.load(path).items()}
+        leaves = {name: np.asarray(leaf) for name, leaf in _named(ocp.load(path))}
         if words["digest"] != _digest(step, leaves, words["facts"]):
             raise _Damaged("its SHA-256 is not the one saved with it")
         return Saved(step, leaves, words["facts"], words["digest"])
@@ -276,14 +308,21 @@ def _read(place: pathlib.Path, step: int) -> Saved:
         raise _Damaged(_line(error)) from error
 
 
-def _packed(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What Orbax is given: leaves by name, and the words beside them."""
+def _packed(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What Orbax is given: the tree as nested dicts, and the words beside it."""
     try:
         facts = json.loads(json.dumps(dict(facts)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"facts must be JSON, got: {_line(error)}.") from None
     leaves = {name: np.asarray(leaf) for name, leaf in _named(jax.device_get(tree))}  # Orbax takes no NumPy scalars
-    return leaves, {"digest": _digest(step, leaves, facts), "facts": facts}
+    nested: dict[str, Any] = {}
+    for name, leaf in leaves.items():
+        *way, last = name.split(SEPARATOR)
+        node = nested
+        for part in way:
+            node = node.setdefault(part, {})
+        node[last] = leaf
+    return nested, {"digest": _digest(step, leaves, facts), "facts": facts}
 
 
 def _digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
@@ -292,12 +331,16 @@ def _digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    """The leaves of a tree by the names on the way to them, as in params/Dense_0/kernel."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator=SEPARATOR), leaf) for path, leaf in leaves]
 
 
 def _fitted(saved: Saved, like: Any) -> Saved:
     """The leaves put into the structure of `like`."""
     leaves, wanted = saved.tree, dict(_named(like))
+    if leaves and not leaves.keys() & wanted.keys():  # version 0.1.0
+        wanted = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
     for name, leaf in wanted.items():
         if name not in leaves:
             raise ValueError(f"like must have the leaves that were saved, got {name}, which was not.")

@@ -2,6 +2,8 @@
 
 import errno
 import gc
+import itertools
+import json
 import pathlib
 import shutil
 import signal
@@ -13,10 +15,12 @@ from typing import Any
 
 import jax
 import numpy as np
+import orbax.checkpoint
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint import v1 as ocp
 
-from lrsched.training import models, optim, snapshots, train
+from lrsched.training import models, optim, provenance, snapshots, train
 
 TREE = {"step": np.int32(3), "params": {"kernel": np.arange(600, dtype=np.float32).reshape(20, 30)}, "none": ()}
 FACTS = {"config": {"seed": 3, "rate": 0.1}, "losses": [1e-300, 2.5], "name": "é"}
@@ -199,13 +203,13 @@ def test_wrong_like_is_refused_and_removes_nothing(tmp_path: pathlib.Path) -> No
     _save(tmp_path, 1, 2)
     kernel = TREE["params"]["kernel"]
     wrong = {
-        r"like's \['params'\]\['kernel'\] must be float32 \(20, 30\), as saved, got float32 \(30, 20\)\.": {
+        r"like's params/kernel must be float32 \(20, 30\), as saved, got float32 \(30, 20\)\.": {
             **TREE,
             "params": {"kernel": kernel.T},
         },
-        r"like's \['step'\] must be int32 \(\), as saved, got float32 \(\)\.": {**TREE, "step": np.float32(0)},
-        r"like must have the leaves that were saved, got \['more'\], which was not\.": {**TREE, "more": kernel},
-        r"like must have the leaves that were saved, got none at \['step'\]\.": {"params": TREE["params"]},
+        r"like's step must be int32 \(\), as saved, got float32 \(\)\.": {**TREE, "step": np.float32(0)},
+        r"like must have the leaves that were saved, got more, which was not\.": {**TREE, "more": kernel},
+        r"like must have the leaves that were saved, got none at step\.": {"params": TREE["params"]},
     }
     with snapshots.open_store(tmp_path) as store:
         for message, like in wrong.items():
@@ -367,3 +371,97 @@ def test_number_of_devices_leaves_no_trace(tmp_path: pathlib.Path, here: int, th
     assert saved is not None
     _assert_same(saved.tree, _tree(1))
     _assert_same(jax.device_get(put(saved.tree, there)), _tree(1))
+
+
+def test_member_is_read_by_orbax_alone_and_used(tmp_path: pathlib.Path) -> None:
+    model = models.build("resnet8", classes=3)
+    variables = models.initial_variables(model, image_shape=(8, 8, 1), seed=0)
+    with snapshots.open_store(tmp_path) as store:
+        store.save_member(5, variables, FACTS)
+    path = (tmp_path / "members" / "5").absolute()
+    for member in (ocp.load(path), orbax.checkpoint.PyTreeCheckpointer().restore(path / "state")):
+        assert member.keys() == {"params", "batch_stats"}
+        jax.tree.map(np.testing.assert_array_equal, jax.device_get(member), variables)
+        images = jax.numpy.zeros((2, 8, 8, 1), np.float32)
+        assert model.apply(member, images, train=False).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "schedule_free_sgd"])
+def test_state_is_nested_by_names_on_disk(name: str, tmp_path: pathlib.Path) -> None:
+    model = models.build("mlp", classes=3)
+    state = train.initial_state(model, optim.Optimizer(name=name), image_shape=(4,), seed=0)
+    with snapshots.open_store(tmp_path) as store:
+        store.save(1, state, {})
+    found = ocp.load((tmp_path / "resume" / "1").absolute())
+    assert {"step", "params", "opt_state"} <= found.keys()
+    np.testing.assert_array_equal(found["params"]["Dense_0"]["kernel"], state.params["Dense_0"]["kernel"])
+
+
+def _packed_as_in_0_1_0(step: int, tree: Any, facts: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What version 0.1.0 gave to Orbax: leaves by their paths in one flat dict."""
+    paths = jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
+    leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in paths}
+    words = np.frombuffer(json.dumps([step, facts], sort_keys=True).encode(), np.uint8)
+    return leaves, {"digest": provenance.digest({"leaves": leaves, "words": words}), "facts": facts}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_folder_of_version_0_1_0_is_read(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = models.build("resnet8", classes=3)
+    state = train.initial_state(model, optim.Optimizer(name=name), image_shape=(8, 8, 1), seed=0)
+    with monkeypatch.context() as patch, snapshots.open_store(tmp_path) as store:
+        patch.setattr(snapshots, "_packed", _packed_as_in_0_1_0)
+        store.save(7, state, FACTS)
+        store.save_member(7, state.variables, FACTS)
+    with snapshots.open_store(tmp_path) as store:
+        found, lines = store.newest(state)
+    assert found is not None
+    assert lines == []
+    _assert_same(found.tree, state)
+    member = snapshots.load_member(tmp_path, 7, state.variables)
+    assert member.facts == FACTS
+    _assert_same(member.tree, state.variables)
+
+
+def test_of_120_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_path: pathlib.Path) -> None:
+    _save(tmp_path / "whole", 1, 2)
+    with snapshots.open_store(tmp_path / "whole") as store:
+        store.save_member(2, _tree(2), FACTS)
+    rng, noticed = np.random.default_rng(0), 0
+    for trial in range(120):
+        folder = tmp_path / "copy"
+        shutil.copytree(tmp_path / "whole", folder)
+        kind = ("resume", "members")[trial % 2]
+        files = [path for path in (folder / kind / "2").rglob("*") if path.is_file() and path.stat().st_size]
+        path = files[rng.integers(len(files))]
+        content = bytearray(path.read_bytes())
+        content[rng.integers(len(content))] ^= int(rng.integers(1, 256))
+        path.write_bytes(content)
+        if kind == "members":
+            try:
+                _assert_same(snapshots.load_member(folder, 2, _tree(2)).tree, _tree(2))
+            except ValueError:
+                noticed += 1
+        else:
+            with snapshots.open_store(folder) as store:
+                saved, lines = store.newest(_tree(0))
+            assert saved is not None
+            _assert_same(saved.tree, _tree(saved.step))
+            assert (saved.step == 2) == (not lines)
+            noticed += bool(lines)
+        shutil.rmtree(folder)
+    assert noticed > 30  # the others were in what Orbax writes and does not read
+
+
+@pytest.mark.parametrize("hour", [3600.0, -3600.0])
+@pytest.mark.parametrize("after", [5, 15, 25, 40])
+def test_clock_that_is_set_while_a_state_is_saved_changes_nothing(
+    after: int, hour: float, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, looks = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: right() + (hour if next(looks) >= after else 0.0))
+    _save(tmp_path, 1, 2)
+    monkeypatch.undo()
+    assert next(looks) > after
+    assert snapshots.steps(tmp_path) == [1, 2]
+    _assert_same(snapshots.load(tmp_path, 2, _tree(0)).tree, _tree(2))
