@@ -105,3 +105,10 @@ def test_mistakes_are_said_alike_where_boxes_cannot_be_drawn() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == "lrsched: Unrecognized options: --sedes, 3. Perhaps you meant: --seeds"
+
+
+def test_schedules_are_shown_where_nothing_can_be_locked() -> None:
+    code = "import sys; sys.modules['fcntl'] = None; from lrsched import cli; sys.exit(cli.main(['schedules', 'rex']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rate" in done.stdout

@@ -4,16 +4,18 @@ import functools
 import os
 import pathlib
 import queue
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 import jax
 import pytest
 
-from lrsched import records, spread, study
+from lrsched import interrupts, records, spread, study
 from lrsched import run as runs
 from lrsched.study import StudyConfig
 from lrsched.task import RunConfig
@@ -160,6 +162,38 @@ def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ChildProcessError, match="workers must live to the end of the study"):
         for _ in events:
             pass
+
+
+@pytest.fixture
+def stopped() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that was stopped, as with Ctrl-Z."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        yield process
+        process.kill()
+
+
+def test_a_worker_that_was_stopped_is_named(stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_SECONDS_SILENT", 0.0)
+    statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    statuses.put((stopped.pid, None))
+    events = spread._arriving({futures.Future(): 7}, statuses, lambda: None)
+    assert next(events) == (7, f"worker {stopped.pid} is stopped: kill -CONT {stopped.pid} lets it go on.")
+
+
+def test_an_interrupt_ends_a_worker_that_does_not_answer(
+    stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "_SECONDS_TO_SAVE", 0.5)
+    monkeypatch.setattr(interrupts, "asked", lambda: True)
+    statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    statuses.put((stopped.pid, None))
+    running = futures.Future[runs.Record]()
+    running.set_running_or_notify_cancel()
+    with pytest.raises(interrupts.Interrupted):
+        list(spread._arriving({running: 0}, statuses, lambda: None))  # type: ignore[dict-item]
+    assert stopped.wait(10) == -signal.SIGKILL
 
 
 def _children(pid: int) -> list[int]:
