@@ -105,7 +105,7 @@ def test_many_seeds_have_keys_of_their_own() -> None:
 
 def test_one_noisy_batch_stops_no_ramp_whose_measure_is_read() -> None:
     losses = np.full(60, 1.0)
-    losses[30] = 10.0  # of one batch; held-out measures are not smoothed, but what stops the ramp is
+    losses[30] = 1e6  # of one batch; held-out measures are not smoothed, but what stops the ramp is a median
 
     def noisy(k: int, _: None, rate: Any) -> tuple[int, float]:
         return k + 1, float(losses[k])
@@ -138,6 +138,15 @@ def test_measure_is_read_every_so_many_updates() -> None:
     ("changes", "said"),
     [
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"seeds": 99999999999}, "seeds must be at most 10,000, got 99999999999"),
+        ({"seeds": 1.5}, "seeds must be a whole number, got 1.5"),
+        ({"init_value": 1e-200}, "init_value must be at least 1.18e-38"),
+        ({"end_value": 1e39}, "end_value must be at most 3.4e"),
+        ({"steps": 9.5}, "steps must be a whole number, got 9.5"),
+        ({"init_value": "1"}, "init_value must be a number, got '1'"),
+        ({"end_value": 10**400}, "end_value must be a number, got 1000"),
+        ({"divergence": "4"}, "divergence must be a number, got '4'"),
+        ({"every": 1.0}, "every must be a whole number, got 1.0"),
         ({"steps": 1}, "steps must"),
         ({"init_value": 1.0, "end_value": 0.5}, "init_value"),
         ({"kind": "cubic"}, "kind must be"),
@@ -178,6 +187,42 @@ def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -
     outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, out=str(tmp_path))))
     assert set(outcome.record["suggestions"]) == {"smith_min", "smith_max"}
     assert outcome.record["config"]["holdout_fraction"] == 0.1
+
+
+def test_step_whose_loss_is_no_number_ends_in_one_line() -> None:
+    with pytest.raises(ValueError, match="loss must be a number, got Array") as error:
+        lrsched.range_test(lambda state, _, rate: (state, jnp.ones(40)), 1.0, BATCHES)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("beta", [None, 0.0, 0.98])
+def test_ramp_ends_soon_after_its_loss_blew_up_whatever_the_smoothing(beta: float | None) -> None:
+    found = lrsched.range_test(quadratic, 1.0, BATCHES, init_value=1e-3, end_value=1e3, beta=beta)
+    (point,), (stop,) = found.curves.blow_ups, found.curves.stopped
+    assert point is not None
+    assert stop is not None
+    assert 2 < found.curves.rates[point] < 6  # from 2 on every update makes it larger
+    assert stop - point <= 2  # half of the window of five
+    verdict = found.verdict(6.0)
+    assert verdict is not None
+    assert verdict.endswith("1 of 1 seeds blew up")
+    assert "the raw loss blew up from" in found.advice()
+
+
+def test_range_test_is_the_same_with_64_bits_and_strict_promotion() -> None:
+    words: dict[str, Any] = {"init": start, "steps": 60, "seeds": 2, "end_value": 0.5, "key": jax.random.key(0)}
+
+    def start32(key: Any) -> tuple[Any, Any]:
+        params = jax.random.normal(key, (3,), jnp.float32)
+        return params, optax.sgd(0.1, momentum=0.9).init(params)
+
+    def data32(key: Any) -> Any:
+        return iter(jax.random.normal(key, (60, 8, 3), jnp.float32))
+
+    usual = lrsched.range_test(step, None, data32, **{**words, "init": start32})
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        found = lrsched.range_test(step, None, data32, **{**words, "init": start32})
+    np.testing.assert_allclose(found.curves.values, usual.curves.values, rtol=1e-5)
 
 
 class Network:
