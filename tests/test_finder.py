@@ -180,6 +180,136 @@ def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: p
     assert (tmp_path / "range_test.svg").stat().st_size > 1000
 
 
+def small(out: pathlib.Path, **changes: Any) -> RangeTestConfig:
+    return RangeTestConfig(ramp=Ramp(**{"length": "12", "seeds": 2, "end_value": 1.0, **changes}), out=str(out))
+
+
+def said_of(config: RangeTestConfig) -> tuple[list[str], sweep.Outcome]:
+    lines, steps = [], sweep.range_test(config)
+    while True:
+        try:
+            lines.append(next(steps))
+        except StopIteration as end:
+            return lines, end.value
+
+
+def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
+    return json.loads((folder / "range_test.json").read_text())["curves"], (folder / "range_test.md").read_text()
+
+
+def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    run.finish(sweep.range_test(small(tmp_path / "whole")))
+    steps = sweep.range_test(small(tmp_path / "cut"))
+    next(steps)  # the first ramp has ended
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["ramps"]
+    lines, _ = said_of(small(tmp_path / "cut"))
+    assert [line.endswith("kept from before") for line in lines] == [True, False]
+    assert numbers_of(tmp_path / "cut") == numbers_of(tmp_path / "whole")
+
+
+def test_finished_range_test_gives_its_record_without_training(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run.finish(sweep.range_test(small(tmp_path)))
+    (tmp_path / "range_test.svg").unlink()
+    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained again"))
+    lines, again = said_of(small(tmp_path))
+    assert again.record == first.record
+    assert lines == [f"{tmp_path / 'range_test.json'} is of these words: it is shown as it is."]
+    assert (tmp_path / "range_test.svg").exists()
+
+
+def test_ramps_are_taken_up_for_another_reading_and_for_more_seeds(tmp_path: pathlib.Path) -> None:
+    run.finish(sweep.range_test(small(tmp_path)))
+    lines, outcome = said_of(small(tmp_path, seeds=3, beta=0.5))
+    assert [line.endswith("kept from before") for line in lines] == [True, True, False]
+    assert outcome.record["curves"]["beta"] == 0.5
+
+
+@pytest.mark.parametrize("changes", [{"end_value": 2.0}, {"length": "13"}, {"kind": "linear"}, {"divergence": 3.0}])
+def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes: dict[str, Any]) -> None:
+    run.finish(sweep.range_test(small(tmp_path, seeds=1)))
+    lines, _ = said_of(small(tmp_path, seeds=1, **changes))
+    assert not any("kept from before" in line for line in lines)
+
+
+@pytest.mark.parametrize("damage", ["byte", "empty", "swapped"])
+def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str) -> None:
+    whole = run.finish(sweep.range_test(small(tmp_path)))
+    (tmp_path / "range_test.json").unlink()
+    first, second = sorted((tmp_path / "ramps").iterdir())
+    content = first.read_bytes()
+    altered = {"byte": content.replace(b"2.", b"1.", 1), "empty": b"", "swapped": second.read_bytes()}[damage]
+    assert altered != content
+    first.write_bytes(altered)
+    lines, again = said_of(small(tmp_path))
+    assert sum(str(first) in line and line.endswith("The ramp is made anew.") for line in lines) == 1
+    assert again.record["curves"] == whole.record["curves"]
+    assert first.read_bytes() == content
+
+
+def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
+    whole = run.finish(sweep.range_test(small(tmp_path)))
+    path = tmp_path / "range_test.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed', b'"zeed', 1))
+    lines, again = said_of(small(tmp_path))
+    assert str(path) in lines[0]
+    assert again.record["curves"] == whole.record["curves"]
+
+
+def test_table_is_shown_where_it_cannot_be_written(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "range_test.md").mkdir()
+    lines, steps = [], sweep.range_test(small(tmp_path))
+    with pytest.raises(OSError, match="range_test.md"):
+        lines.extend(steps)
+    for line in sweep.range_test(small(tmp_path)):
+        lines.append(line)
+        if line.startswith("| rule"):
+            break
+    assert "minimum_tenth" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("/proc/x", "out must be a folder that can be written, got /proc/x"),
+        ("gs://bucket/x", "out must be a local folder, got the URL gs://bucket/x"),
+        (__file__, "out must be a folder, got the file"),
+    ],
+)
+def test_folder_that_cannot_be_written_is_refused_before_training(
+    out: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=said):
+        run.finish(sweep.range_test(RangeTestConfig(out=out)))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_peak_values_that_are_no_rates_are_refused(rate: float, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="peak_values must be above 0 and finite"):
+        run.finish(sweep.range_test(RangeTestConfig(peak_values=(0.1, rate), out=str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    "length", ["0", "1e9", "1000000000", "-3", "5%", "1e-3ep", "99999999999999ep", "9" * 400 + "ep"]
+)
+def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="length must be") as error:
+        run.finish(sweep.range_test(small(tmp_path / "none", length=length)))
+    assert len(str(error.value)) < 200
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("length", ["100", "300"])
+def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) -> None:
+    config = RangeTestConfig(ramp=Ramp(length=length), peak_values=(1.0, 8.0), out=str(tmp_path))
+    (warning,) = run.finish(sweep.range_test(config)).record["warnings"]
+    assert warning.startswith("rate 8 is ")
+
+
 def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(
         length="1ep", seeds=1, init_value=0.0, end_value=0.5, kind="linear", quantity="holdout_accuracy", every=5
@@ -270,7 +400,9 @@ def test_held_out_measures_are_read_as_they_are() -> None:
         ({"quantity": "holdout_loss", "every": 99}, "every must be from 1 to 50"),
         ({"every": 2}, "every must be 1 where the training loss is read, got 2"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"seeds": 99999999999}, "seeds must be at most 10,000, got 99999999999"),
         ({"end_value": 1e-6}, "end_value|init_value"),
+        ({"init_value": 1e-200}, "init_value must be at least 1.18e-38"),
     ],
 )
 def test_command_refuses_before_anything_is_written(

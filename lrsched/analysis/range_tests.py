@@ -24,6 +24,7 @@ from lrsched.analysis.range_rules import (
     Rule,
     blow_up_tenth,
     check_beta,
+    limit,
     minimum,
     minimum_tenth,
     ramp,
@@ -205,7 +206,8 @@ def verdict(curves: Curves, rate: float) -> str | None:
       rate: that someone wants to train at.
     Returns:
       that the rate is at or above the smallest at which a seed's loss blew up, and how many seeds' had by that rate; or
-      that the ramp ended below it; None if neither is so, which is no promise: a test is shorter than a run.
+      that the ramp ended below it; or that by there the loss had risen more than half way from its lowest to a blow-up;
+      None if nothing is so, which is no promise: a test is shorter than a run.
     """
     ends = _blow_up_rates(curves)
     if ends and rate >= min(ends):
@@ -214,7 +216,26 @@ def verdict(curves: Curves, rate: float) -> str | None:
         return f"rate {rate:g} is at or above {where}"
     if rate > curves.rates[-1]:
         return f"rate {rate:g} was not tested: the ramp ended at {curves.rates[-1]:.3g}"
+    lowest = _risen_from(curves, rate)
+    if lowest is not None:
+        rise = "where the loss had risen more than half way to a blow-up"
+        return f"rate {rate:g} is above {lowest:.3g}, at which the loss was lowest, and {rise}"
     return None
+
+
+def _risen_from(curves: Curves, rate: float) -> float | None:
+    """The rate of the lowest loss, if by another one it had risen half way from there to its limit; else None.
+
+    Losses are medians over the seeds and the window up to each point.
+    """
+    seen = int(np.searchsorted(curves.rates, rate, side="right"))
+    if curves.quantity == "holdout_accuracy" or not seen or not np.isfinite(curves.values[:, :seen]).all():
+        return None
+    width = max(curves.watched, 1)
+    losses = [float(np.median(curves.values[:, max(0, k + 1 - width) : k + 1])) for k in range(seen)]
+    lowest = int(np.argmin(losses))
+    half = limit(losses[lowest], divergence=(1 + curves.divergence) / 2)
+    return float(curves.rates[lowest]) if losses[-1] > half else None
 
 
 def _blow_up_rates(curves: Curves) -> list[float]:

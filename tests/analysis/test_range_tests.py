@@ -465,6 +465,17 @@ def test_verdict_of_a_test_that_blew_up(rate, line):
     assert rt.verdict(BLOWN, rate) == line
 
 
+@pytest.mark.parametrize(("top", "warned"), [(4.9, False), (5.1, True), (7.9, True)])
+def test_verdict_of_a_loss_half_way_to_a_blow_up(top, warned):
+    # From 2 the blow-up begins at 8, and half way to it is 2 + 6 / 2 = 5.
+    found = curves([3, 2, 2, 2, top, top, top], [3, 2, 2, 2, top, top, 2], rates=[1, 2, 4, 8, 16, 32, 64])
+    said = (
+        "rate 40 is above 4, at which the loss was lowest, and where the loss had risen more than half way to a blow-up"
+    )
+    assert rt.verdict(found, 40.0) == (said if warned else None)
+    assert rt.verdict(found, 10.0) is None
+
+
 def test_verdict_of_a_rate_beyond_the_ramp():
     fine = curves([1.0, 1.0], rates=[0.1, 0.8])
     assert rt.verdict(fine, 0.8) is None
