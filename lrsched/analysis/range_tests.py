@@ -232,10 +232,13 @@ def _risen_from(curves: Curves, rate: float) -> float | None:
     if curves.quantity == "holdout_accuracy" or not seen or not np.isfinite(curves.values[:, :seen]).all():
         return None
     width = max(curves.watched, 1)
-    losses = [float(np.median(curves.values[:, max(0, k + 1 - width) : k + 1])) for k in range(seen)]
+    first = min(3, width) - 1  # before it one noisy batch would be the median
+    losses = [float(np.median(curves.values[:, max(0, k + 1 - width) : k + 1])) for k in range(first, seen)]
+    if not losses:
+        return None
     lowest = int(np.argmin(losses))
     half = limit(losses[lowest], divergence=(1 + curves.divergence) / 2)
-    return float(curves.rates[lowest]) if losses[-1] > half else None
+    return float(curves.rates[first + lowest]) if losses[-1] > half else None
 
 
 def _blow_up_rates(curves: Curves) -> list[float]:
