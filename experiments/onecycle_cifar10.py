@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import cli, study, sweep
+from lrsched import cli, files, study, sweep
 from lrsched.task import RunConfig
 from lrsched.training import devices
 
@@ -33,9 +33,12 @@ def suggested(config: RunConfig, ramp: sweep.Ramp, *, data_dir: str | None, out:
     asked = sweep.RangeTestConfig(**words, ramp=ramp, out=str(out))
     if not path.exists():
         cli.told(sweep.range_test(asked))
-    record = json.loads(path.read_text())
+    record = json.loads(files.read_text(path))
     wanted = json.loads(json.dumps({**dataclasses.asdict(asked), "batch_size": config.batch}))
-    if any(record["config"][name] != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
+    there = record["config"]
+    if there["ramp"]["beta"] is None:  # the record of version 0.1.0, whose default is told by its curves
+        there["ramp"]["beta"] = record["curves"]["beta"]
+    if any(there[name] != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
         raise SystemExit(f"{out} holds another range test: name another folder with --out")
     return float(f"{record['suggestions'][RULE]['value']:.2g}")
 
@@ -80,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     def made(todo: Sequence[RunConfig]) -> list[dict[str, Any]]:
         return cli.followed(study.made(todo, data_dir=args.data_dir, out=args.out, workers=1))
 
-    ramp = sweep.Ramp(length=args.length, seeds=args.seeds)
+    ramp = sweep.Ramp(length=args.length, seeds=args.seeds, beta=0.98)  # fastai's, as the articles have it
     rate = suggested(common, ramp, data_dir=args.data_dir, out=args.out)
     first = made([at(ONECYCLE, rate, 0)])
     choice = made([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])

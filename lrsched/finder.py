@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrsched.analysis import range_tests
+from lrsched.analysis.range_rules import number, whole
 from lrsched.analysis.range_tests import Curves, Suggestion
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
 Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
+MOST_SEEDS = 10_000  # more were asked for by mistake
 
 
 class RangeTest(NamedTuple):
@@ -32,6 +34,10 @@ class RangeTest(NamedTuple):
     def verdict(self, rate: float) -> str | None:
         """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None."""
         return range_tests.verdict(self.curves, rate)
+
+    def advice(self) -> str:
+        """Which rate to use, and how sure that is, in one or two sentences."""
+        return range_tests.advice(self.curves, self.suggestions)
 
     def table(self) -> str:
         """The suggestions as Markdown."""
@@ -72,9 +78,9 @@ def range_test(
       state: the state before the first update, any pytree; None if `init` makes it.
       batches: an iterable of batches that can be gone through again, such as a list; or a function of a key that gives
         one. At least `steps` of them.
-      init_value: rate of the first update; above 0 (linear: at least 0).
+      init_value: rate of the first update; above 0 (linear: at least 0), in float32.
       end_value: rate of the last update; above init_value.
-      steps: updates of the ramp; at least 2.
+      steps: updates of the ramp; from 2 to 1,000,000.
       kind: "exponential", as fastai's finder, or "linear", as Smith's range test.
       seeds: how many times, each with a key of its own; more than one is of use only if `init` is given or `batches` is
         a function of the key.
@@ -83,14 +89,16 @@ def range_test(
       measure: state -> the held-out loss or accuracy; None: the training loss is read.
       quantity: what is read: "train_loss", "holdout_loss" or "holdout_accuracy".
       every: updates between two measures; 1 for the training loss.
-      beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: 0.98 for the training loss (fastai's; a memory
-        of 50 points), 0 for held-out measures, of which there are few and which Smith reads as they are.
-      divergence: a seed stops once its smoothed training loss (where a measure is read: by 0.98) exceeds this multiple
-        of the lowest so far, or is not finite.
+      beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: for the training loss a memory of a twentieth
+        of the ramp, 1 - 1 / max(1, steps / 20), which is 0.8 for 100 steps (fastai's 0.98 remembers 50 points, whatever
+        the ramp); 0 for held-out measures, of which there are few and which Smith reads as they are.
+      divergence: a seed stops once its training loss has blown up: the running median over a twentieth of the ramp (at
+        least 3 losses, as they are) exceeds this multiple of the lowest so far, or a loss is not finite.
       skip_start: points left out at the start when rates are suggested; None: a tenth of them.
       skip_end: points left out at the end of what was measured.
     Returns:
-      the RangeTest: `suggestions["valley"].value` is a rate, `.interval` its interval over the seeds.
+      the RangeTest: `suggestions["valley"].value` is a rate, the geometric mean over the seeds, and `.interval` the
+      lowest and the highest of theirs; `advice()` says which rate to use.
     Raises:
       ValueError: for numbers outside these ranges before anything is trained, and if the batches run out.
     Example:
@@ -104,8 +112,7 @@ def range_test(
     """
     import jax
 
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    check_seeds(seeds)
     if (init is None) == (state is None):
         raise ValueError("state must be given, or init in its place, got both or neither.")
     if seeds > 1 and not callable(batches) and iter(batches) is batches:
@@ -113,7 +120,8 @@ def range_test(
     if (measure is None) != (quantity == "train_loss"):
         allowed = "train_loss without" if measure is None else "holdout_loss or holdout_accuracy with"
         raise ValueError(f"quantity must be {allowed} a measure, got {quantity!r}.")
-    rates = range_tests.ramp(init_value, end_value, steps=steps, kind=kind)
+    low, high = number("init_value", init_value), number("end_value", end_value)
+    rates = range_tests.ramp(low, high, steps=whole("steps", steps), kind=kind)
     how = Reading(rates, quantity, every, beta, divergence, skip_start, skip_end)
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     rows = []
@@ -141,6 +149,10 @@ class Reading:
     skip_end: int
 
     def __post_init__(self) -> None:
+        for name in ("every", "skip_end", *(["skip_start"] if self.skip_start is not None else [])):
+            whole(name, getattr(self, name))
+        for name in ("divergence", *(["beta"] if self.beta is not None else [])):
+            number(name, getattr(self, name))
         if self.quantity == "train_loss" and self.every != 1:
             raise ValueError(f"every must be 1 where the training loss is read, got {self.every}.")
         if not 1 <= self.every <= len(self.rates) // 2:
@@ -160,12 +172,12 @@ class Reading:
           measure: of a state; None: the training loss is read.
         """
         values = np.full(self.points, math.nan)
-        beta = _smoothing("train_loss") if self.beta is None or measure is not None else self.beta
-        watch = range_tests.Watch(beta=beta, divergence=self.divergence)
+        watch = range_tests.Watch(divergence=self.divergence, window=range_tests.default_window(len(self.rates)))
         for k, (state, loss) in enumerate(made):
-            watch = watch.after(float(loss))
-            if (k + 1) % self.every == 0 and math.isfinite(float(loss)):
-                values[k // self.every] = float(loss) if measure is None else measure(state)
+            read = number("loss", loss)
+            watch = watch.after(read)
+            if (k + 1) % self.every == 0 and math.isfinite(read):
+                values[k // self.every] = read if measure is None else number("measure", measure(state))
             if watch.stopped:
                 break
         return values
@@ -173,9 +185,19 @@ class Reading:
     def result(self, rows: Sequence[np.ndarray]) -> RangeTest:
         """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
         at = self.rates[self.every - 1 :: self.every][: self.points]
-        beta = _smoothing(self.quantity) if self.beta is None else self.beta
+        beta = self.beta
+        if beta is None:
+            beta = range_tests.default_beta(self.points) if self.quantity == "train_loss" else 0.0
         start = self.points // 10 if self.skip_start is None else self.skip_start
         return suggested(Curves(at, np.stack(rows), self.quantity, beta, self.divergence, start, self.skip_end))
+
+
+def check_seeds(seeds: int) -> None:
+    """Raises ValueError unless so many ramps can be made."""
+    if whole("seeds", seeds) < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    if seeds > MOST_SEEDS:
+        raise ValueError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
 
 
 def suggested(curves: Curves) -> RangeTest:
@@ -193,11 +215,6 @@ def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) 
         yield state, loss
     if made < len(rates):
         raise ValueError(f"batches must give at least {len(rates)}, got {made}.")
-
-
-def _smoothing(quantity: str) -> float:
-    """The beta of a quantity unless one is given."""
-    return 0.98 if quantity == "train_loss" else 0.0
 
 
 def _copied(leaf: Any) -> Any:

@@ -105,7 +105,7 @@ def test_many_seeds_have_keys_of_their_own() -> None:
 
 def test_one_noisy_batch_stops_no_ramp_whose_measure_is_read() -> None:
     losses = np.full(60, 1.0)
-    losses[30] = 10.0  # of one batch; held-out measures are not smoothed, but what stops the ramp is
+    losses[30] = 1e6  # of one batch; held-out measures are not smoothed, but what stops the ramp is a median
 
     def noisy(k: int, _: None, rate: Any) -> tuple[int, float]:
         return k + 1, float(losses[k])
@@ -138,6 +138,15 @@ def test_measure_is_read_every_so_many_updates() -> None:
     ("changes", "said"),
     [
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"seeds": 99999999999}, "seeds must be at most 10,000, got 99999999999"),
+        ({"seeds": 1.5}, "seeds must be a whole number, got 1.5"),
+        ({"init_value": 1e-200}, "init_value must be at least 1.18e-38"),
+        ({"end_value": 1e39}, "end_value must be at most 3.4e"),
+        ({"steps": 9.5}, "steps must be a whole number, got 9.5"),
+        ({"init_value": "1"}, "init_value must be a number, got '1'"),
+        ({"end_value": 10**400}, "end_value must be a number, got 1000"),
+        ({"divergence": "4"}, "divergence must be a number, got '4'"),
+        ({"every": 1.0}, "every must be a whole number, got 1.0"),
         ({"steps": 1}, "steps must"),
         ({"init_value": 1.0, "end_value": 0.5}, "init_value"),
         ({"kind": "cubic"}, "kind must be"),
@@ -171,6 +180,136 @@ def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: p
     assert (tmp_path / "range_test.svg").stat().st_size > 1000
 
 
+def small(out: pathlib.Path, **changes: Any) -> RangeTestConfig:
+    return RangeTestConfig(ramp=Ramp(**{"length": "12", "seeds": 2, "end_value": 1.0, **changes}), out=str(out))
+
+
+def said_of(config: RangeTestConfig) -> tuple[list[str], sweep.Outcome]:
+    lines, steps = [], sweep.range_test(config)
+    while True:
+        try:
+            lines.append(next(steps))
+        except StopIteration as end:
+            return lines, end.value
+
+
+def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
+    return json.loads((folder / "range_test.json").read_text())["curves"], (folder / "range_test.md").read_text()
+
+
+def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    run.finish(sweep.range_test(small(tmp_path / "whole")))
+    steps = sweep.range_test(small(tmp_path / "cut"))
+    next(steps)  # the first ramp has ended
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["ramps"]
+    lines, _ = said_of(small(tmp_path / "cut"))
+    assert [line.endswith("kept from before") for line in lines] == [True, False]
+    assert numbers_of(tmp_path / "cut") == numbers_of(tmp_path / "whole")
+
+
+def test_finished_range_test_gives_its_record_without_training(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run.finish(sweep.range_test(small(tmp_path)))
+    (tmp_path / "range_test.svg").unlink()
+    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained again"))
+    lines, again = said_of(small(tmp_path))
+    assert again.record == first.record
+    assert lines == [f"{tmp_path / 'range_test.json'} is of these words: it is shown as it is."]
+    assert (tmp_path / "range_test.svg").exists()
+
+
+def test_ramps_are_taken_up_for_another_reading_and_for_more_seeds(tmp_path: pathlib.Path) -> None:
+    run.finish(sweep.range_test(small(tmp_path)))
+    lines, outcome = said_of(small(tmp_path, seeds=3, beta=0.5))
+    assert [line.endswith("kept from before") for line in lines] == [True, True, False]
+    assert outcome.record["curves"]["beta"] == 0.5
+
+
+@pytest.mark.parametrize("changes", [{"end_value": 2.0}, {"length": "13"}, {"kind": "linear"}, {"divergence": 3.0}])
+def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes: dict[str, Any]) -> None:
+    run.finish(sweep.range_test(small(tmp_path, seeds=1)))
+    lines, _ = said_of(small(tmp_path, seeds=1, **changes))
+    assert not any("kept from before" in line for line in lines)
+
+
+@pytest.mark.parametrize("damage", ["byte", "empty", "swapped"])
+def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str) -> None:
+    whole = run.finish(sweep.range_test(small(tmp_path)))
+    (tmp_path / "range_test.json").unlink()
+    first, second = sorted((tmp_path / "ramps").iterdir())
+    content = first.read_bytes()
+    altered = {"byte": content.replace(b"2.", b"1.", 1), "empty": b"", "swapped": second.read_bytes()}[damage]
+    assert altered != content
+    first.write_bytes(altered)
+    lines, again = said_of(small(tmp_path))
+    assert sum(str(first) in line and line.endswith("The ramp is made anew.") for line in lines) == 1
+    assert again.record["curves"] == whole.record["curves"]
+    assert first.read_bytes() == content
+
+
+def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
+    whole = run.finish(sweep.range_test(small(tmp_path)))
+    path = tmp_path / "range_test.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed', b'"zeed', 1))
+    lines, again = said_of(small(tmp_path))
+    assert str(path) in lines[0]
+    assert again.record["curves"] == whole.record["curves"]
+
+
+def test_table_is_shown_where_it_cannot_be_written(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "range_test.md").mkdir()
+    lines, steps = [], sweep.range_test(small(tmp_path))
+    with pytest.raises(OSError, match="range_test.md"):
+        lines.extend(steps)
+    for line in sweep.range_test(small(tmp_path)):
+        lines.append(line)
+        if line.startswith("| rule"):
+            break
+    assert "minimum_tenth" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("/proc/x", "out must be a folder that can be written, got /proc/x"),
+        ("gs://bucket/x", "out must be a local folder, got the URL gs://bucket/x"),
+        (__file__, "out must be a folder, got the file"),
+    ],
+)
+def test_folder_that_cannot_be_written_is_refused_before_training(
+    out: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=said):
+        run.finish(sweep.range_test(RangeTestConfig(out=out)))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_peak_values_that_are_no_rates_are_refused(rate: float, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="peak_values must be above 0 and finite"):
+        run.finish(sweep.range_test(RangeTestConfig(peak_values=(0.1, rate), out=str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    "length", ["0", "1e9", "1000000000", "-3", "5%", "1e-3ep", "99999999999999ep", "9" * 400 + "ep"]
+)
+def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="length must be") as error:
+        run.finish(sweep.range_test(small(tmp_path / "none", length=length)))
+    assert len(str(error.value)) < 200
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("length", ["100", "300"])
+def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) -> None:
+    config = RangeTestConfig(ramp=Ramp(length=length), peak_values=(1.0, 8.0), out=str(tmp_path))
+    (warning,) = run.finish(sweep.range_test(config)).record["warnings"]
+    assert warning.startswith("rate 8 is ")
+
+
 def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(
         length="1ep", seeds=1, init_value=0.0, end_value=0.5, kind="linear", quantity="holdout_accuracy", every=5
@@ -178,6 +317,42 @@ def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -
     outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, out=str(tmp_path))))
     assert set(outcome.record["suggestions"]) == {"smith_min", "smith_max"}
     assert outcome.record["config"]["holdout_fraction"] == 0.1
+
+
+def test_step_whose_loss_is_no_number_ends_in_one_line() -> None:
+    with pytest.raises(ValueError, match="loss must be a number, got Array") as error:
+        lrsched.range_test(lambda state, _, rate: (state, jnp.ones(40)), 1.0, BATCHES)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("beta", [None, 0.0, 0.98])
+def test_ramp_ends_soon_after_its_loss_blew_up_whatever_the_smoothing(beta: float | None) -> None:
+    found = lrsched.range_test(quadratic, 1.0, BATCHES, init_value=1e-3, end_value=1e3, beta=beta)
+    (point,), (stop,) = found.curves.blow_ups, found.curves.stopped
+    assert point is not None
+    assert stop is not None
+    assert 2 < found.curves.rates[point] < 6  # from 2 on every update makes it larger
+    assert stop - point <= 2  # half of the window of five
+    verdict = found.verdict(6.0)
+    assert verdict is not None
+    assert verdict.endswith("1 of 1 seeds blew up")
+    assert "the raw loss blew up from" in found.advice()
+
+
+def test_range_test_is_the_same_with_64_bits_and_strict_promotion() -> None:
+    words: dict[str, Any] = {"init": start, "steps": 60, "seeds": 2, "end_value": 0.5, "key": jax.random.key(0)}
+
+    def start32(key: Any) -> tuple[Any, Any]:
+        params = jax.random.normal(key, (3,), jnp.float32)
+        return params, optax.sgd(0.1, momentum=0.9).init(params)
+
+    def data32(key: Any) -> Any:
+        return iter(jax.random.normal(key, (60, 8, 3), jnp.float32))
+
+    usual = lrsched.range_test(step, None, data32, **{**words, "init": start32})
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        found = lrsched.range_test(step, None, data32, **{**words, "init": start32})
+    np.testing.assert_allclose(found.curves.values, usual.curves.values, rtol=1e-5)
 
 
 class Network:
@@ -225,7 +400,9 @@ def test_held_out_measures_are_read_as_they_are() -> None:
         ({"quantity": "holdout_loss", "every": 99}, "every must be from 1 to 50"),
         ({"every": 2}, "every must be 1 where the training loss is read, got 2"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"seeds": 99999999999}, "seeds must be at most 10,000, got 99999999999"),
         ({"end_value": 1e-6}, "end_value|init_value"),
+        ({"init_value": 1e-200}, "init_value must be at least 1.18e-38"),
     ],
 )
 def test_command_refuses_before_anything_is_written(

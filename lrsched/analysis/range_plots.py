@@ -22,6 +22,7 @@ TITLES = {
     "holdout_accuracy": "held-out accuracy, %",
 }
 ROOM = 0.6  # above a loss curve's fall, as a part of it, for the beginning of the blow-up
+BARS = "range of a rule over the seeds"
 BAR = 0.022  # of the axes' height: from one interval's bar to the next
 LINE = 11.0  # points from one row of labels to the next
 
@@ -32,7 +33,7 @@ def loss_over_rate(curves: Curves, suggestions: Mapping[str, Suggestion], path: 
     The rate's axis is logarithmic. Mean and band end where the first seed's test stopped, from where on the others are
     drawn by themselves; a cross marks where each stopped, at the upper edge if that is above it. Losses are cut off
     above 1.6 times the fall of the smoothed curves. Every suggestion is a vertical line with its name and rate above; a
-    bar at the foot is its interval.
+    bar at the foot goes from the lowest to the highest rate of the seeds. A legend below says what is what.
 
     Args:
       curves: of one test; a rate of 0 is not drawn.
@@ -55,18 +56,27 @@ def loss_over_rate(curves: Curves, suggestions: Mapping[str, Suggestion], path: 
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        axes.plot(rates, np.where(np.isfinite(raw), raw, np.nan).T, color="0.6", linewidth=0.5, zorder=1.5)
-        _mean_and_band(axes, rates, smooth, 0)
+        thin = axes.plot(rates, np.where(np.isfinite(raw), raw, np.nan).T, color="0.6", linewidth=0.5, zorder=1.5)
+        thin[0].set_label("as measured, by seed" if len(raw) > 1 else "as measured")
+        _mean_and_band(axes, rates, smooth, 0, label=_summary(curves))
         marks = {name: found for name, found in suggestions.items() if found.value is not None}
         low, high = _heights(raw, smooth, bounded=accuracy)
         axes.set_ylim(low - BAR * len(marks) * (high - low), high)
-        _stops(axes, rates, smooth, plots.COLOURS[0])
+        _stops(axes, rates, smooth, plots.COLOURS[0], label="end of a ramp: the loss blew up")
         axes.set_xlabel("learning rate")
         axes.set_ylabel(TITLES[curves.quantity])
         shown = [*rates.tolist(), *(found.value for found in marks.values())]
         axes.set_xlim(min(shown), max(shown) if len(rates) > 1 else 2 * max(shown))
         _marks(figure, axes, marks)
         plots._save(figure, path)
+
+
+def _summary(curves: Curves) -> str:
+    """What the thick line of a range test is."""
+    smooth = f", smoothed (beta {curves.beta:.3g})" if curves.beta else ""
+    if len(curves.values) > 1:
+        return f"mean{smooth}, and range of the seeds"
+    return f"the seed{smooth}"
 
 
 def compared(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]) -> None:
@@ -193,7 +203,14 @@ def _mean_and_band(
         axes.plot(x, rest.T, color=look["color"], linewidth=0.8, zorder=2.5)
 
 
-def _stops(axes: Axes, x: Real[np.ndarray, " points"], values: Float[np.ndarray, "seeds points"], colour: str) -> None:
+def _stops(
+    axes: Axes,
+    x: Real[np.ndarray, " points"],
+    values: Float[np.ndarray, "seeds points"],
+    colour: str,
+    *,
+    label: str | None = None,
+) -> None:
     """A cross at each seed's last finite value, if points without one follow; at the upper edge if it lies above."""
     top = axes.get_ylim()[1]
     for row in values:
@@ -201,9 +218,9 @@ def _stops(axes: Axes, x: Real[np.ndarray, " points"], values: Float[np.ndarray,
         if len(finite) and finite[-1] + 1 < len(row):
             at = finite[-1]
             height = min(float(row[at]), top)
-            axes.plot(
-                x[at], height, color=colour, marker="x", markersize=6.0, linestyle="none", clip_on=False, zorder=4
-            )
+            look: dict[str, Any] = {"color": colour, "marker": "x", "markersize": 6.0, "linestyle": "none"}
+            axes.plot(x[at], height, **look, clip_on=False, zorder=4, label=label)
+            label = None  # one entry in a legend
 
 
 def _heights(raw: Iterable[np.ndarray], smooth: Iterable[np.ndarray], *, bounded: bool) -> tuple[float, float]:
@@ -236,7 +253,10 @@ def _marks(figure: Figure, axes: Axes, found: Mapping[str, Suggestion]) -> None:
         texts[name] = axes.annotate(label, at, (0, 3), **place, fontsize=7.5, color=look["color"], zorder=6)
         if suggestion.interval is not None:
             foot = BAR * (i - 0.5)
-            axes.plot(suggestion.interval, (foot, foot), transform=across, linewidth=2.0, **look)
+            barred = any(line.get_label() == BARS for line in axes.get_lines())
+            entry = None if barred else BARS
+            axes.plot(suggestion.interval, (foot, foot), transform=across, linewidth=2.0, label=entry, **look)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=7.5)
     figure.draw_without_rendering()  # the axes have their place now, and the labels their widths
     frame, ends = axes.get_window_extent(), list[list[tuple[float, float]]]()  # of each row's labels, in pixels
     rows = {}

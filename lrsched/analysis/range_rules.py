@@ -7,8 +7,8 @@ to count, and gives a rate, or None where the curve has none to give. Rules disa
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -17,6 +17,8 @@ Points = Float64[np.ndarray, " points"]
 Rule = Callable[[Points, Points], float | None]
 
 KINDS = ("exponential", "linear")
+MOST_STEPS = 1_000_000  # of a ramp: more were asked for by mistake
+FLOAT32 = np.finfo(np.float32)
 SMITH_STARTS = 0.1  # of the whole rise of the accuracy: "starts to rise"
 SMITH_SLOWS = 0.95  # of it: "slows"
 
@@ -30,9 +32,9 @@ def ramp(
     linear: init_value + (end_value - init_value) * k / (steps - 1).
 
     Args:
-      init_value: rate of the first update; above 0, or from 0 for a linear ramp.
-      end_value: rate of the last update; above init_value and finite.
-      steps: updates, at least 2.
+      init_value: rate of the first update; at least 1.2e-38 (what is less, XLA takes for 0), or 0 for a linear ramp.
+      end_value: rate of the last update; above init_value in float32 and at most 3.4e38, the largest it holds.
+      steps: updates, from 2 to 1,000,000.
       kind: "exponential", as fastai has it, or "linear", as Smith has it.
     Returns:
       ascending float64. fastai divides k by steps, so its last rate falls short of end_value by one factor.
@@ -49,37 +51,43 @@ def ramp(
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
     if steps < 2:
         raise ValueError(f"steps must be at least 2, for both ends are included, got {steps}.")
-    if not (0 <= init_value < end_value < math.inf) or (kind == "exponential" and init_value == 0):
+    if steps > MOST_STEPS:
+        raise ValueError(f"steps must be at most {MOST_STEPS:,}, got {steps}.")
+    low, high, smallest, largest = init_value, end_value, float(FLOAT32.tiny), float(FLOAT32.max)
+    if not (0 <= low < high < math.inf) or (kind == "exponential" and low == 0):
         least = "0 < init_value" if kind == "exponential" else "0 <= init_value"
         raise ValueError(f"rates must have {least} < end_value, finite, got {init_value} and {end_value}.")
-    return (np.geomspace if kind == "exponential" else np.linspace)(init_value, end_value, steps, dtype=np.float64)
+    if 0 < low < smallest:
+        raise ValueError(f"init_value must be at least {smallest:.3g}, for float32 holds no less, got {low}.")
+    if high > largest:
+        raise ValueError(f"end_value must be at most {largest:.3g}, for float32 holds no more, got {high}.")
+    if high < smallest or not np.float32(low) < np.float32(high):
+        raise ValueError(f"end_value must be above init_value in float32, got {low} and {high}.")
+    return (np.geomspace if kind == "exponential" else np.linspace)(low, high, steps, dtype=np.float64)
 
 
-class Watch(NamedTuple):
-    """Says when a range test is over, one loss at a time: `watch = Watch()`, then `watch = watch.after(loss)`.
+def whole(name: str, value: object) -> int:
+    """The value as an int; a ValueError that names it if it is none.
 
-    Over is when the smoothed loss exceeds divergence * the smallest smoothed loss so far, or a loss is not finite. The
-    first loss counts for the smallest, as in fastai 2 (S. Gugger's first finder left it out). Losses may be negative:
-    the limit is best + (divergence - 1) * |best|, which is divergence * best above 0; from a best of exactly 0 any rise
-    is too much. The smoothed loss is `smoothed`'s, operation by operation.
+    Example:
+      >>> whole("steps", 100)
+      100
+
     """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r:.80}.") from None
 
-    beta: float = 0.98  # of the smoothing, in [0, 1)
-    divergence: float = 4.0  # above 1
-    average: float = 0.0  # exponential moving average before bias correction
-    count: int = 0  # type: ignore[assignment]  # losses seen; hides tuple.count
-    best: float = math.inf  # smallest smoothed loss
-    stopped: bool = False
 
-    def after(self, value: float) -> Watch:
-        """The watch that has seen one more loss; one that has stopped stays so."""
-        if self.stopped or not math.isfinite(value):
-            return self._replace(stopped=True)
-        average, count = self.beta * self.average + (1 - self.beta) * value, self.count + 1
-        smooth = average / (1 - self.beta**count)
-        best = min(self.best, smooth)
-        stopped = smooth > limit(best, divergence=self.divergence)
-        return Watch(self.beta, self.divergence, average, count, best, stopped)
+def number(name: str, value: object) -> float:
+    """The value as a float; a ValueError that names it if it is none."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]
+    except (OverflowError, TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {' '.join(repr(value).split())[:80]}.") from None
 
 
 def check_beta(beta: float) -> None:

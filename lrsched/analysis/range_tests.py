@@ -1,7 +1,8 @@
-"""Learning-rate range tests of several seeds: curves, suggestions with intervals, and what these were worth.
+"""Learning-rate range tests of several seeds: curves, suggestions with their ranges, and what they come to in words.
 
 A test trains for a short while at a growing rate and looks at the loss. One such curve is noisy, so there are several,
-and what is read off them is a mean with an interval. The arithmetic of a single curve is in `range_rules`.
+and what is read off them is a mean with the range over the seeds. The arithmetic of a single curve is in `range_rules`,
+when it is over in `range_watch`, and what following a rule cost in `range_regret`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 from jaxtyping import Float64
 
 from lrsched.analysis import statistics
+from lrsched.analysis.range_regret import Regret, markdown, regret, regret_table
 from lrsched.analysis.range_rules import (
     RULES,
     SOURCES,
     Points,
     Rule,
-    Watch,
     blow_up_tenth,
     check_beta,
+    limit,
     minimum,
     minimum_tenth,
     ramp,
@@ -32,14 +34,16 @@ from lrsched.analysis.range_rules import (
     steepest,
     valley,
 )
+from lrsched.analysis.range_watch import Watch, default_beta, default_window
 
 __all__ = [
-    "RULES", "Curves", "Regret", "Suggestion", "Watch", "blow_up_tenth", "cycle_bounds", "minimum", "minimum_tenth",
-    "ramp", "regret", "regret_table", "slide", "smith_bounds", "smoothed", "steepest", "suggestions", "table",
-    "valley", "verdict",
+    "RULES", "Curves", "Regret", "Suggestion", "Watch", "advice", "blow_up_tenth", "cycle_bounds", "default_beta",
+    "default_window", "minimum", "minimum_tenth", "ramp", "regret", "regret_table", "slide", "smith_bounds", "smoothed",
+    "steepest", "suggestions", "table", "valley", "verdict",
 ]  # fmt: skip
 
 QUANTITIES = ("train_loss", "holdout_loss", "holdout_accuracy")
+APART = 3.0  # between the lowest and the highest rate of the seeds: more than that is no agreement
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class Curves:
     divergence: float = 4.0  # above 1: a loss above this times its smallest has blown up
     skip_start: int = 0  # points at the start that no rule sees; fastai: a tenth of the test
     skip_end: int = 0  # points at the end of what was measured that no rule but blow_up_tenth sees; fastai: 5
+    window: int | None = None  # of the running median that is watched (`Watch`); 0: the smoothed loss is, as in 0.1.0.
+    # None: of the training loss a twentieth of the ramp (`default_window`); 1, the value itself, of held-out measures
 
     def __post_init__(self) -> None:
         rates, values = self.rates, self.values
@@ -73,6 +79,16 @@ class Curves:
             raise ValueError(f"divergence must be above 1 and finite, got {self.divergence}.")
         if min(self.skip_start, self.skip_end) < 0:
             raise ValueError(f"skips must not be negative, got {self.skip_start} and {self.skip_end}.")
+        if self.window is None:
+            window = default_window(len(rates)) if self.quantity == "train_loss" else 1
+            object.__setattr__(self, "window", window)
+        if self.watched < 0:
+            raise ValueError(f"window must be at least 0, got {self.window}.")
+
+    @property
+    def watched(self) -> int:
+        """The window as a number."""
+        return self.window or 0
 
     @property
     def smooth(self) -> Float64[np.ndarray, "seeds steps"]:
@@ -81,16 +97,27 @@ class Curves:
 
     @property
     def stopped(self) -> tuple[int | None, ...]:
-        """Of each seed the first point that is missing, not finite or (of a loss) beyond its limit, as `Watch` says."""
-        return tuple(self._stop(row) for row in self.values.tolist())
+        """Of each seed the point at which its test was over: missing, not finite or, of a loss, as `Watch` says."""
+        return tuple(seen.count - 1 if seen.stopped else None for seen in self._watches())
 
-    def _stop(self, row: list[float]) -> int | None:
-        watch = Watch(self.beta, self.divergence)
-        for i, value in enumerate(row):
-            watch = watch.after(value)
-            if watch.stopped if self.quantity != "holdout_accuracy" else not math.isfinite(value):
-                return i
-        return None
+    @property
+    def blow_ups(self) -> tuple[int | None, ...]:
+        """Of each seed the point from which on the loss had blown up: where its test was over, or shortly before."""
+        return tuple(seen.blow_up for seen in self._watches())
+
+    def _watches(self) -> list[Watch]:
+        """Of each seed what has watched it to where it was over."""
+        return [self._watch(row) for row in self.values.tolist()]
+
+    def _watch(self, row: list[float]) -> Watch:
+        watch = Watch(self.beta, self.divergence, self.watched)
+        for value in row:
+            # No accuracy is too high; only a missing one ends a test.
+            counted = 0.0 if self.quantity == "holdout_accuracy" and math.isfinite(value) else value
+            watch = watch.after(counted)
+            if watch.stopped:
+                break
+        return watch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +126,7 @@ class Suggestion:
 
     rule: str
     value: float | None  # geometric mean over the seeds that have one; None if none has
-    interval: tuple[float, float] | None  # 95 % t interval of log10 of the rate, as rates; None below two seeds
+    interval: tuple[float, float] | None  # the lowest and the highest rate of the seeds; None below two that have one
     per_seed: tuple[float | None, ...]
 
     @property
@@ -112,8 +139,9 @@ def suggestions(curves: Curves) -> dict[str, Suggestion]:
     """Every rule's rate: `RULES` for a loss; smith_min and smith_max, the `smith_bounds`, for an accuracy.
 
     Rules see the smoothed curve without its skip_start first and skip_end last finite points, and without a rate of 0.
-    Only blow_up_tenth sees the end, since a test that stops where the loss blows up has its last point there. The rules
-    for losses are not applied to 1 - accuracy: their constants are in units of a cross-entropy.
+    Only blow_up_tenth sees the end, since a test that stops where the loss blows up has its last point there; to it the
+    curve ends where the raw loss blew up, however long the smoothed one takes. The rules for losses are not applied to
+    1 - accuracy: their constants are in units of a cross-entropy.
 
     Args:
       curves: of one test.
@@ -128,7 +156,9 @@ def suggestions(curves: Curves) -> dict[str, Suggestion]:
         rules: dict[str, Rule] = {**RULES}
         blow_up = functools.partial(blow_up_tenth, divergence=curves.divergence)
         found = {name: [rule(*_window(curves, row)) for row in rows] for name, rule in rules.items()}
-        found["blow_up_tenth"] = [blow_up(*_window(curves, row, with_end=True)) for row in rows]
+        ends = curves.blow_ups if curves.window else [None] * len(rows)  # 0: the smoothed curve alone tells
+        cut = [row if end is None else np.where(np.arange(len(row)) < end, row, np.nan) for row, end in zip(rows, ends)]  # noqa: B905
+        found["blow_up_tenth"] = [blow_up(*_window(curves, row, with_end=True)) for row in cut]
     return {name: _suggestion(name, rates) for name, rates in found.items()}
 
 
@@ -142,10 +172,14 @@ def _window(curves: Curves, row: Float64[np.ndarray, " steps"], *, with_end: boo
 
 
 def _suggestion(rule: str, rates: Sequence[float | None]) -> Suggestion:
-    logs = [math.log10(rate) for rate in rates if rate is not None]
-    ends = statistics.interval(logs) if logs else None
-    value = 10 ** statistics.mean(logs) if logs else None
-    return Suggestion(rule, value, ends and (10 ** ends[0], 10 ** ends[1]), tuple(rates))
+    """A few seeds are no sample to extrapolate from: an interval of theirs by Student's t spans decades."""
+    kept = [rate for rate in rates if rate is not None]
+    if not kept:
+        return Suggestion(rule, None, None, tuple(rates))
+    low, high = min(kept), max(kept)
+    mean = 10 ** statistics.mean([math.log10(rate) for rate in kept])
+    value = min(max(mean, low), high)  # which rounding may leave
+    return Suggestion(rule, value, (low, high) if len(kept) > 1 else None, tuple(rates))
 
 
 def cycle_bounds(peak: float) -> dict[str, float]:
@@ -171,17 +205,93 @@ def verdict(curves: Curves, rate: float) -> str | None:
       curves: of one test.
       rate: that someone wants to train at.
     Returns:
-      that the rate is at or above the smallest at which a seed's test stopped, and how many seeds' had by that rate; or
-      that the ramp ended below it; None if neither is so, which is no promise: a test is shorter than a run.
+      that the rate is at or above the smallest at which a seed's loss blew up, and how many seeds' had by that rate; or
+      that the ramp ended below it; or that by there the loss had risen more than half way from its lowest to a blow-up;
+      None if nothing is so, which is no promise: a test is shorter than a run.
     """
-    ends = [float(curves.rates[stop]) for stop in curves.stopped if stop is not None]
+    ends = _blow_up_rates(curves)
     if ends and rate >= min(ends):
         count = sum(end <= rate for end in ends)
         where = f"{min(ends):.3g}, where the loss of {count} of {len(curves.values)} seeds blew up"
         return f"rate {rate:g} is at or above {where}"
     if rate > curves.rates[-1]:
         return f"rate {rate:g} was not tested: the ramp ended at {curves.rates[-1]:.3g}"
+    lowest = _risen_from(curves, rate)
+    if lowest is not None:
+        rise = "where the loss had risen more than half way to a blow-up"
+        return f"rate {rate:g} is above {lowest:.3g}, at which the loss was lowest, and {rise}"
     return None
+
+
+def _risen_from(curves: Curves, rate: float) -> float | None:
+    """The rate of the lowest loss, if by another one it had risen half way from there to its limit; else None.
+
+    Losses are medians over the seeds and the window up to each point.
+    """
+    seen = int(np.searchsorted(curves.rates, rate, side="right"))
+    if curves.quantity == "holdout_accuracy" or not seen or not np.isfinite(curves.values[:, :seen]).all():
+        return None
+    width = max(curves.watched, 1)
+    first = min(3, width) - 1  # before it one noisy batch would be the median
+    losses = [float(np.median(curves.values[:, max(0, k + 1 - width) : k + 1])) for k in range(first, seen)]
+    if not losses:
+        return None
+    lowest = int(np.argmin(losses))
+    half = limit(losses[lowest], divergence=(1 + curves.divergence) / 2)
+    return float(curves.rates[first + lowest]) if losses[-1] > half else None
+
+
+def _blow_up_rates(curves: Curves) -> list[float]:
+    return [float(curves.rates[point]) for point in curves.blow_ups if point is not None]
+
+
+def advice(curves: Curves, suggestions_by_rule: Mapping[str, Suggestion]) -> str:
+    """Which rate to use, and how sure that is, in one or two sentences.
+
+    Of a loss it is `minimum_tenth`'s, of an accuracy Smith's bounds.
+
+    Args:
+      curves: of one test.
+      suggestions_by_rule: its `suggestions`.
+    """
+    if curves.quantity == "holdout_accuracy":
+        low, high = suggestions_by_rule["smith_min"], suggestions_by_rule["smith_max"]
+        if low.value is None or high.value is None:
+            return "No rates are suggested: the accuracy never rose."
+        words = f"Use cycles from {low.value:.2g} to {high.value:.2g}: where the accuracy starts to rise and where it"
+        return f"{words} slows, {_spread(low)} and {_spread(high)}.{_doubt(curves, low, high)}"
+    found = suggestions_by_rule["minimum_tenth"]
+    if found.value is None:
+        return "No rate is suggested: no points are left between those skipped at the start and at the end."
+    words = f"Use {found.value:.2g}: a tenth of the rate at which the smoothed loss was lowest, {_spread(found)}"
+    ends = _blow_up_rates(curves)
+    blown = f"the loss did not blow up by {curves.rates[-1]:.3g}, where the ramp ended"
+    if ends:
+        blown = f"the raw loss blew up from {min(ends):.3g} on ({len(ends)} of {len(curves.values)} seeds)"
+    return f"{words}; {blown}.{_doubt(curves, found)}"
+
+
+def _spread(found: Suggestion) -> str:
+    if found.interval is None:
+        return "of one seed"
+    return f"{found.interval[0]:.2g} to {found.interval[1]:.2g} over {found.n} seeds"
+
+
+def _doubt(curves: Curves, *found: Suggestion) -> str:
+    """What makes a suggestion doubtful, the most serious alone; nothing if nothing is known against it."""
+    apart = max(one.interval[1] / one.interval[0] if one.interval else 1.0 for one in found)
+    if curves.quantity != "holdout_accuracy":
+        seen = [_window(curves, row) for row in curves.smooth]
+        lowest = [(int(values.argmin()), len(values)) for _, values in seen if len(values)]
+        if any(place == 0 and count > 1 for place, count in lowest):
+            return " The loss never fell in some seed: begin at a lower rate, or make the ramp longer."
+        if not _blow_up_rates(curves) and all(place == count - 1 for place, count in lowest):
+            return " The loss was still falling at the end: end at a higher rate."
+    if apart > APART:
+        return f" The seeds differ by a factor of {apart:.2g}: make the ramp longer before you rely on it."
+    if all(one.interval is None for one in found):
+        return " Take three seeds to see how much it varies."
+    return ""
 
 
 def table(suggestions_by_rule: Mapping[str, Suggestion]) -> str:
@@ -189,7 +299,7 @@ def table(suggestions_by_rule: Mapping[str, Suggestion]) -> str:
 
     n is "seeds with a rate of all". Two columns give the lower bound of cycles that go up to the rate (`cycle_bounds`).
     """
-    rows = [["rule", "rate", "95 % interval", "n", "many cycles from", "one cycle from", "source"]]
+    rows = [["rule", "rate", "lowest to highest", "n", "many cycles from", "one cycle from", "source"]]
     rows.append(["---", "---:", "---", "---", "---", "---", "---"])
     for name, found in suggestions_by_rule.items():
         ends = "-" if found.interval is None else f"{found.interval[0]:.3g} to {found.interval[1]:.3g}"
@@ -200,97 +310,4 @@ def table(suggestions_by_rule: Mapping[str, Suggestion]) -> str:
             many, one = f"{low['max/4']:.2g} to {low['max/3']:.2g}", f"{low['max/20']:.2g} to {low['max/10']:.2g}"
         count = f"{found.n} of {len(found.per_seed)}"
         rows.append([f"`{name}`", rate, ends, count, many, one, SOURCES.get(name, "-")])
-    return _markdown(rows)
-
-
-@dataclasses.dataclass(frozen=True)
-class Regret:
-    """What following one rule cost against the best rate that was tried."""
-
-    rule: str
-    rate: float
-    error: float | None  # mean over the seeds that all rates share; None if a run diverged, as what follows from it
-    regret: float | None  # error - best_error, at least 0
-    interval: tuple[float, float] | None  # 95 %, paired by seed; None for a single seed
-    verdict: str  # "best"; "separated" or "not separated" from the best rate; "diverged k/n"
-    n: int  # shared seeds
-    best_rate: float
-    best_error: float
-
-
-def regret(
-    grid: Mapping[float, Mapping[int, float | None]],
-    suggested: Mapping[str, tuple[float, Mapping[int, float | None]]],
-) -> list[Regret]:
-    """Holds the rates that rules suggested against the best rate found by real runs.
-
-    Best is the lowest mean error among the grid's rates and the suggested ones that have no diverged run; the first of
-    equal ones, the grid's before. It is chosen on the errors it is compared by, which favours it.
-
-    Args:
-      grid: rate -> seed -> error of a run at that rate, None if it diverged.
-      suggested: rule -> (rate, seed -> error), in the same way.
-    Returns:
-      a row a rule, in their order.
-    Raises:
-      ValueError: if no seed is shared by all rates, or none is without a diverged run.
-    """
-    runs = [*grid.items(), *suggested.values()]
-    seeds = sorted(set.intersection(*(set(errors) for _, errors in runs))) if runs else []
-    if not seeds:
-        raise ValueError(f"seeds must be shared by all rates, got none that is, of {len(runs)} rates.")
-    whole = [(rate, kept) for rate, errors in runs if (kept := _kept(errors, seeds)) is not None]
-    if not whole:
-        raise ValueError(f"rates must hold one without a diverged run, got {len(runs)} that have some.")
-    best_rate, best = min(whole, key=lambda run: statistics.mean(list(run[1].values())))
-    best_error = statistics.mean(list(best.values()))
-    others = {rate: kept for rate, kept in whole if rate != best_rate}
-    separated = statistics.separated(best, others)
-    rows = []
-    for rule, (rate, errors) in suggested.items():
-        kept = _kept(errors, seeds)
-        if kept is None:
-            end = f"diverged {list(errors.values()).count(None)}/{len(errors)}"
-            rows.append(Regret(rule, rate, None, None, None, end, len(seeds), best_rate, best_error))
-        else:
-            found, error = statistics.paired(kept, best), statistics.mean(list(kept.values()))
-            verdict = "best" if rate == best_rate else "separated" if separated[rate] else "not separated"
-            numbers = (error, found.mean, found.interval, verdict, found.n)
-            rows.append(Regret(rule, rate, *numbers, best_rate, best_error))
-    return rows
-
-
-def _kept(errors: Mapping[int, float | None], seeds: Sequence[int]) -> dict[int, float] | None:
-    """The errors of these seeds; None if a run of any seed diverged."""
-    finite = {seed: error for seed, error in errors.items() if error is not None}
-    return {seed: finite[seed] for seed in seeds} if len(finite) == len(errors) else None
-
-
-def regret_table(rows: Sequence[Regret]) -> str:
-    """Rows of `regret` in Markdown, in percent, with a line that names the best rate; ends in a newline.
-
-    Raises:
-      ValueError: if there are no rows.
-    """
-    if not rows:
-        raise ValueError("rows must hold at least one, got none.")
-    lines = [["rule", "rate", "error, %", "regret, points", "95 % interval", "verdict"]]
-    lines.append(["---", "---:", "---:", "---:", "---", "---"])
-    for row in rows:
-        ends = (
-            "-"
-            if row.interval is None or row.verdict == "best"
-            else f"{100 * row.interval[0]:.2f} to {100 * row.interval[1]:.2f}"
-        )
-        numbers = ["-" if number is None else f"{100 * number:.2f}" for number in (row.error, row.regret)]
-        lines.append([f"`{row.rule}`", f"{row.rate:.3g}", *numbers, ends, row.verdict])
-    best = f"{rows[0].best_rate:.3g}, {100 * rows[0].best_error:.2f} %"
-    return _markdown(lines) + (
-        f"\nBest rate tried: {best}. Mean error of {rows[0].n} seeds; regret is error - best, paired by seed; "
-        "separated: paired t tests at 5 %, Holm over all rates tried (each interval stands alone). The best rate was "
-        "chosen on these same runs, which favours it.\n"
-    )
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown(rows)

@@ -148,6 +148,30 @@ def test_loss_over_rate_interval_is_a_bar(drawn):
     assert axes.get_xlim() == (pytest.approx(1e-3), pytest.approx(10.0))  # however wide the interval
 
 
+def test_loss_over_rate_legend_says_what_each_line_is_once(drawn):
+    found = loss_curves(50, 40)
+    range_plots.loss_over_rate(found, rt.suggestions(found), "a.svg")
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == [
+        "as measured, by seed",
+        "mean, smoothed (beta 0.5), and range of the seeds",
+        "end of a ramp: the loss blew up",
+        "range of a rule over the seeds",
+    ]
+    drawn[0].draw_without_rendering()
+    box = drawn[0].legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn[0].bbox.x1
+
+
+def test_loss_over_rate_summary_lies_over_the_seeds(drawn):
+    range_plots.loss_over_rate(loss_curves(50, 40), {}, "a.svg")
+    axes = drawn[0].axes[0]
+    (mean,) = thick(axes)
+    thin = [line for line in axes.get_lines() if line.get_linewidth() == 0.5]
+    assert len(thin) == 2
+    assert all(line.get_zorder() < mean.get_zorder() for line in thin)
+
+
 def test_loss_over_rate_suggestion_below_the_ramp_is_seen(drawn):
     range_plots.loss_over_rate(loss_curves(50), suggested(1e-4), "a.svg")
     assert drawn[0].axes[0].get_xlim()[0] == pytest.approx(1e-4)

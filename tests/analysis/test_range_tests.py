@@ -51,6 +51,16 @@ def test_ramp_ascends_from_its_first_rate_to_its_last(init, ratio, steps, kind):
         ((1.0, 1.0, 9, "linear"), "got 1.0 and 1.0"),
         ((1.0, math.inf, 9, "linear"), "got 1.0 and inf"),
         ((math.nan, 1.0, 9, "linear"), "got nan and 1.0"),
+        (
+            (1e-200, 1.0, 9, "exponential"),
+            "init_value must be at least 1.18e-38, for float32 holds no less, got 1e-200",
+        ),
+        ((1e-46, 1.0, 9, "linear"), "init_value must be at least 1.18e-38"),
+        ((1e-40, 1.0, 9, "exponential"), "init_value must be at least 1.18e-38"),  # XLA takes it for 0
+        ((0.0, 1e-46, 9, "linear"), "end_value must be above init_value in float32, got 0.0 and 1e-46"),
+        ((1.0, 1.0 + 1e-9, 9, "linear"), "end_value must be above init_value in float32"),
+        ((1.0, 1e39, 9, "exponential"), "end_value must be at most 3.4e.38, for float32 holds no more, got 1e.39"),
+        ((1.0, 2.0, 10**9, "linear"), "steps must be at most 1,000,000, got 1000000000"),
     ],
 )
 def test_ramp_of_bad_arguments(arguments, message):
@@ -159,9 +169,61 @@ def test_curves_of_no_seed():
 
 def test_curves_stop_where_missing_infinite_or_beyond():
     found = curves(
-        [1.0, 1.0, math.nan, math.nan], [1.0, math.inf, 1.0, 1.0], [1.0, 1.0, 1.0, 4.1], [1.0, 3.0, 4.0, 1.0]
+        [1.0, 1.0, math.nan, math.nan, 1.0], [1.0, math.inf, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 4.1, 4.1], [1, 3, 4, 4, 4]
     )
-    assert found.stopped == (2, 1, 3, None)
+    assert found.stopped == (2, 1, 4, None)
+    assert found.blow_ups == (2, 1, 3, None)  # two of three are above 4 at the last, from the fourth on
+
+
+@pytest.mark.parametrize("spike", [1e-6, 9.0, 1e6])
+@pytest.mark.parametrize("place", [0, 1, 2, 30, 58, 59])
+@pytest.mark.parametrize("beta", [0.0, 0.9, 0.98])
+def test_curves_of_one_noisy_batch_have_not_blown_up(spike, place, beta):
+    row = [2.0] * 60
+    row[place] = spike
+    found = curves(row, beta=beta)
+    assert (found.stopped, found.blow_ups) == ((None,), (None,))
+    assert rt.verdict(found, 1.0) is None
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9, 0.98])
+@pytest.mark.parametrize("points", [30, 100, 300])
+@pytest.mark.parametrize("kind", ["exponential", "linear"])
+def test_blow_up_of_the_raw_loss_is_found_whatever_the_smoothing(points, kind, beta):
+    # The loss is 2 to 2.2, and from three quarters of the ramp on five times that, as it is never before.
+    rates = rt.ramp(1e-4, 10.0, steps=points, kind=kind)
+    start = 3 * points // 4
+    rows = 2.0 + 0.2 * np.random.default_rng(0).random((3, points))
+    rows[:, start:] *= 5.0
+    found = curves(*rows, rates=rates, beta=beta)
+    assert found.blow_ups == (start,) * 3
+    assert rt.verdict(found, rates[start - 1]) is None
+    assert rt.verdict(found, rates[start]).endswith("where the loss of 3 of 3 seeds blew up")
+    assert rt.suggestions(found)["blow_up_tenth"].value == pytest.approx(rates[start] / 10)
+
+
+def test_curves_with_a_window_of_none_watch_the_smoothed_loss():
+    # As version 0.1.0 did: 1, 1, then (0.5^2 * 0.5 + ...) of a loss of 9 that comes once.
+    assert curves([1.0, 1.0, 9.0, 1.0], beta=0.5, window=0).stopped == (2,)  # (0.125 + 0.25 + 4.5) / 0.875 = 5.57
+    assert curves([1.0, 1.0, 9.0, 1.0], beta=0.5).stopped == (None,)
+
+
+@pytest.mark.parametrize("points", [1, 20, 30, 100, 300, 1000, 5000])
+def test_default_smoothing_remembers_a_twentieth_of_the_ramp(points):
+    beta = rt.default_beta(points)
+    assert 1 / (1 - beta) == pytest.approx(max(1, points / 20))
+    assert rt.default_window(points) % 2 == 1
+    assert 3 <= rt.default_window(points) <= max(3, points / 20 + 1)
+
+
+@pytest.mark.parametrize("points", [30, 100, 300])
+def test_default_smoothing_follows_a_fall(points):
+    # A loss that falls evenly from 2 to 1: an average that remembers m points lags by m - 1 of them, here by a
+    # twentieth of the fall; fastai's 0.98 lags by up to half of it.
+    loss = np.linspace(2.0, 1.0, points)
+    lag = np.abs(rt.smoothed(loss, beta=rt.default_beta(points)) - loss).max()
+    assert lag <= 0.05
+    assert np.abs(rt.smoothed(loss) - loss).max() > 0.15
 
 
 def test_curves_of_accuracy_stop_only_where_missing():
@@ -287,14 +349,13 @@ def test_suggestions_of_one_seed_are_the_rules():
     assert [s.interval for s in found.values()] == [None] * 5
 
 
-def test_suggestions_are_geometric_means_with_an_interval():
-    # Lowest at 0.01, 0.1 and 1, so a tenth of it is 1e-3, 1e-2, 1e-1: logs -3, -2, -1, mean -2, sd 1, n 3.
+def test_suggestions_are_geometric_means_with_the_range_of_the_seeds():
+    # Lowest at 0.01, 0.1 and 1, so a tenth of it is 1e-3, 1e-2, 1e-1: logs -3, -2, -1, mean -2.
     rates = [0.01, 0.1, 1.0, 10.0]
     found = rt.suggestions(curves([1, 2, 2, 2], [2, 1, 2, 2], [2, 2, 1, 2], rates=rates))["minimum_tenth"]
-    half = stats.t.ppf(0.975, 2) / math.sqrt(3)
     assert found.per_seed == pytest.approx((1e-3, 1e-2, 1e-1))
     assert found.value == pytest.approx(1e-2)
-    assert found.interval == pytest.approx((10 ** (-2 - half), 10 ** (-2 + half)))
+    assert found.interval == (found.per_seed[0], found.per_seed[2])  # Student's t would say 3e-5 to 3
     assert found.n == 3
 
 
@@ -347,6 +408,45 @@ def test_suggestions_of_any_skip_and_stop_are_within_the_ramp(start, end, stops)
     rows = [[*(2.0 + (k * 7 + s) % 5 for k in range(s)), *[math.nan] * (10 - s)] for s in stops]
     found = rt.suggestions(curves(*rows, skip_start=start, skip_end=end))
     assert all(1e-4 * (1 - 1e-9) <= s.value <= 1 + 1e-9 for s in found.values() if s.value is not None)
+    assert all(s.interval[0] <= s.value <= s.interval[1] for s in found.values() if s.interval is not None)
+
+
+def advised(*rows, **fields):
+    found = curves(*rows, **fields)
+    return rt.advice(found, rt.suggestions(found))
+
+
+def test_advice_names_the_rate_its_range_and_the_blow_up():
+    # Lowest at 2 and 4, the geometric mean 2.83; the lowest median of three is 2, and 9 is above four times that.
+    said = advised([3, 1, 2, 2, 9, 9, 9], [3, 2, 1, 2, 9, 9, 9], rates=[1, 2, 4, 8, 16, 32, 64])
+    assert said == (
+        "Use 0.28: a tenth of the rate at which the smoothed loss was lowest, 0.2 to 0.4 over 2 seeds; "
+        "the raw loss blew up from 16 on (2 of 2 seeds)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[3, 1, 2, 2, 2]], "of one seed; the loss did not blow up by 10, where the ramp ended. Take three seeds to"),
+        ([[3, 1, 2, 2, 2], [3, 2, 2, 1, 2]], "The seeds differ by a factor of 1e+02: make the ramp longer"),
+        ([[3, 2, 2, 2, 1], [3, 2, 2, 2, 1]], "The loss was still falling at the end: end at a higher rate."),
+        ([[1, 2, 2, 2, 2], [3, 2, 1, 2, 2]], "The loss never fell in some seed: begin at a lower rate"),
+    ],
+)
+def test_advice_says_what_is_doubtful(rows, said):
+    assert said in advised(*rows, rates=[1e-3, 1e-2, 1e-1, 1.0, 10.0])
+
+
+def test_advice_of_accuracies_is_smiths_cycle():
+    row = [0.1, 0.1, 0.5, 0.6, 0.3]
+    said = advised(row, row, quantity="holdout_accuracy", rates=range(1, 6))
+    assert said.startswith("Use cycles from 3 to 4: where the accuracy starts to rise and where it slows")
+    assert advised([0.5, 0.4], quantity="holdout_accuracy") == "No rates are suggested: the accuracy never rose."
+
+
+def test_advice_with_nothing_left():
+    assert advised([1.0, 2.0, math.nan], skip_start=3).startswith("No rate is suggested")
 
 
 BLOWN = curves([1, 1, 1, 5, 5], [1, 1, 1, 1, math.nan], [1, 1, 1, 1, 1], rates=[0.1, 0.3, 0.6, 1.2, 2.4])
@@ -365,6 +465,17 @@ def test_verdict_of_a_test_that_blew_up(rate, line):
     assert rt.verdict(BLOWN, rate) == line
 
 
+@pytest.mark.parametrize(("top", "warned"), [(4.9, False), (5.1, True), (7.9, True)])
+def test_verdict_of_a_loss_half_way_to_a_blow_up(top, warned):
+    # From 2 the blow-up begins at 8, and half way to it is 2 + 6 / 2 = 5.
+    found = curves([3, 2, 2, 2, top, top, top], [3, 2, 2, 2, top, top, 2], rates=[1, 2, 4, 8, 16, 32, 64])
+    said = (
+        "rate 40 is above 4, at which the loss was lowest, and where the loss had risen more than half way to a blow-up"
+    )
+    assert rt.verdict(found, 40.0) == (said if warned else None)
+    assert rt.verdict(found, 10.0) is None
+
+
 def test_verdict_of_a_rate_beyond_the_ramp():
     fine = curves([1.0, 1.0], rates=[0.1, 0.8])
     assert rt.verdict(fine, 0.8) is None
@@ -377,7 +488,7 @@ def test_table_by_hand():
         "slide": rt.Suggestion("slide", None, None, (None, None, None)),
     }
     assert rt.table(found) == (
-        "| rule | rate | 95 % interval | n | many cycles from | one cycle from | source |\n"
+        "| rule | rate | lowest to highest | n | many cycles from | one cycle from | source |\n"
         "| --- | ---: | --- | --- | --- | --- | --- |\n"
         "| `valley` | 0.0124 | 0.01 to 0.0154 | 2 of 3 | 0.0031 to 0.0041 | 0.00062 to 0.0012 | fastai `valley` |\n"
         "| `slide` | - | - | 0 of 3 | - | - | fastai `slide` |\n"
