@@ -120,6 +120,8 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
         if not words:
             cards += [momentum_card(name, config) for name in MOMENTA if name not in registry.SCHEDULES]
         page = files.local_folder("html", config.html)
+        if not page.parent.is_dir():
+            raise ValueError(f"html must be a file in a folder that is there, got {page}.")
         files.write_text(page, gallery.page(cards))
         return f"written: {page}"
     labels = [one.label for one in drawn]

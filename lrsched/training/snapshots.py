@@ -15,13 +15,12 @@ Trees are stored as nested dicts, so Orbax reads a member without this package:
     model = lrsched.training.models.build("resnet8", classes=10)
     logits = model.apply(member, images, train=False)
 
-(fields of NamedTuples go by their names and entries of tuples by their places; a node without leaves is not there).
-Version 0.1.0 stored one flat dict whose keys were paths, "['params']['Dense_0']['kernel']": such folders are read too.
+(`trees` says how). Version 0.1.0 stored one flat dict whose keys were paths, "['params']['Dense_0']['kernel']": such
+folders are read too.
 """
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import pathlib
@@ -31,18 +30,15 @@ import textwrap
 from collections.abc import Collection, Mapping
 from typing import IO, Any, NamedTuple
 
-import jax
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from lrsched import files
-from lrsched.training import provenance
+from lrsched.training import trees
 
 Path = str | os.PathLike[str]
 
 RESUME, MEMBERS = "resume", "members"
 NOUNS = {RESUME: "state", MEMBERS: "member"}
-SEPARATOR = "/"  # between the names on the way to a leaf
 
 # Orbax logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
 # failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
@@ -167,7 +163,7 @@ class Store:
           OSError: if it, or the state saved before it, could not be written; in the latter case this one is not begun.
           ValueError: if facts are not JSON.
         """
-        leaves, words = _packed(step, tree, facts)
+        leaves, words = trees.pack(step, tree, facts)
         self._settle()
         if self._has(RESUME, step):
             return
@@ -179,7 +175,7 @@ class Store:
 
     def save_member(self, step: int, tree: Any, facts: Mapping[str, Any]) -> None:
         """Saves a member as `save` does a full state; it is on disk when this returns. A damaged one is replaced."""
-        leaves, words = _packed(step, tree, facts)
+        leaves, words = trees.pack(step, tree, facts)
         if not self._has(MEMBERS, step):
             with self._failing(MEMBERS, step):
                 self._writers[MEMBERS].save(step, leaves, force=True, custom_metadata=words)
@@ -296,8 +292,8 @@ def _read(place: pathlib.Path, step: int) -> Saved:
     path = place.absolute() / str(step)
     try:
         words: Any = ocp.metadata(path).custom_metadata
-        leaves = {name: np.asarray(leaf) for name, leaf in _named(ocp.load(path))}
-        if words["digest"] != _digest(step, leaves, words["facts"]):
+        leaves = trees.name_leaves(ocp.load(path))
+        if words["digest"] != trees.digest(step, leaves, words["facts"]):
             raise _Damaged("its SHA-256 is not the one saved with it")
         return Saved(step, leaves, words["facts"], words["digest"])
     except (_Damaged, MemoryError, PermissionError):  # for the last two nothing may be removed
@@ -308,48 +304,8 @@ def _read(place: pathlib.Path, step: int) -> Saved:
         raise _Damaged(_line(error)) from error
 
 
-def _packed(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What Orbax is given: the tree as nested dicts, and the words beside it."""
-    try:
-        facts = json.loads(json.dumps(dict(facts)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"facts must be JSON, got: {_line(error)}.") from None
-    leaves = {name: np.asarray(leaf) for name, leaf in _named(jax.device_get(tree))}  # Orbax takes no NumPy scalars
-    nested: dict[str, Any] = {}
-    for name, leaf in leaves.items():
-        *way, last = name.split(SEPARATOR)
-        node = nested
-        for part in way:
-            node = node.setdefault(part, {})
-        node[last] = leaf
-    return nested, {"digest": _digest(step, leaves, facts), "facts": facts}
-
-
-def _digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
-    words = json.dumps([step, facts], sort_keys=True).encode()
-    return provenance.digest({"leaves": leaves, "words": np.frombuffer(words, np.uint8)})
-
-
-def _named(tree: Any) -> list[tuple[str, Any]]:
-    """The leaves of a tree by the names on the way to them, as in params/Dense_0/kernel."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator=SEPARATOR), leaf) for path, leaf in leaves]
-
-
 def _fitted(saved: Saved, like: Any) -> Saved:
-    """The leaves put into the structure of `like`."""
-    leaves, wanted = saved.tree, dict(_named(like))
-    if leaves and not leaves.keys() & wanted.keys():  # version 0.1.0
-        wanted = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
-    for name, leaf in wanted.items():
-        if name not in leaves:
-            raise ValueError(f"like must have the leaves that were saved, got {name}, which was not.")
-        right, got = (f"{array.dtype} {tuple(array.shape)}" for array in (leaves[name], leaf))
-        if right != got:
-            raise ValueError(f"like's {name} must be {right}, as saved, got {got}.")
-    if missing := sorted(leaves.keys() - wanted.keys()):
-        raise ValueError(f"like must have the leaves that were saved, got none at {missing[0]}.")
-    return saved._replace(tree=jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in wanted]))
+    return saved._replace(tree=trees.fit(saved.tree, like))
 
 
 def _line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from lrsched.training import models, optim, provenance, snapshots, train
+from lrsched.training import models, optim, provenance, snapshots, train, trees
 
 TREE = {"step": np.int32(3), "params": {"kernel": np.arange(600, dtype=np.float32).reshape(20, 30)}, "none": ()}
 FACTS = {"config": {"seed": 3, "rate": 0.1}, "losses": [1e-300, 2.5], "name": "é"}
@@ -410,7 +410,7 @@ def test_folder_of_version_0_1_0_is_read(name: str, tmp_path: pathlib.Path, monk
     model = models.build("resnet8", classes=3)
     state = train.initial_state(model, optim.Optimizer(name=name), image_shape=(8, 8, 1), seed=0)
     with monkeypatch.context() as patch, snapshots.open_store(tmp_path) as store:
-        patch.setattr(snapshots, "_packed", _packed_as_in_0_1_0)
+        patch.setattr(trees, "pack", _packed_as_in_0_1_0)
         store.save(7, state, FACTS)
         store.save_member(7, state.variables, FACTS)
     with snapshots.open_store(tmp_path) as store:
