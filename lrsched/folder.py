@@ -129,13 +129,13 @@ def stored(folder: str | os.PathLike[str]) -> RunConfig:
     return RunConfig(**{**config, "schedule": json.dumps(config["schedule"])})
 
 
-def located(words: str) -> tuple[str, int | None]:
+def located(words: str, name: str = "runs") -> tuple[str, int | None]:
     """Folder and updates of FOLDER or FOLDER@UPDATES; a folder's own name may hold an @: one that is there is meant.
 
     Raises:
       ValueError: for a URL.
     """
-    if os.path.isdir(files.local_folder("folder", words)):  # which takes a name of any length
+    if os.path.isdir(files.local_folder(name, words)):  # which takes a name of any length
         return words, None
     folder, _, at = words.rpartition("@")
     return (folder, int(at)) if folder and re.fullmatch("[0-9]{1,18}", at) else (words, None)
@@ -166,7 +166,7 @@ def _left(words: Train, run: Run, like: train.State) -> tuple[Origin | None, Cal
     if words.extend is not None and words.branch is not None:
         raise ValueError("extend and branch must not be given together, got both.")
     verb: Literal["extend", "branch"] = "extend" if words.extend is not None else "branch"
-    name, at = located(words.extend or words.branch or "")
+    name, at = located(words.extend or words.branch or "", verb)
     folder = files.local_folder(verb, name)
     out = files.local_folder("out", words.out) if words.out else None
     if out and (out / "run.json").exists():

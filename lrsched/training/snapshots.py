@@ -24,6 +24,7 @@ import errno
 import logging
 import os
 import pathlib
+import re
 import shutil
 import sys
 import textwrap
@@ -43,9 +44,13 @@ NOUNS = {RESUME: "state", MEMBERS: "member"}
 # Orbax logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
 # failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
-logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in str(record.exc_info))
+logging.getLogger("asyncio").addFilter(lambda record: not re.search("tensorstore|OCDBT", str(record.exc_info)))
 _hook = sys.unraisablehook
 sys.unraisablehook = lambda args: None if str(args.exc_value) == "Event loop is closed" else _hook(args)
+
+
+# Orbax gives a save 20 minutes by the clock on the wall, and a clock that is set an hour forward ended it.
+_UNTIMED = ocp.options.AsyncOptions(timeout_secs=10**9, create_directories_asynchronously=False)
 
 
 class Saved(NamedTuple):
@@ -113,12 +118,13 @@ class Store:
         self._policies = {RESUME: rolling, MEMBERS: policies.PreserveAll()}
         self._folder = pathlib.Path(folder).absolute()  # as Orbax wants it
         self._writers: dict[str, Any] = {}
-        self._saving: tuple[int, Any, Any] | None = None  # step, what Orbax gave to wait for, and what it was given
+        self._saving: tuple[int, Any] | None = None  # step, and what Orbax gave to wait for
         self._unreadable: dict[int, str] = {}  # states that Orbax could not even list, and why
         self._lock = _lock(self._folder)
         try:
             for kind in NOUNS:
                 self._renew(kind)
+            self._tidy(latest=latest, keep_steps=keep_steps)
         except BaseException:
             self.close()
             raise
@@ -168,8 +174,7 @@ class Store:
         if self._has(RESUME, step):
             return
         with self._failing(RESUME, step):
-            response = self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
-            self._saving = step, response, (leaves, words)
+            self._saving = step, self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
         if wait:
             self._settle()
 
@@ -194,18 +199,10 @@ class Store:
             self._lock.close()
 
     def _settle(self) -> None:
-        """Waits for the save under way; one that fails is made once more.
-
-        Orbax counts its timeouts by the clock on the wall, and gives up a save while that is set an hour forward.
-        """
         if self._saving:
-            (step, response, (leaves, words)), self._saving = self._saving, None
-            try:
+            (step, response), self._saving = self._saving, None
+            with self._failing(RESUME, step):
                 response.result()
-            except Exception:
-                with self._failing(RESUME, step):
-                    self._renew(RESUME)
-                    self._writers[RESUME].save(step, leaves, force=True, custom_metadata=words)
 
     @contextlib.contextmanager
     def _failing(self, kind: str, step: int) -> Any:
@@ -231,15 +228,34 @@ class Store:
     def _put_aside(self, kind: str, step: int) -> None:
         aside = self._folder / "damaged" / f"{kind}-{step}"
         shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)  # what lay in the state's place may have been a file
         aside.parent.mkdir(exist_ok=True)
         (self._folder / kind / str(step)).rename(aside)
         if kind in self._writers:
             self._writers[kind].reload()
 
+    def _tidy(self, *, latest: int, keep_steps: Collection[int]) -> None:
+        """Removes states that a kill between a save and Orbax's own removal left, if the latest ones are sound."""
+        there = steps(self._folder)
+        for step in there[-latest:]:
+            try:
+                _read(self._folder / RESUME, step)
+            except _Damaged:
+                return
+        extra = [step for step in there[:-latest] if step not in keep_steps]
+        for step in extra:
+            shutil.rmtree(self._folder / RESUME / str(step))
+        if extra:
+            self._writers[RESUME].reload()
+
     def _renew(self, kind: str) -> None:
         self._end(kind)
         place, policy = self._folder / kind, self._policies[kind]
-        words: dict[str, Any] = {"preservation_policy": policy, "cleanup_tmp_directories": True}
+        words: dict[str, Any] = {
+            "preservation_policy": policy,
+            "cleanup_tmp_directories": True,
+            "context": ocp.Context(async_options=_UNTIMED),
+        }
         try:
             self._writers[kind] = ocp.training.Checkpointer(place, **words)
         except Exception:  # a step's own description is damaged, and Orbax reads those of all

@@ -15,10 +15,11 @@ SEPARATOR = "/"  # between the names on the way to a leaf
 def pack(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tree as nested dicts, and the words that go beside it: its digest, and the facts.
 
-    Fields of NamedTuples go by their names and entries of tuples by their places; a node without leaves is not there.
+    Fields of NamedTuples go by their names and entries of tuples by their places. A node without leaves is not there,
+    but for an entry of the tree itself, as the batch_stats of a model without any.
 
     Raises:
-      ValueError: if facts are not JSON.
+      ValueError: if facts are not JSON, or a name holds what separates names.
     """
     try:
         facts = json.loads(json.dumps(dict(facts)))
@@ -32,6 +33,8 @@ def pack(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, Any]
         for part in way:
             node = node.setdefault(part, {})
         node[last] = leaf
+    if isinstance(tree, Mapping):
+        nested = {str(name): nested.get(str(name), {}) for name in tree}
     return nested, {"digest": digest(step, leaves, facts), "facts": facts}
 
 
@@ -43,8 +46,13 @@ def digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 
 def name_leaves(tree: Any) -> dict[str, np.ndarray]:
     """The leaves of a tree by the names on the way to them, as in params/Dense_0/kernel."""
-    leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
-    return {jax.tree_util.keystr(path, simple=True, separator=SEPARATOR): np.asarray(leaf) for path, leaf in leaves}
+    leaves = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(tree)):
+        names = [jax.tree_util.keystr((part,), simple=True) for part in path]
+        if wrong := [name for name in names if SEPARATOR in name]:
+            raise ValueError(f"names of leaves must be without {SEPARATOR!r}, got {wrong[0]!r}.")
+        leaves[SEPARATOR.join(names)] = np.asarray(leaf)
+    return leaves
 
 
 def fit(leaves: Mapping[str, np.ndarray], like: Any) -> Any:

@@ -465,3 +465,37 @@ def test_clock_that_is_set_while_a_state_is_saved_changes_nothing(
     assert next(looks) > after
     assert snapshots.steps(tmp_path) == [1, 2]
     _assert_same(snapshots.load(tmp_path, 2, _tree(0)).tree, _tree(2))
+
+
+def test_member_of_a_model_without_batch_statistics_has_none(tmp_path: pathlib.Path) -> None:
+    variables = models.initial_variables(models.build("mlp", classes=3), image_shape=(4,), seed=0)
+    with snapshots.open_store(tmp_path) as store:
+        store.save_member(5, variables, {})
+    assert ocp.load((tmp_path / "members" / "5").absolute())["batch_stats"] == {}
+    _assert_same(snapshots.load_member(tmp_path, 5, variables).tree, variables)
+
+
+def test_name_that_separates_names_is_refused(tmp_path: pathlib.Path) -> None:
+    with (
+        snapshots.open_store(tmp_path) as store,
+        pytest.raises(ValueError, match="names of leaves must be without '/'"),
+    ):
+        store.save_member(5, {"a/b": np.ones(2)}, {})
+    assert snapshots.member_steps(tmp_path) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_state_that_a_kill_left_over_is_removed_if_the_latest_are_sound(damaged: bool, tmp_path: pathlib.Path) -> None:
+    _save(tmp_path, 1, 2, 3, 4, latest=4)
+    if damaged:
+        _damage(tmp_path / "resume" / "4")
+    with snapshots.open_store(tmp_path, keep_steps=[1]):
+        pass
+    assert snapshots.steps(tmp_path) == ([1, 2, 3, 4] if damaged else [1, 3, 4])
+
+
+def _damage(step: pathlib.Path) -> None:
+    data = max((path for path in step.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
