@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import pathlib
-import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
-from lrsched import measured, spread, sweep
-from lrsched import study as studies
+from lrsched import files, many, measured, spread, sweep
 from lrsched import task as tasks
-from lrsched.analysis import range_plots, range_tests, search_tables
+from lrsched.analysis import range_rules, search_tables
 from lrsched.analysis.search_tables import Part, Tried
-from lrsched.finder import RangeTest
 from lrsched.schedules import plan as plans
 from lrsched.schedules import registry
 from lrsched.schedules.core import Schedule
+from lrsched.search_results import rounded, suggested_rates, write_results
 from lrsched.sweep import Ramp
 from lrsched.task import RunConfig
 
@@ -80,7 +76,7 @@ class Outcome(NamedTuple):
     files: list[pathlib.Path]
 
 
-Steps = Generator["studies.Status | str", None, Any]
+Steps = Generator["many.Status | str", None, Any]
 Setting = tuple[str, RunConfig]  # in words, and its first run
 Place = tuple[str, str]  # of a range test's curves: question, setting
 
@@ -94,8 +90,9 @@ def check(config: SearchConfig) -> pathlib.Path:
     begun = config.config
     if not begun.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: settings are compared on held-out data, got 0.")
-    if config.runs_each < 1:
-        raise ValueError(f"runs_each must be at least 1, got {config.runs_each}.")
+    if not 1 <= config.runs_each <= many.MOST_RUNS:
+        allowed = "at least 1" if config.runs_each < 1 else f"at most {many.MOST_RUNS:,}"
+        raise ValueError(f"runs_each must be {allowed}, got {config.runs_each}.")
     if config.bisections < 0:
         raise ValueError(f"bisections must be at least 0, got {config.bisections}.")
     if not config.questions or len(set(config.questions)) < len(config.questions):
@@ -107,7 +104,11 @@ def check(config: SearchConfig) -> pathlib.Path:
     if "batch_size" in config.questions and not begun.budget.endswith("%"):
         raise ValueError(f"budget must be a percentage: max_epochs is scaled to equal time, got {begun.budget}.")
     spread.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
-    tried = [begun]
+    tried = [begun, _at(begun, seed=begun.seed + config.runs_each - 1)]
+    if "rate" in config.questions:
+        sweep.check(begun, config.ramp, data_dir=config.data_dir)
+        for multiple in config.grid:
+            range_rules.check_rate("peak_value times each of grid", multiple * begun.peak_value)
     if "momentum" in config.questions:
         tried += [_with_momentum(begun, words) for words in config.momenta]
     if "weight_decay" in config.questions:
@@ -116,16 +117,17 @@ def check(config: SearchConfig) -> pathlib.Path:
         tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
     for one in tried:
         tasks.check(one, data_dir=config.data_dir)
-    return pathlib.Path(config.out or f"runs/search-{begun.data}-{begun.model}")
+    return files.local_folder("out", config.out or f"runs/search-{begun.data}-{begun.model}")
 
 
-def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcome]:
+def search(config: SearchConfig) -> Generator[many.Status | str, None, Outcome]:
     """Makes the range tests and runs that are not on record yet, then the tables; yields how it is getting on.
 
     Raises:
       ValueError: before anything is written, for words that cannot be followed; later, if no setting trains.
     """
     out, chosen = check(config), config.config
+    files.check_writable("out", out)
     parts: list[Part] = []
     notes: dict[str, Any] = {"rule": None, "speeds": None, "curves": {}}
     asked = {"rate": _rate, "weight_decay": _weight_decay, "momentum": _momentum, "batch_size": _batch_size}
@@ -133,7 +135,7 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
         part, chosen = yield from asked[question](config, chosen, out, notes)
         parts.append(part)
         yield search_tables.part_table(part)
-    final = yield from studies.made(_seeds(config, chosen), data_dir=config.data_dir, out=out, workers=config.workers)
+    final = yield from _made(config, _seeds(config, chosen), out)
     document = {
         "parts": [dataclasses.asdict(part) for part in parts],
         "chosen": chosen.as_json(),
@@ -141,64 +143,14 @@ def search(config: SearchConfig) -> Generator[studies.Status | str, None, Outcom
         **notes,
     }
     measured.write_record(out / "search.json", config, document)
-    text, files = write_results(json.loads((out / "search.json").read_text()), out)
-    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *files])
-
-
-def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
-    """The tables of a search (returned as text and written) from search.json."""
-    parts = [_part(each) for each in document["parts"]]
-    lines = [search_tables.summary(parts)]
-    lines.append(f"Chosen: `{_command(document['chosen'])}`.")
-    tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
-    if tested:
-        shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
-        lines.append(f"Test error of these runs in %, used for no choice: {shown}.")
-    lines.append("")
-    lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
-    lines += [search_tables.part_table(part) for part in parts]
-    if document["rule"] is not None and len(parts) > 1:
-        lines.append(
-            "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
-            "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
-        )
-    text = "\n".join(lines)
-    (out / "search.md").write_text(text)
-    files = [out / "search.md"]
-    for question, found in document["curves"].items():
-        curves = {setting: sweep.restored(words).curves for setting, words in found.items()}
-        if any(np.isfinite(each.values).any() for each in curves.values()):
-            files.append(out / f"{question.replace(' ', '_')}.svg")
-            range_plots.compared(curves, files[-1])
-    return text, files
-
-
-def _command(chosen: Mapping[str, Any]) -> str:
-    """How to make the chosen run, without its seed: what a search looks at, and what else is not as by default."""
-    searched = ("peak_value", "weight_decay", "momentum", "batch_size")
-    always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
-    usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
-    said = ["lrsched", "train"]
-    for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
-        value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
-        if value is not None and (name in always or value != usual[name]):
-            said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
-            said += [] if isinstance(value, bool) else [str(value)]
-    return shlex.join(said)
-
-
-def _part(words: Mapping[str, Any]) -> Part:
-    tried = [
-        Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
-        for each in words["tried"]
-    ]
-    return Part(words["question"], tuple(tried))
+    text, written = write_results(files.read_json(out / "search.json"), out)
+    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *written])
 
 
 def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
     found = yield from _ramps(config, chosen, out, notes, ("peak rate", "as begun"))
-    suggested = _suggested(found)
-    grid = [_rounded(multiple * chosen.peak_value) for multiple in config.grid]
+    suggested = suggested_rates(found)
+    grid = [rounded(multiple * chosen.peak_value) for multiple in config.grid]
     rules: dict[float, list[str]] = {}
     for rule, rate in suggested.items():
         rules.setdefault(rate, []).append(rule)
@@ -213,19 +165,6 @@ def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dic
     return part, best
 
 
-def _suggested(found: RangeTest) -> dict[str, float]:
-    """Rule -> rate as it is tried."""
-    return {rule: _rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
-
-
-def _regret(part: Part, curves: Mapping[str, Any]) -> str:
-    """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
-    errors = {tried.rate: tried.errors for tried in part.tried}
-    suggested = _suggested(sweep.restored(curves[part.question]["as begun"]))
-    rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
-    return range_tests.regret_table(rows) if rows else ""
-
-
 def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
     tried = {chosen.weight_decay: chosen}
     wanted = list(dict.fromkeys(config.weight_decays))
@@ -238,7 +177,7 @@ def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, no
         settings = [(f"{decay:g}", tried[decay]) for decay in order]
         part, best = yield from _compared(config, "weight decay", settings, out)
         middle = search_tables.bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
-        if halved == config.bisections or middle is None:
+        if halved == config.bisections or middle is None or middle in tried:
             break
         wanted = [middle]
     return part, best
@@ -287,12 +226,12 @@ def _at_own_rate(
     before = yield from _ramps(config, chosen, out, notes, (place[0], "as begun"))
     after = yield from _ramps(config, one, out, notes, place)
     was, now = (found.suggestions[rule].value for found in (before, after))
-    return one if was is None or now is None else _at(one, peak_value=_rounded(chosen.peak_value * now / was))
+    return one if was is None or now is None else _at(one, peak_value=rounded(chosen.peak_value * now / was))
 
 
 def _ramps(config: SearchConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place) -> Steps:
     same = _at(one, peak_value=config.ramp.end_value, max_epochs=config.config.max_epochs)  # without effect on a ramp
-    found = yield from measured.ramps(same, config.ramp, data_dir=config.data_dir, out=out)
+    found = yield from sweep.swept(same, config.ramp, data_dir=config.data_dir, out=out)
     notes["curves"].setdefault(place[0], {})[place[1]] = sweep.kept(found.curves)
     return found
 
@@ -300,7 +239,7 @@ def _ramps(config: SearchConfig, one: RunConfig, out: pathlib.Path, notes: dict[
 def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], out: pathlib.Path) -> Steps:
     """The part, and the best setting's run."""
     todo = [one for _, first in settings for one in _seeds(config, first)]
-    records = yield from studies.made(todo, data_dir=config.data_dir, out=out, workers=config.workers)
+    records = yield from _made(config, todo, out)
     tried = []
     for i, (words, first) in enumerate(settings):
         rows = records[i * config.runs_each : (i + 1) * config.runs_each]
@@ -308,6 +247,17 @@ def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], 
         tried.append(Tried(words, first.peak_value, rows[0]["epochs"], errors))
     part = Part(question, tuple(tried))
     return part, settings[part.best][1]
+
+
+def _made(
+    config: SearchConfig, todo: Sequence[RunConfig], out: pathlib.Path
+) -> Generator[many.Status | str, None, Any]:
+    """The records of these runs, which share their folder with those of all questions."""
+    settings = len(config.grid) + len(config.weight_decays) + config.bisections + len(config.momenta) + 4
+    updates = settings * config.runs_each * tasks.check(config.config, data_dir=config.data_dir).total_steps
+    return (
+        yield from many.made(todo, data_dir=config.data_dir, out=out, workers=config.workers, updates=updates)
+    )  # fmt: skip
 
 
 def _seeds(config: SearchConfig, first: RunConfig) -> list[RunConfig]:
@@ -331,8 +281,3 @@ def _with_momentum(one: RunConfig, words: str) -> RunConfig:
 
 def _at(one: RunConfig, **changes: Any) -> RunConfig:
     return dataclasses.replace(one, **changes)
-
-
-def _rounded(rate: float) -> float:
-    """Two digits: a range test knows no more."""
-    return float(f"{rate:.2g}")

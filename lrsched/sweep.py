@@ -124,6 +124,11 @@ def swept(
     return (yield from _swept(made, out))
 
 
+def check(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> None:
+    """Raises the ValueError that `swept` would raise, and trains nothing."""
+    _prepared(config, ramp, data_dir=data_dir)
+
+
 class _Prepared(NamedTuple):
     """A range test that can be made."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lrsched import cli, run, search
+from lrsched import cli, measured, run, search, search_results
 from lrsched.schedules import registry
 from lrsched.search import SearchConfig
 from lrsched.sweep import Ramp
@@ -58,7 +58,12 @@ def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path,
     assert "regret" in outcome.text
     assert document["curves"].keys() == {"peak rate", "weight decay", "momentum", "batch size"}
     assert document["curves"]["weight decay"].keys() >= {"as begun", "0.001", "0.0001"}
-    assert {"peak_rate.svg", "weight_decay.svg", "batch_size.svg"} <= {path.name for path in outcome.files}
+    drawn = {"peak_rate.svg", "weight_decay.svg", "momentum.svg", "batch_size.svg", "range_test.svg"}
+    assert drawn <= {path.name for path in outcome.files}
+    for part in document["parts"]:  # the answer, not the ramps
+        figure = (out / f"{part['question'].replace(' ', '_')}.svg").read_text()
+        assert "held-out error, %" in figure
+        assert "best: " in figure
     for part in document["parts"]:
         assert f"| {part['question']} | **{answer(part)['setting']}**" in outcome.text
 
@@ -88,7 +93,7 @@ def test_table_of_a_search_is_rebuilt_from_its_json(
 )
 def test_command_of_a_search_trains_at_what_was_chosen(changes: dict[str, Any]) -> None:
     chosen = RunConfig(**{"peak_value": 0.03, "max_epochs": 2.0, "momentum": "0.8", **changes})
-    words = shlex.split(search._command(chosen.as_json()))
+    words = shlex.split(search_results.command(chosen.as_json()))
     assert words[:2] == ["lrsched", "train"]
     assert cli._parse(words[1:]).config.as_json() == chosen.as_json()
 
@@ -126,6 +131,13 @@ def test_cycled_momentum_goes_against_the_rate() -> None:
         ({"bisections": -1}, "bisections must be at least 0"),
         ({"questions": ()}, "questions must differ"),
         ({"grid": (0.0,)}, "grid must hold multiples above 0"),
+        ({"grid": (1.0, 1e-300)}, "peak_value times each of grid must be from 1.18e-38"),
+        ({"grid": (1e300,)}, "peak_value times each of grid must be from 1.18e-38"),
+        ({"config": dataclasses.replace(SHORT, peak_value=0.0)}, "peak_value times each of grid must be from 1.18e-38"),
+        ({"config": dataclasses.replace(SHORT, seed=2**31 - 2), "runs_each": 3}, "seed must be from 0 to 2"),
+        ({"runs_each": 10**11}, "runs_each must be at most 100,000, got 100000000000"),
+        ({"ramp": Ramp(length="1e9")}, "length must be"),
+        ({"ramp": Ramp(seeds=10**11)}, "seeds must be at most 10,000"),
         ({"weight_decays": (0.1, -0.1)}, "weight_decay must be at least 0"),
         ({"batch_sizes": (10**6,)}, "batch_size must be from 1 to"),
         ({"config": dataclasses.replace(SHORT, budget="1ep")}, "budget must be a percentage"),
@@ -142,6 +154,49 @@ def test_search_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path
     with pytest.raises(ValueError, match=said):
         run.finish(search.search(small(tmp_path / "none", **changes)))
     assert not (tmp_path / "none").exists()
+
+
+def test_search_that_cannot_be_written_is_refused_before_training(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="out must be a folder that can be written, got .*file"):
+        next(search.search(small(tmp_path / "file")))
+    with pytest.raises(ValueError, match="out must be a local folder, got the URL gs://bucket/x"):
+        next(search.search(dataclasses.replace(small(tmp_path), out="gs://bucket/x")))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"{}", b'{"images_per_second": "fast"}', b"\xff"])
+def test_altered_speed_is_named_and_measured_anew(
+    content: bytes, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"images_per_second": 123.0, "device": {"platform": "cpu"}}
+    monkeypatch.setattr(measured.runs, "finish", lambda run: record)
+    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))[1] == 123.0
+    (path,) = (tmp_path / "speeds").iterdir()
+    record["images_per_second"] = 99.0
+    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))[1] == 123.0  # kept
+    path.write_bytes(content or path.read_bytes().replace(b"123.0", b"124.0"))
+    lines, found = run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))
+    assert found == 99.0
+    assert path.name in lines[0]
+    assert lines[0].endswith("is measured anew.")
+
+
+def test_speed_of_version_0_1_0_is_still_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured.runs, "finish", lambda run: {"images_per_second": 1.0, "device": {}})
+    run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))
+    (path,) = (tmp_path / "speeds").iterdir()
+    path.write_text(json.dumps({"batch_size": 32, "device": {}, "images_per_second": 7.0}) + "\n")
+    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path)) == (["batch size 32: 7 images/s"], 7.0)
+
+
+def run_to_end(steps: Any) -> tuple[list[str], Any]:
+    lines = []
+    while True:
+        try:
+            lines.append(next(steps))
+        except StopIteration as end:
+            return lines, end.value
 
 
 def test_search_that_was_cut_off_comes_to_the_same_table(

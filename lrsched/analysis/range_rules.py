@@ -66,6 +66,13 @@ def ramp(
     return (np.geomspace if kind == "exponential" else np.linspace)(low, high, steps, dtype=np.float64)
 
 
+def check_rate(name: str, rate: float) -> None:
+    """Raises ValueError for a rate that float32 does not hold, or makes 0."""
+    smallest, largest = float(FLOAT32.tiny), float(FLOAT32.max)
+    if not smallest <= rate <= largest:
+        raise ValueError(f"{name} must be from {smallest:.3g} to {largest:.3g}, got {rate:g}.")
+
+
 def whole(name: str, value: object) -> int:
     """The value as an int; a ValueError that names it if it is none.
 

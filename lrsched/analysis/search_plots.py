@@ -1,12 +1,17 @@
-"""A figure of searches: the best error so far over the number of trials."""
+"""Figures of searches: the answer to one question, and the best error so far over the number of trials."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lrsched.analysis.plots import _check_ending, _look, _save, import_matplotlib, styled
+from lrsched.analysis.search_tables import Part, Tried
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def best_so_far(values: Mapping[str, Sequence[float | None]], path: str | os.PathLike[str]) -> None:
@@ -42,3 +47,93 @@ def best_so_far(values: Mapping[str, Sequence[float | None]], path: str | os.Pat
             axes.set_yscale("log")
         axes.legend(title="lowest so far")
         _save(figure, path)
+
+
+def answer(part: Part, path: str | os.PathLike[str]) -> None:
+    """Draws the held-out error over the setting of one question: a dot per seed, a line through the means.
+
+    Settings that are numbers stand on an axis of numbers, a logarithmic one if they span more than a factor of 3, with
+    0 at a tenth of the smallest above it; others stand side by side. A setting with a run that diverged has no mean; a
+    cross above the axes marks it.
+
+    Args:
+      part: the question and what was tried.
+      path: ends in .svg or .png.
+    Raises:
+      ValueError: if there is no error to draw, or the ending is another.
+    """
+    _check_ending(path)
+    known = [error for tried in part.tried for error in tried.known.values()]
+    if not known:
+        raise ValueError("part must hold at least one error, got none.")
+    import_matplotlib()
+    from matplotlib.figure import Figure
+
+    with styled():
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        places = _places(axes, part)
+        order = sorted(range(len(places)), key=places.__getitem__)
+        means = [part.tried[i].mean for i in order]
+        colour, best = _look(0)["color"], part.tried[part.best]
+        shown = [math.nan if mean is None else 100 * mean for mean in means]
+        words = None in [_number(part, tried) for tried in part.tried]  # no line joins what has no order
+        line = "none" if words else "-"
+        axes.plot([places[i] for i in order], shown, line, color=colour, marker="o", label="mean", zorder=3)
+        for tried, place in zip(part.tried, places, strict=True):
+            errors = [100 * error for error in tried.known.values()]
+            axes.plot([place] * len(errors), errors, "o", color="0.55", markersize=3, zorder=2)
+        axes.plot([], [], "o", color="0.55", markersize=3, label="each seed")
+        gone = [place for tried, place in zip(part.tried, places, strict=True) if tried.mean is None]
+        if gone:
+            look: dict[str, Any] = {"marker": "x", "linestyle": "none", "clip_on": False, "color": _look(1)["color"]}
+            axes.plot(gone, [1.02] * len(gone), transform=axes.get_xaxis_transform(), label="diverged", **look)
+        best_look: dict[str, Any] = {"marker": "o", "markersize": 10, "markerfacecolor": "none", "linestyle": "none"}
+        at, name = places[part.best], best.setting.replace("`", "")
+        axes.plot(
+            at,
+            100 * (best.mean or 0),
+            color=_look(1)["color"],
+            label=f"best: {name}",
+            **best_look,
+        )
+        if min(known) > 0 and max(known) > 5 * min(known):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel(part.question)
+        axes.set_ylabel("held-out error, %")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        _save(figure, path)
+
+
+def _places(axes: Axes, part: Part) -> list[float]:
+    """Where each setting stands along the axis, whose scale and ticks are set."""
+    numbers = [_number(part, tried) for tried in part.tried]
+    if any(number is None for number in numbers):
+        axes.set_xticks(range(len(numbers)), [tried.setting for tried in part.tried])
+        return [float(i) for i in range(len(numbers))]
+    found = [number or 0.0 for number in numbers]
+    above = [number for number in found if number > 0]
+    if not above or max(above) <= 3 * min(above):
+        return found
+    axes.set_xscale("log")
+    if part.question == "batch size":
+        axes.set_xticks(above, [f"{number:g}" for number in above])
+        axes.minorticks_off()
+    if 0.0 not in found:
+        return found
+    zero = min(above) / 10
+    low, high = math.floor(math.log10(zero)) + 1, math.ceil(math.log10(max(above)))
+    axes.set_xticks(
+        [zero, *(10.0**k for k in range(low, high + 1))], ["0", *(f"{10.0**k:g}" for k in range(low, high + 1))]
+    )
+    return [number or zero for number in found]
+
+
+def _number(part: Part, tried: Tried) -> float | None:
+    if part.question == "peak rate":
+        return tried.rate  # its words name rules, too
+    try:
+        return float(tried.setting)
+    except ValueError:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -109,16 +110,29 @@ def part_table(part: Part) -> str:
 
 def summary(parts: Sequence[Part]) -> str:
     """A Markdown table that says what to use, and why: a row per question."""
-    lines = ["| question | use | because | not separated from it |", "|" + " --- |" * 4]
+    lines = ["| question | use | at rate | because | not separated from it |", "|" + " --- |" * 5]
     for part in parts:
         best, verdicts = part.tried[part.best], part.verdicts()
         tied = [
             tried.setting for tried, verdict in zip(part.tried, verdicts, strict=True) if verdict == "not separated"
         ]
         why = f"lowest mean held-out error of {len(part.tried)}: {_entry(best)} %"
-        lines.append(f"| {part.question} | **{best.setting}** | {why} | {', '.join(tied) or 'none'} |")
+        lines.append(
+            f"| {part.question} | **{best.setting}** | {best.rate:.3g} | {why} | {', '.join(tied) or 'none'} |"
+        )
     lines += ["", "The lowest error of several is partly luck: expect a higher one from other seeds."]
     return "\n".join(lines) + "\n"
+
+
+def changes_of_rate(parts: Sequence[Part]) -> list[str]:
+    """A sentence for each question after the first whose answer has another rate than the answer before it."""
+    best = [(part.question, part.tried[part.best]) for part in parts]
+    return [
+        f"The rate {before.rate:.3g} became {after.rate:.3g} with {question} {after.setting}: its own range test "
+        f"suggests {after.rate / before.rate:.2g} times what that of the answer before it suggests."
+        for (_, before), (question, after) in itertools.pairwise(best)
+        if after.rate != before.rate and before.rate > 0
+    ]
 
 
 def _entry(tried: Tried) -> str:

@@ -1,7 +1,9 @@
 """Tables of searches: what is best, what is not separated from it, and what diverged."""
 
+import math
 import pathlib
 import re
+from typing import Any
 
 import pytest
 
@@ -73,3 +75,66 @@ def test_figure_falls_and_leaves_out_what_diverged(tmp_path: pathlib.Path) -> No
 )
 def test_weight_decay_is_bisected_in_its_exponent(means: dict[float, float | None], middle: float | None) -> None:
     assert search_tables.bisected(means) == middle
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures as they are when they would be saved."""
+    figures: list[Any] = []
+    monkeypatch.setattr(search_plots, "_save", lambda figure, path: figures.append(figure))
+    return figures
+
+
+def line(axes: Any, label: str) -> tuple[list[float], list[float]]:
+    (found,) = [one for one in axes.get_lines() if one.get_label() == label]
+    return list(found.get_xdata()), list(found.get_ydata())
+
+
+def test_answer_is_the_error_over_the_setting_with_zero_a_decade_below(drawn: list[Any]) -> None:
+    search_plots.answer(PART, "a.svg")
+    (axes,) = drawn[0].axes
+    at, means = line(axes, "mean")
+    assert at == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2])  # 0 stands at a tenth of 1e-4
+    assert means[1:] == pytest.approx([62 / 3, 20.0, 181 / 3])
+    assert math.isnan(means[0])  # a run of it diverged
+    assert line(axes, "diverged")[0] == pytest.approx([1e-5])
+    assert line(axes, "best: 0.001") == (pytest.approx([1e-3]), pytest.approx([20.0]))
+    assert axes.get_xscale() == "log"
+    assert "0" in [text.get_text() for text in axes.get_xticklabels()]
+    seeds = sorted(y for one in axes.get_lines() if one.get_color() == "0.55" for y in one.get_ydata())
+    assert seeds == pytest.approx(sorted(100 * e for t in PART.tried for e in t.errors.values() if e is not None))
+
+
+def test_answer_in_words_stands_side_by_side(drawn: list[Any]) -> None:
+    search_plots.answer(Part("momentum", (tried("0.95-0.85", 0.2), tried("0.9", 0.1), tried("0.8", 0.3))), "a.svg")
+    (axes,) = drawn[0].axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.95-0.85", "0.9", "0.8"]
+    assert line(axes, "mean") == ([0.0, 1.0, 2.0], pytest.approx([20.0, 10.0, 30.0]))
+
+
+def test_answer_of_a_rate_stands_at_the_rate_and_its_rule_is_named(drawn: list[Any]) -> None:
+    rows = (Tried("0.15 `steepest`", 0.15, 4.0, {0: 0.1}), Tried("0.01", 0.01, 4.0, {0: 0.2}))
+    search_plots.answer(Part("peak rate", rows), "a.svg")
+    (axes,) = drawn[0].axes
+    assert line(axes, "mean") == ([0.01, 0.15], pytest.approx([20.0, 10.0]))
+    assert line(axes, "best: 0.15 steepest")[0] == [0.15]
+
+
+def test_answer_of_numbers_close_together_is_on_a_linear_axis(drawn: list[Any]) -> None:
+    search_plots.answer(Part("momentum", (tried("0.85", 0.2), tried("0.95", 0.1))), "a.svg")
+    assert drawn[0].axes[0].get_xscale() == "linear"
+
+
+def test_answer_of_no_run_that_trained() -> None:
+    with pytest.raises(ValueError, match="part must hold at least one error, got none"):
+        search_plots.answer(Part("momentum", (tried("0.9", None),)), "a.svg")
+
+
+def test_change_of_rate_is_said_and_why() -> None:
+    rate = Part("peak rate", (Tried("0.13", 0.13, 4.0, {0: 0.1}), Tried("1", 1.0, 4.0, {0: 0.2})))
+    decay = Part("weight decay", (Tried("0.0005", 0.13, 4.0, {0: 0.1}), Tried("0", 0.2, 4.0, {0: 0.2})))
+    size = Part("batch size", (Tried("32", 0.13, 4.0, {0: 0.1}), Tried("128", 0.33, 9.0, {0: 0.05})))
+    assert search_tables.changes_of_rate([rate, decay]) == []
+    (line,) = search_tables.changes_of_rate([rate, decay, size])
+    assert line.startswith("The rate 0.13 became 0.33 with batch size 128: its own range test suggests 2.5 times")
+    assert "| batch size | **128** | 0.33 |" in search_tables.summary([rate, decay, size])
