@@ -79,7 +79,7 @@ def answer(part: Part, path: str | os.PathLike[str]) -> None:
         shown = [math.nan if mean is None else 100 * mean for mean in means]
         words = None in [_number(part, tried) for tried in part.tried]  # no line joins what has no order
         line = "none" if words else "-"
-        axes.plot([places[i] for i in order], shown, line, color=colour, marker="o", label="mean", zorder=3)
+        axes.plot([places[i] for i in order], shown, linestyle=line, color=colour, marker="o", label="mean", zorder=3)
         for tried, place in zip(part.tried, places, strict=True):
             errors = [100 * error for error in tried.known.values()]
             axes.plot([place] * len(errors), errors, "o", color="0.55", markersize=3, zorder=2)

@@ -110,6 +110,8 @@ def test_answer_in_words_stands_side_by_side(drawn: list[Any]) -> None:
     (axes,) = drawn[0].axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.95-0.85", "0.9", "0.8"]
     assert line(axes, "mean") == ([0.0, 1.0, 2.0], pytest.approx([20.0, 10.0, 30.0]))
+    (mean,) = [one for one in axes.get_lines() if one.get_label() == "mean"]
+    assert mean.get_linestyle() == "None"  # no line joins what has no order
 
 
 def test_answer_of_a_rate_stands_at_the_rate_and_its_rule_is_named(drawn: list[Any]) -> None:
