@@ -216,6 +216,8 @@ def verdict(curves: Curves, rate: float) -> str | None:
         return f"rate {rate:g} is at or above {where}"
     if rate > curves.rates[-1]:
         return f"rate {rate:g} was not tested: the ramp ended at {curves.rates[-1]:.3g}"
+    if not ends and not _fell(curves):
+        return f"rate {rate:g} is not judged: the loss fell by no more than its noise; make the ramp longer"
     lowest = _risen_from(curves, rate)
     if lowest is not None:
         rise = "where the loss had risen more than half way to a blow-up"
@@ -248,7 +250,8 @@ def _blow_up_rates(curves: Curves) -> list[float]:
 def advice(curves: Curves, suggestions_by_rule: Mapping[str, Suggestion]) -> str:
     """Which rate to use, and how sure that is, in one or two sentences.
 
-    Of a loss it is `minimum_tenth`'s, of an accuracy Smith's bounds.
+    Of a loss it is `blow_up_tenth`'s where most seeds blew up, else `minimum_tenth`'s, which is cautious under little
+    smoothing; of an accuracy Smith's bounds. None where the loss hardly fell.
 
     Args:
       curves: of one test.
@@ -260,20 +263,48 @@ def advice(curves: Curves, suggestions_by_rule: Mapping[str, Suggestion]) -> str
             return "No rates are suggested: the accuracy never rose."
         words = f"Use cycles from {low.value:.2g} to {high.value:.2g}: where the accuracy starts to rise and where it"
         return f"{words} slows, {_spread(low)} and {_spread(high)}.{_doubt(curves, low, high)}"
-    found = suggestions_by_rule["minimum_tenth"]
-    if found.value is None:
-        return "No rate is suggested: no points are left between those skipped at the start and at the end."
-    words = f"Use {found.value:.2g}: a tenth of the rate at which the smoothed loss was lowest, {_spread(found)}"
+    lowest, end = (suggestions_by_rule[rule] for rule in ("minimum_tenth", "blow_up_tenth"))
     ends = _blow_up_rates(curves)
     blown = f"the loss did not blow up by {curves.rates[-1]:.3g}, where the ramp ended"
     if ends:
         blown = f"the raw loss blew up from {min(ends):.3g} on ({len(ends)} of {len(curves.values)} seeds)"
-    return f"{words}; {blown}.{_doubt(curves, found)}"
+    if not ends and not _fell(curves):
+        return f"No rate is suggested: the loss fell by no more than its noise; {blown}. Make the ramp longer."
+    if end.value is not None and 2 * end.n > len(curves.values):
+        words = f"Use {end.value:.2g}: a tenth of the rate at which the loss blew up, {_spread(end)}; {blown}"
+        rest = "" if lowest.value is None else f", and the smoothed loss was lowest at {10 * lowest.value:.2g}"
+        return f"{words}{rest}.{_doubt(curves, end)}"
+    if lowest.value is None:
+        return "No rate is suggested: no points are left between those skipped at the start and at the end."
+    words = f"Use {lowest.value:.2g}: a tenth of the rate at which the smoothed loss was lowest, {_spread(lowest)}"
+    return f"{words}; {blown}.{_doubt(curves, lowest)}"
+
+
+def _fell(curves: Curves) -> bool:
+    """Whether the training loss fell by more than three times its noise, in the median over the seeds.
+
+    The fall is from the first running mean to the lowest; the noise is the usual change from one loss to the next, as a
+    standard deviation. Ramps of fewer than 20 points, and held-out measures, count as fallen.
+    """
+    points = curves.values.shape[1]
+    if curves.quantity != "train_loss" or points < 20:
+        return True
+    found = [_fall(row[np.isfinite(row)], default_window(points)) for row in curves.values]
+    fall, noise = np.median(np.array(found), axis=0)
+    return bool(fall >= 3 * noise)
+
+
+def _fall(row: np.ndarray, size: int) -> tuple[float, float]:
+    if len(row) <= size:
+        return 0.0, 0.0
+    means = np.convolve(row, np.full(size, 1 / size), mode="valid")
+    changes = np.abs(np.diff(row))
+    return float(means[0] - means.min()), 1.4826 / math.sqrt(2) * float(np.median(changes))  # of a normal noise
 
 
 def _spread(found: Suggestion) -> str:
     if found.interval is None:
-        return "of one seed"
+        return "of one seed" if len(found.per_seed) == 1 else f"of 1 of {len(found.per_seed)} seeds"
     return f"{found.interval[0]:.2g} to {found.interval[1]:.2g} over {found.n} seeds"
 
 
@@ -289,7 +320,7 @@ def _doubt(curves: Curves, *found: Suggestion) -> str:
             return " The loss was still falling at the end: end at a higher rate."
     if apart > APART:
         return f" The seeds differ by a factor of {apart:.2g}: make the ramp longer before you rely on it."
-    if all(one.interval is None for one in found):
+    if len(curves.values) == 1:
         return " Take three seeds to see how much it varies."
     return ""
 

@@ -420,9 +420,22 @@ def test_advice_names_the_rate_its_range_and_the_blow_up():
     # Lowest at 2 and 4, the geometric mean 2.83; the lowest median of three is 2, and 9 is above four times that.
     said = advised([3, 1, 2, 2, 9, 9, 9], [3, 2, 1, 2, 9, 9, 9], rates=[1, 2, 4, 8, 16, 32, 64])
     assert said == (
-        "Use 0.28: a tenth of the rate at which the smoothed loss was lowest, 0.2 to 0.4 over 2 seeds; "
-        "the raw loss blew up from 16 on (2 of 2 seeds)."
+        "Use 1.6: a tenth of the rate at which the loss blew up, 1.6 to 1.6 over 2 seeds; "
+        "the raw loss blew up from 16 on (2 of 2 seeds), and the smoothed loss was lowest at 2.8."
     )
+    said = advised([3, 1, 2, 2, 2, 2, 2], [3, 2, 1, 2, 2, 2, 2], rates=[1, 2, 4, 8, 16, 32, 64])
+    assert said.startswith("Use 0.28: a tenth of the rate at which the smoothed loss was lowest, 0.2 to 0.4 over 2")
+
+
+def test_ramp_whose_loss_fell_by_its_noise_alone_suggests_no_rate():
+    rng = np.random.default_rng(0)
+    flat = [3 + rng.normal(0, 0.3, 30) for _ in range(3)]
+    falls = [row - np.linspace(0, 2, 30) for row in flat]
+    rates = np.geomspace(1e-5, 1, 30)
+    assert "the loss fell by no more than its noise" in advised(*flat, rates=rates)
+    assert rt.verdict(curves(*flat, rates=rates), 0.5) is not None
+    assert advised(*falls, rates=rates).startswith("Use ")
+    assert rt.verdict(curves(*falls, rates=rates), 0.5) is None
 
 
 @pytest.mark.parametrize(
