@@ -193,7 +193,9 @@ def ece(
     return float(np.sum(read.examples * np.abs(read.accuracy - read.confidence)) / len(labels))
 
 
-def fit_temperature(logits: Float[np.ndarray, "examples classes"], labels: Int[np.ndarray, " examples"]) -> float:
+def fit_temperature(
+    logits: Float[np.ndarray, "examples classes"], labels: Int[np.ndarray, " examples"]
+) -> float | None:
     """The temperature at which the negative log-likelihood of these data is least. Give it held-out data.
 
     With b = 1 / temperature the loss is convex and its slope, mean(sum_c p_c(b) logits_c - logits_label), never falls:
@@ -204,8 +206,9 @@ def fit_temperature(logits: Float[np.ndarray, "examples classes"], labels: Int[n
       logits: finite; or log-probabilities.
       labels: classes from 0.
     Returns:
-      in [0.01, 100]; 0.01 if the loss falls down to there (every prediction right), 100 if it does up to there
-      (predictions worse than uniform), 1 if the loss is flat there.
+      in (0.01, 100); None if these data do not determine it: the loss falls down to 0.01 (every prediction right) or up
+      to 100 (predictions no better than uniform), it is flat (all logits of an example equal), or there is one example
+      alone. Then use the temperature 1, and call nothing calibrated.
     Raises:
       ValueError: if a logit is not finite, there is no example, or a label is none of the classes.
     Source:
@@ -222,12 +225,8 @@ def fit_temperature(logits: Float[np.ndarray, "examples classes"], labels: Int[n
         return float(np.mean(expected - at_label))
 
     low, high = map(math.log, TEMPERATURES)
-    if slope(0.0) == 0:
-        return 1.0
-    if slope(low) <= 0:
-        return TEMPERATURES[0]
-    if slope(high) >= 0:
-        return TEMPERATURES[1]
+    if len(labels) == 1 or slope(low) <= 0 or slope(high) >= 0:
+        return None
     from scipy import optimize
 
     return math.exp(optimize.brentq(slope, low, high))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -76,29 +76,36 @@ def scored(predicted: Predicted, labels: Labels, *, bins: int) -> Row:
 
     Returns:
       "error", "nll", "brier", "ece"; "temperature", "calibrated_nll", "calibrated_brier", "calibrated_ece",
-      "holdout_error" and "holdout_nll", which are None without held-out data.
+      "holdout_error" and "holdout_nll", which are None without held-out data, and "temperature_determined": if it is
+      False, the temperature is 1 and the calibrated numbers are None.
     """
     names = ("temperature", "calibrated_nll", "calibrated_brier", "calibrated_ece", "holdout_error", "holdout_nll")
-    row = {**calibration.scores(predicted.test, labels.test, bins=bins)._asdict(), **dict.fromkeys(names)}
+    row: Row = {**calibration.scores(predicted.test, labels.test, bins=bins)._asdict(), **dict.fromkeys(names)}
     if predicted.held is None or labels.held is None:
-        return row
-    temperature = calibration.fit_temperature(predicted.held, labels.held)
-    fitted = calibration.scores(predicted.test, labels.test, temperature=temperature, bins=bins)
+        return {**row, "temperature_determined": False}
     held = calibration.scores(predicted.held, labels.held, bins=bins)
-    values = (temperature, fitted.nll, fitted.brier, fitted.ece, held.error, held.nll)
-    return {**row, **dict(zip(names, values, strict=True))}
+    row |= {"holdout_error": held.error, "holdout_nll": held.nll}
+    temperature = calibration.fit_temperature(predicted.held, labels.held)
+    if temperature is None:
+        return {**row, "temperature": 1.0, "temperature_determined": False}
+    fitted = calibration.scores(predicted.test, labels.test, temperature=temperature, bins=bins)
+    row |= {"calibrated_nll": fitted.nll, "calibrated_brier": fitted.brier, "calibrated_ece": fitted.ece}
+    return {**row, "temperature": temperature, "temperature_determined": True}
 
 
-def growing(members: Sequence[Predicted], labels: Labels, *, order: Literal["forward", "backward"]) -> list[Row]:
-    """The mean probabilities of 1, 2, .. members (`ensembles.growing`): error, nll, calibrated_nll of each size."""
+def growing(members: Sequence[Predicted], labels: Labels, *, order: ensembles.Order) -> list[Row]:
+    """The mean probabilities of 1, 2, .. members (`ensembles.growing`): error, nll, calibrated_nll of each size.
+
+    The last is None without held-out data, and where those do not determine the temperature.
+    """
     test, held = stacked(members)
     plain = ensembles.growing(test, labels.test, order=order)
-    fitted = None
+    fitted: Sequence[calibration.Scores | None] = [None] * len(plain)
     if held is not None and labels.held is not None:
         fitted = ensembles.growing(test, labels.test, order=order, held_out=(held, labels.held))
     return [
-        {"error": scores.error, "nll": scores.nll, "calibrated_nll": fitted[i].nll if fitted else None}
-        for i, scores in enumerate(plain)
+        {"error": scores.error, "nll": scores.nll, "calibrated_nll": at_its_own.nll if at_its_own else None}
+        for scores, at_its_own in zip(plain, fitted, strict=True)
     ]
 
 
@@ -112,25 +119,30 @@ def diversity(members: Sequence[Predicted]) -> Row:
     }
 
 
-def equivalent(calibrated_nll: float, runs: Sequence[Predicted], labels: Labels) -> Row:
+def equivalent(calibrated_nll: float | None, runs: Sequence[Predicted], labels: Labels) -> Row:
     """How many independent runs an ensemble is worth (`ensembles.deep_ensemble_equivalent`).
 
     The runs' curve is, at each size, the mean over the choices of as many neighbours in a ring of the runs, so that
     every run counts equally often.
 
     Args:
-      calibrated_nll: of the ensemble in question, at its fitted temperature.
+      calibrated_nll: of the ensemble in question, at its fitted temperature; None if that is not determined.
       runs: of independent runs; with held-out data.
     Returns:
-      "runs", "curve", "value", which is None if the ensemble is better than all the runs together, and "below_one":
-      whether it is worse than one of them.
+      "runs", "curve", "value", which is None if the ensemble is better than all the runs together, "below_one":
+      whether it is worse than one of them, and "determined": if it is False, a temperature that the comparison needs
+      is not determined, and there are no other numbers.
     """
     rings = [[*runs[first:], *runs[:first]] for first in range(len(runs))]
     curves = [[point["calibrated_nll"] for point in growing(ring, labels, order="forward")] for ring in rings]
+    found: Row = {"runs": len(runs), "determined": False, "curve": None, "value": None, "below_one": None}
+    if calibrated_nll is None or any(nll is None for curve in curves for nll in curve):
+        return found
     curve = np.mean(curves, axis=0).tolist()
     value = ensembles.deep_ensemble_equivalent(calibrated_nll, curve)
     below = calibrated_nll > curve[0]
-    return {"runs": len(runs), "curve": curve, "value": value if math.isfinite(value) else None, "below_one": below}
+    value_or_none = value if math.isfinite(value) else None
+    return {**found, "determined": True, "curve": curve, "value": value_or_none, "below_one": below}
 
 
 def compared(first: Predicted, second: Predicted, labels: Labels) -> Row:

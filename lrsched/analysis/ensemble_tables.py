@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrsched.analysis import statistics
@@ -58,7 +58,9 @@ def _rows(record: Record) -> list[list[str]]:
     rows = [list(HEAD)]
     for row in record["rows"]:
         calibrated = ["-"] * 4
-        if row["temperature"] is not None:
+        if not row.get("temperature_determined", row["temperature"] is not None):  # not in records of version 0.1.0
+            calibrated[0] = "-" if row["temperature"] is None else "not determined"
+        else:
             calibrated = [f"{row['temperature']:.3f}", *_scores(row, "calibrated_")]
         which = f", {row['networks'][0].rpartition('/')[2]}" if row["kind"] == "member" else ""
         rows.append([row["name"] + which, str(row["updates"]), _percent(row["error"]), *_scores(row), *calibrated])
@@ -90,7 +92,7 @@ def _sentences(record: Record) -> list[str]:
     about = f"{data['name']}, {record['task']['model']}, {count} members; {images}. {numbers}"
     curves = "Of that many members: forward, the first; backward, the last"
     curves += "; weights, the first ones' mean weights." if record["growing"]["weights"] else "."
-    says = [about, curves, *record["notes"], _between_members(record)]
+    says = [about, curves, *record["notes"], *_undetermined(record["rows"]), _between_members(record)]
     barriers = record["barriers"]
     if barriers:
         heights = ", ".join(f"{b['between'][0] + 1}-{b['between'][1] + 1}: {b['barrier']:.3f}" for b in barriers)
@@ -99,11 +101,24 @@ def _sentences(record: Record) -> list[str]:
         )
     for found in record["deep_ensemble_equivalents"]:
         runs, name = found["runs"], found["baseline"]
+        if not found.get("determined", True):
+            says.append(
+                f"How many of the {runs} runs of the baseline {name} the ensemble is worth is not determined: it takes "
+                "the NLL at fitted temperatures, and not all of them are determined."
+            )
+            continue
         worth = "more than all" if found["value"] is None else f"as much as {found['value']:.2f} of the"
         if found.get("below_one"):
             worth = "less than one of the"
         says.append(f"By calibrated NLL the ensemble is worth {worth} {runs} runs of the baseline {name} (averaged).")
     return [*says, *(verdict(comparison) for comparison in record["comparisons"])]
+
+
+def _undetermined(rows: Sequence[Record]) -> list[str]:
+    """What follows where held-out data do not determine a temperature."""
+    names = [row["name"] for row in rows if row["temperature"] is not None and not row.get("temperature_determined", 1)]
+    why = "on the held-out images the NLL falls on and on towards a bound (as where all of them are right) or is flat"
+    return [f"Temperature not determined, so T = 1 and nothing calibrated: {', '.join(names)}; {why}."] if names else []
 
 
 def _between_members(record: Record) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -14,6 +14,8 @@ from lrsched.analysis import calibration
 from lrsched.analysis.calibration import Scores
 
 How = Literal["probabilities", "logits"]
+Order = Literal["forward", "backward"]
+HeldOut = tuple[Float[np.ndarray, "members held_out classes"], Int[np.ndarray, " held_out"]]
 
 WEIGHTS_TOLERANCE = 1e-6  # nats that the held-out loss of the weights found may be above the least there is
 WEIGHTS_PASSES = 20_000  # at most
@@ -85,14 +87,36 @@ def validation_weights(
     return weights
 
 
+@overload
 def growing(
     logits: Float[np.ndarray, "members examples classes"],
     labels: Int[np.ndarray, " examples"],
     *,
-    order: Literal["forward", "backward"] = "forward",
+    order: Order = ...,
+    how: How = ...,
+    held_out: None = None,
+) -> list[Scores]: ...
+
+
+@overload
+def growing(
+    logits: Float[np.ndarray, "members examples classes"],
+    labels: Int[np.ndarray, " examples"],
+    *,
+    order: Order = ...,
+    how: How = ...,
+    held_out: HeldOut,
+) -> list[Scores | None]: ...
+
+
+def growing(
+    logits: Float[np.ndarray, "members examples classes"],
+    labels: Int[np.ndarray, " examples"],
+    *,
+    order: Order = "forward",
     how: How = "probabilities",
-    held_out: tuple[Float[np.ndarray, "members held_out classes"], Int[np.ndarray, " held_out"]] | None = None,
-) -> list[Scores]:
+    held_out: HeldOut | None = None,
+) -> list[Scores] | list[Scores | None]:
     """Scores of the ensembles of 1, 2, .. M members.
 
     Args:
@@ -104,7 +128,8 @@ def growing(
       held_out: the same members' logits, and labels, of other data, on which each ensemble's temperature is fitted;
         every temperature is 1 if None.
     Returns:
-      M Scores; the last is of all members, in either order.
+      M Scores; the last is of all members, in either order. With `held_out` None in the place of an ensemble whose
+      temperature those data do not determine.
     Raises:
       ValueError: if there is no member, order is another, or as `combine` and `calibration.scores`.
     Source:
@@ -113,13 +138,14 @@ def growing(
     _shares(logits, None)
     if order not in ("forward", "backward"):
         raise ValueError(f"order must be 'forward' or 'backward', got {order!r}.")
-    curve = []
+    curve = list[Scores | None]()
     for size in range(1, len(logits) + 1):
         members = slice(size) if order == "forward" else slice(len(logits) - size, None)
-        temperature = 1.0
+        temperature: float | None = 1.0
         if held_out is not None:
             temperature = calibration.fit_temperature(combine(held_out[0][members], how=how), held_out[1])
-        curve.append(calibration.scores(combine(logits[members], how=how), labels, temperature=temperature))
+        mean = combine(logits[members], how=how)
+        curve.append(None if temperature is None else calibration.scores(mean, labels, temperature=temperature))
     return curve
 
 

@@ -226,11 +226,27 @@ def test_fit_temperature_of_log_probabilities_is_that_of_logits():
     assert found == pytest.approx(calibration.fit_temperature(logits, right), rel=1e-9)
 
 
-def test_fit_temperature_at_its_ends():
-    logits = np.array([[1.0, 0.0], [0.0, 3.0]])
-    assert calibration.fit_temperature(logits, labels(0, 1)) == 0.01
-    assert calibration.fit_temperature(logits, labels(1, 0)) == 100.0
-    assert calibration.fit_temperature(np.full((2, 3), 0.1), labels(0, 1)) == 1.0
+@pytest.mark.parametrize(
+    ("logits", "right"),
+    [
+        ([[1.0, 0.0], [0.0, 3.0]], (0, 1)),  # all right: the loss falls as long as the temperature does
+        ([[1.0, 0.0], [0.0, 3.0]], (1, 0)),  # all wrong: it falls as long as the temperature rises
+        ([[1e-3, 0.0], [0.0, 1e-3]], (0, 1)),  # separable, by a hair
+        ([[900.0, 0.0], [0.0, 900.0]], (0, 1)),  # the slope is 0 to the last bit
+        ([[0.1] * 3, [7.0] * 3], (0, 1)),  # flat
+        ([[1.0, 0.0]], (0,)),
+        ([[1.0, 0.9, -9.0]], (1,)),  # one example alone has a best temperature, and says nothing of others
+        ([[0.0, 0.0], [0.0, 3.0]], (0, 1)),  # a tie, the other right
+    ],
+)
+def test_fit_temperature_where_it_is_not_determined(logits, right):
+    assert calibration.fit_temperature(np.array(logits), labels(*right)) is None
+
+
+def test_fit_temperature_that_is_exactly_1():
+    # Three of four right with odds of 3: the slope is 0 at the temperature 1, which is a fit.
+    logits = np.log(np.array([[3.0, 1.0]] * 3 + [[1.0, 3.0]]))
+    assert calibration.fit_temperature(logits, labels(0, 0, 0, 0)) == pytest.approx(1.0, rel=1e-9)
 
 
 def test_scores_join_the_four():

@@ -70,6 +70,34 @@ def test_scored_fits_its_temperature_on_held_out_data_alone() -> None:
     assert without["nll"] == row["nll"]
 
 
+def _certain() -> Predicted:
+    """Right on all held-out data, and not on all of the test set."""
+    one = _predicted(1.0)
+    assert LABELS.held is not None
+    return one._replace(held=5.0 * np.eye(3)[LABELS.held])
+
+
+def test_scored_at_a_temperature_that_is_not_determined_has_no_calibrated_numbers() -> None:
+    row = ensemble_scores.scored(_certain(), LABELS, bins=10)
+    assert (row["temperature"], row["temperature_determined"]) == (1.0, False)
+    assert row["calibrated_nll"] is row["calibrated_brier"] is row["calibrated_ece"] is None
+    assert row["holdout_error"] == 0.0
+    curve = ensemble_scores.growing([_certain(), _certain()], LABELS, order="backward")
+    assert [point["calibrated_nll"] for point in curve] == [None, None]
+    assert ensemble_scores.scored(_predicted(2.0), LABELS, bins=10)["temperature_determined"]
+
+
+def test_equivalent_is_not_determined_without_all_temperatures() -> None:
+    runs = [_predicted(1.5) for _ in range(3)]
+    for found in (
+        ensemble_scores.equivalent(None, runs, LABELS),
+        ensemble_scores.equivalent(0.5, [*runs, _certain()], LABELS),
+    ):
+        assert not found["determined"]
+        assert found["value"] is found["curve"] is found["below_one"] is None
+    assert ensemble_scores.equivalent(0.5, runs, LABELS)["determined"]
+
+
 def test_combinations_have_weights_that_held_out_data_chose() -> None:
     members = [_predicted(3.0), _predicted(-3.0)]  # the second is wrong
     found = ensemble_scores.combinations(members, LABELS)
@@ -142,10 +170,24 @@ def test_tables_hold_every_row_and_survive_json() -> None:
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_table_of_temperatures_that_are_not_determined_says_so() -> None:
+    record = _record(deep_ensemble_equivalents=[{"baseline": "deep", "runs": 4, "determined": False, "value": None}])
+    record["rows"][1] |= ensemble_scores.scored(_certain(), LABELS, bins=15)
+    markdown, text = ensemble_tables.markdown(record), " ".join(ensemble_tables.terminal(record).split())
+    assert markdown.splitlines()[3].endswith("| not determined | - | - | - |")
+    for words in (
+        "Temperature not determined, so T = 1 and nothing calibrated: member 2;",
+        "How many of the 4 runs of the baseline deep the ensemble is worth is not determined",
+    ):
+        assert words in markdown
+        assert words in text
+    assert "worth more than all" not in markdown
+
+
 def test_table_without_temperatures_says_nothing_of_them() -> None:
     record = _record()
     for row in record["rows"]:
-        row["temperature"] = None
+        row |= {"temperature": None, "temperature_determined": False}
     assert ensemble_tables.markdown(record).splitlines()[2].endswith("| - | - | - | - |")
 
 

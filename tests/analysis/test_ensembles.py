@@ -181,6 +181,16 @@ def test_growing_at_temperatures_fitted_on_other_data():
         assert fitted[-1].nll < plain[-1].nll
 
 
+def test_growing_where_held_out_data_do_not_determine_a_temperature():
+    # The first member is right on all held-out data; the mean with the second, wrong and surer, is not.
+    held_out = logits_of([0.9, 0.9, 0.9], [0.8, 0.8, 0.001]), labels(0, 0, 0)
+    found = ensembles.growing(logits_of([0.7, 0.2], [0.6, 0.4]), labels(0, 0), held_out=held_out)
+    assert found[0] is None
+    assert found[1] is not None
+    plain = ensembles.growing(logits_of([0.7, 0.2], [0.6, 0.4]), labels(0, 0))
+    assert found[1].error == plain[1].error
+
+
 def test_growing_in_another_order():
     with pytest.raises(ValueError, match=r"^order must be 'forward' or 'backward', got 'best'\.$"):
         inspect.unwrap(ensembles.growing)(logits_of([0.5]), labels(0), order="best")
