@@ -2,7 +2,6 @@
 batch statistics."""
 
 import functools
-import json
 import math
 import pathlib
 from typing import Any
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrsched import members, task
+from lrsched import files, members, saving, task
 from lrsched.run import finish, run
 from lrsched.task import RunConfig
 from lrsched.training import data as datasets
@@ -114,8 +113,8 @@ def test_task_of_a_model_of_images_on_a_table_reads_nothing(name: str, monkeypat
 
 
 def test_ensemble_of_regressions_is_refused(tmp_path: pathlib.Path) -> None:
-    config = RunConfig(data="diabetes", model="mlp").as_json()
-    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
+    identity = saving.identify(task.resolve(RunConfig(data="diabetes", model="mlp", batch_size=32)))
+    files.write_json(tmp_path / "run.json", {**identity, "members": "all", "keep": []})
     with pytest.raises(ValueError, match=r"^data must have classes, whose probabilities are combined, got diabetes\.$"):
         members.check_alike([str(tmp_path), str(tmp_path)])
 
