@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
-import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import tyro
 
+from lrsched import files
 from lrsched import members as networks
 from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
@@ -30,11 +30,13 @@ class EnsembleConfig:
 
     Attributes:
       runs: folders of runs, whose members are taken, or FOLDER@STEP: what a run was after so many updates.
-      members: of each folder: all, last:N, or every:N (counted back from the last).
+      members: of each folder: whole, those of whole cycles; of these last:N, or every:N (counted back from the last);
+        or all, with that of a last cycle that the budget cut, which else is a row of its own and in no mean.
       baselines: to compare with, each NAME=FOLDER[@STEP][,FOLDER[@STEP]...]: a network, or the mean of several; without
-        a step a run's last state.
+        a step a run's last state. A NAME given again adds to it; a folder with a comma in its name is taken whole.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
-      weight_averages: average the weights as well (soups), and look for barriers between members.
+      weight_averages: average the weights as well (soups), and look for barriers between members; only where all are
+        of one run or of runs that left one another.
       batches: of training images, for the batch statistics of averaged weights and for the loss on a barrier's way.
       points: at which the loss is taken on the line between two members, both ends among them.
       bins: of the calibration error.
@@ -42,7 +44,7 @@ class EnsembleConfig:
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
-    members: str = "all"
+    members: str = "whole"
     baselines: tuple[str, ...] = ()
     data_dir: str | None = None
     weight_averages: bool = True
@@ -71,6 +73,8 @@ def check(config: EnsembleConfig) -> dict[str, list[str]]:
     """
     if not config.runs:
         raise ValueError("runs must name at least one folder, got none.")
+    for word in config.runs:
+        _local("runs", word)
     thinned(config.members, [])
     for name, least in {"batches": 1, "points": 3, "bins": 1}.items():
         if getattr(config, name) < least:
@@ -82,10 +86,18 @@ def check(config: EnsembleConfig) -> dict[str, list[str]]:
         name, _, words = baseline.partition("=")
         if not name or not all(words.split(",")):
             raise ValueError(f"baselines must be NAME=FOLDER[@STEP][,FOLDER...], got {baseline!r}.")
-        if name in named:
-            raise ValueError(f"baselines must have names of their own, got {name} twice.")
-        named[name] = words.split(",")
+        files.local_folder("baselines", words)  # before `located`, so that a URL is refused by this name
+        whole = os.path.isdir(files.local_folder("baselines", located(words)[0]))
+        each = [words] if whole else words.split(",")
+        named.setdefault(name, []).extend(_local("baselines", word) for word in each)
     return named
+
+
+def _local(name: str, word: str) -> str:
+    """FOLDER or FOLDER@STEP with ~ expanded."""
+    files.local_folder(name, word)  # which refuses a URL by this name
+    folder, step = located(word)
+    return f"{files.local_folder(name, folder)}" + ("" if step is None else f"@{step}")
 
 
 def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
@@ -101,17 +113,21 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
     commit = provenance.commit()  # of the code as it is now, not when the record is written
     named = check(config)
-    first = networks.check_alike([*config.runs, *itertools.chain(*named.values())])
+    words = [_local("runs", word) for word in config.runs]
+    first = networks.check_alike([*words, *itertools.chain(*named.values())])
     shared = task(first, data_dir=config.data_dir)
-    members = [network for word in config.runs for network in networks.members(word, config.members, shared)]
-    _check_members(members)
-    baselines = {name: [networks.state(word, shared) for word in words] for name, words in named.items()}
+    there = [network for word in words for network in networks.members(word, config.members, shared)]
+    aside = [network for network in there if network.cut and config.members != "all"]
+    members = [network for network in there if not network.cut or config.members == "all"]
+    _check_members(members, aside)
+    baselines = {name: [networks.state(word, shared) for word in those] for name, those in named.items()}
     labels = Labels(shared.data.test.labels, shared.data.holdout.labels if shared.data.holdout else None)
+    files.check_writable("out", _out(config))
     at = networks.bench(first, shared, batches=config.batches)
 
     asked: dict[str, Predicted] = {}
     evaluations = 0
-    everyone = {network.digest: network for network in itertools.chain(members, *baselines.values())}
+    everyone = {network.digest: network for network in itertools.chain(there, *baselines.values())}
     for number, (digest, network) in enumerate(everyone.items(), start=1):
         asked[digest], made = networks.predicted(at, network.variables)
         evaluations += made
@@ -119,26 +135,31 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
     predicted = [asked[network.digest] for network in members]
     others = {name: [asked[network.digest] for network in those] for name, those in baselines.items()}
     averages = networks.Averages({}, [], [], 0)
-    if config.weight_averages:
+    averaging = config.weight_averages and networks.share_a_trunk(members)
+    if averaging:
         averages = yield from networks.weight_averages(at, members, labels, points=config.points)
 
     combined = ensemble_scores.combinations(predicted, labels)
     whole = combined[ensemble_scores.ENSEMBLE].predicted
     beside = {name: Combined(ensemble_scores.averaged(those)) for name, those in others.items()}
     alone = [Combined(found) for found in predicted]
+    apart = [Combined(asked[network.digest]) for network in aside]
     rows = [
         *(_row(f"member {i + 1}", "member", members[i : i + 1], found) for i, found in enumerate(alone)),
+        *(_row("cut cycle", "cut", aside[i : i + 1], found) for i, found in enumerate(apart)),
         *(_row(name, "ensemble", members, found) for name, found in combined.items()),
         *(_row(name, "weights", members, found) for name, found in averages.found.items()),
         *(_row(name, "baseline", baselines[name], found) for name, found in beside.items()),
     ]
-    for row, found in zip(rows, [*alone, *combined.values(), *averages.found.values(), *beside.values()], strict=True):
+    everything = [*alone, *apart, *combined.values(), *averages.found.values(), *beside.values()]
+    for row, found in zip(rows, everything, strict=True):
         row.update(ensemble_scores.scored(found.predicted, labels, bins=config.bins))
-    calibrated_nll = rows[len(members)]["calibrated_nll"]
+    calibrated_nll = rows[len(members) + len(aside)]["calibrated_nll"]
     record = {
         "config": provenance.said(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         "members": [_facts(network) for network in members],
+        "aside": [_facts(network) for network in aside],
         "baselines": {name: [_facts(network) for network in those] for name, those in baselines.items()},
         "rows": rows,
         "growing": {
@@ -160,44 +181,50 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
             "last member": ensemble_scores.reliability(predicted[-1], labels, bins=config.bins),
             "ensemble": ensemble_scores.reliability(whole, labels, bins=config.bins),
         },
-        "notes": _notes(config, labels, normalised=bool(members[0].variables["batch_stats"])),
+        "notes": [
+            *_notes(config, labels, normalised=bool(members[0].variables["batch_stats"]), averaging=averaging),
+            *_cut_notes(members, aside),
+        ],
         "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
         **_provenance(shared),
         "commit": commit,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(time.perf_counter() - begun, 3),
     }
-    out = _out(config)
-    out.mkdir(parents=True, exist_ok=True)
-    words = json.dumps(record, sort_keys=True, indent=1, allow_nan=False)
-    _atomically(out / "record.json", lambda path: path.write_text(words + "\n"))
-    text, files = write_results(json.loads(words), out)
-    return Outcome(json.loads(words), text, [out / "record.json", *files])
+    path = _out(config) / "record.json"
+    files.write_json(path, record, indent=1)
+    record = files.read_json(path)
+    text, written = write_results(record, path.parent)
+    return Outcome(record, text, [path, *written])
 
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The tables (returned as text, written as Markdown) and the figures of a record."""
     table, growing, reliability = out / "table.md", out / "growing.svg", out / "reliability.svg"
-    _atomically(table, lambda path: path.write_text(ensemble_tables.markdown(record)))
-    _atomically(growing, lambda path: ensemble_plots.growing(record, path))
-    _atomically(reliability, lambda path: ensemble_plots.reliability(record, path))
+    files.write_text(table, ensemble_tables.markdown(record))
+    ensemble_plots.growing(record, growing)
+    ensemble_plots.reliability(record, reliability)
     return ensemble_tables.terminal(record), [table, growing, reliability]
 
 
 def _out(config: EnsembleConfig) -> pathlib.Path:
-    return pathlib.Path(config.out or pathlib.Path(located(config.runs[0])[0], "ensemble"))
+    if config.out is not None:
+        return files.local_folder("out", config.out)
+    return files.local_folder("runs", located(_local("runs", config.runs[0]))[0]) / "ensemble"
 
 
-def _check_members(members: Sequence[Network]) -> None:
+def _check_members(members: Sequence[Network], aside: Sequence[Network]) -> None:
     seen: dict[str, Network] = {}
-    for network in members:
+    for network in [*members, *aside]:
         if network.digest in seen:
             raise ValueError(
                 f"runs must give each member once, got equal ones: {seen[network.digest].name} and {network.name}."
             )
         seen[network.digest] = network
     if len(members) < 2:
-        raise ValueError(f"runs must give at least two members, got {', '.join(n.name for n in members)}.")
+        got = ", ".join(n.name for n in members) or "none"
+        cut = f" beside {', '.join(n.name for n in aside)}, of a cut cycle (--members all takes it)" if aside else ""
+        raise ValueError(f"runs must give at least two members, got {got}{cut}.")
 
 
 def _row(name: str, kind: str, which: Sequence[Network], found: Combined) -> Row:
@@ -214,7 +241,7 @@ def _growing(
     return [{**point, "updates": networks.updates(part)} for point, part in zip(curve, parts, strict=True)]
 
 
-def _notes(config: EnsembleConfig, labels: Labels, *, normalised: bool) -> list[str]:
+def _notes(config: EnsembleConfig, labels: Labels, *, normalised: bool, averaging: bool = True) -> list[str]:
     notes = []
     if labels.held is None:
         notes.append(
@@ -222,15 +249,36 @@ def _notes(config: EnsembleConfig, labels: Labels, *, normalised: bool) -> list[
             "chosen on it is there (weighted mean, greedy choice, greedy soup, deep-ensemble equivalent)."
         )
     else:
-        notes.append("Weighted mean, greedy choice and greedy soup: chosen on held-out data.")
-    if config.weight_averages and normalised:
+        soup = ", greedy choice and greedy soup" if averaging else " and greedy choice"
+        notes.append(f"Weighted mean{soup}: chosen on held-out data.")
+    if config.weight_averages and not averaging:
+        notes.append(
+            "No averages of weights (soups) and no barriers: the members are of runs that share no updates, and "
+            "weights from different initial ones do not lie in one basin."
+        )
+    if config.weight_averages and averaging and normalised:
         notes.append("Averaged weights have batch statistics re-estimated on training images, altered as in training.")
+    return notes
+
+
+def _cut_notes(members: Sequence[Network], aside: Sequence[Network]) -> list[str]:
+    """Which members end in a cycle that the budget cut."""
+    notes = []
+    for those, where in (
+        (aside, "A row of its own and in no mean (--members all takes it in)"),
+        ([network for network in members if network.cut], "In all means"),
+    ):
+        for network in those:
+            rate = network.facts.get("rate")
+            at = "" if rate is None else f" at rate {rate:.3g}"
+            notes.append(f"{where}: {network.name}, whose cycle the budget cut{at}.")
     return notes
 
 
 def _facts(network: Network) -> Row:
     facts = {name: network.facts.get(name) for name in ("cycle", "rate", "train_loss")}
     where = {"run": network.run, "folder": network.folder, "step": network.step, "seed": network.config.seed}
+    where |= {"cut": True} if network.cut else {}
     return {**where, **facts, "digest": network.digest}
 
 
@@ -242,13 +290,3 @@ def _provenance(shared: Task) -> Row:
         "device": {**machine.describe(), "run_devices": train.device_count(shared.test)},
         "versions": provenance.versions(),
     }
-
-
-def _atomically(path: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> None:
-    """Writes the whole file or nothing."""
-    beside = path.with_name(f".{os.getpid()}-{path.name}")  # with the same ending, which figures go by
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -14,12 +14,12 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from lrsched import files, interrupts, records, saving
+from lrsched import cycles, files, interrupts, records, saving
 from lrsched import run as runs
 from lrsched import task as tasks
 from lrsched.analysis import range_plots
@@ -43,7 +43,8 @@ class Train:
       save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
       keep: after which updates (200) or epochs (3ep) a full state is kept for good, to branch from; in a branch they
         are counted from the start of the run it left.
-      members: which ends of cycles become members of an ensemble: all, last:3, every:2 (counted from the last).
+      members: which ends of cycles become members of an ensemble: all; whole (not that of a last cycle that the budget
+        cuts); of the whole ones the last three (last:3) or every second, counted from the last (every:2).
       extend: FOLDER[@UPDATES] of a run to go on with under a longer budget (from its last state unless @ names
         another). What was trained stays; from there on the rate is that of the longer plan at the same update.
       branch: FOLDER[@UPDATES] of a run to start from. This run's own plan begins there, and its budget counts the new
@@ -78,7 +79,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     run = run.leaving(origin)
     folder = given or pathlib.Path(f"runs/{run.id}")
     ends = [run.offset + end for end in run.plan.cycle_ends]
-    member_steps = frozenset(thinned(words.members, ends))
+    member_steps = frozenset(thinned(words.members, ends, cut=cycles.cut_steps(run.plan, run.offset)))
     keep = {tasks.updates_of(each, run.plan, "keep") for each in words.keep}
     first = origin.step if origin else 0
     if any(not first < step <= run.total_steps for step in keep):
@@ -98,6 +99,8 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
                 _draw(store, run, folder / "run.svg")
             yield f"{folder} is done: this is its record."
             return done[-1]
+
+        yield from cycles.said(run.plan)
 
         def take(point: runs.Point) -> None:
             if point.log.completed in member_steps:
@@ -141,19 +144,25 @@ def located(words: str) -> tuple[str, int | None]:
     return (folder, int(at)) if folder and re.fullmatch("[0-9]{1,18}", at) else (words, None)
 
 
-def thinned(words: str, items: Sequence[int]) -> list[int]:
-    """Some of the items: all, the last M (last:M), or every K-th counted back from the last (every:K).
+def thinned(words: str, items: Sequence[int], *, cut: Collection[int] = ()) -> list[int]:
+    """Some of the items: all; whole, those that are not cut; of these the last M (last:M) or every K-th (every:K).
 
+    Args:
+      items: in order; every:K counts back from the last one that is not cut.
+      cut: items whose cycle ended too early.
     Raises:
       ValueError: for other words.
     """
-    found = re.fullmatch(r"all|(last|every):([1-9][0-9]*)", words)
+    found = re.fullmatch(r"all|whole|(last|every):([1-9][0-9]*)", words)
     if not found:
-        raise ValueError(f"members must be all, last:M or every:K, got {words!r}.")
+        raise ValueError(f"members must be all, whole, last:M or every:K, got {words!r}.")
     if words == "all":
         return list(items)
+    items = [item for item in items if item not in cut]
+    if words == "whole":
+        return items
     number = int(found[2])
-    return list(items[-number:]) if found[1] == "last" else list(items[::-1][::number][::-1])
+    return items[-number:] if found[1] == "last" else items[::-1][::number][::-1]
 
 
 def _left(words: Train, run: Run, like: train.State) -> tuple[Origin | None, Callable[[], runs.Point] | None]:
@@ -262,6 +271,8 @@ def _member_facts(run: Run, log: runs.Log, variables: dict[str, Any], ends: Sequ
     step = log.completed
     rate = float(run.plan.lr(step - 1 - run.offset))
     facts = {"run": run.id, "cycle": ends.index(step), "rate": rate, "train_loss": log.train_loss}
+    if step in cycles.cut_steps(run.plan, run.offset):
+        facts["cut"] = True
     if run.task.holdout is not None:
         held = tasks.evaluate(run.task, variables, run.task.holdout)
         facts |= {"holdout_error": round(1 - held.accuracy, 10), "holdout_loss": held.loss}

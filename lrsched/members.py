@@ -6,20 +6,23 @@ import functools
 import itertools
 import json
 import pathlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lrsched import records
+from lrsched import cycles, records, saving
 from lrsched import task as tasks
 from lrsched.analysis import calibration, ensemble_scores, soups
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
+from lrsched.analysis.ensemble_tables import counted
 from lrsched.folder import located, stored, thinned
+from lrsched.schedules.budget import Budget
+from lrsched.schedules.plan import plan
 from lrsched.task import RunConfig, Task
+from lrsched.training import batches, models, optim, predict, provenance, snapshots, train
 from lrsched.training import data as datasets
-from lrsched.training import models, optim, predict, provenance, snapshots, train
 
 
 class Network(NamedTuple):
@@ -33,6 +36,7 @@ class Network(NamedTuple):
     variables: dict[str, Any]
     digest: str  # of the variables
     origin: tuple[str, int] | None = None  # the run that its run left, and after how many updates
+    cut: bool = False  # a member whose cycle the budget cut
 
     @property
     def name(self) -> str:
@@ -83,16 +87,20 @@ def check_alike(words: Sequence[str]) -> RunConfig:
 def members(word: str, keep: str, shared: Task) -> list[Network]:
     """The networks of a word of `EnsembleConfig.runs`: the members of a folder, or the one at its step.
 
+    A member whose cycle the budget cut is there whatever `keep` says, marked as `cut`.
+
     Raises:
       ValueError: if there are none, one is damaged, or the run was made on other data.
     """
     folder, step = located(word)
     if step is not None:
         return [_network(folder, step, shared)]
-    steps = thinned(keep, snapshots.member_steps(folder))
+    steps = snapshots.member_steps(folder)
     if not steps:
         raise ValueError(f"{folder} must hold members, or be asked for as {folder}@STEP, got none.")
-    return [_network(folder, each, shared, member=True) for each in steps]
+    last = _network(folder, steps[-1], shared, member=True)
+    chosen = thinned(keep, steps, cut=steps[-1:] if last.cut else ())
+    return [*(_network(folder, each, shared, member=True) for each in chosen if each != last.step), last]
 
 
 def state(word: str, shared: Task) -> Network:
@@ -126,6 +134,15 @@ def independent(networks: Sequence[Network]) -> bool:
     """Whether these are at least two networks of as many runs, each with a seed of its own."""
     count = len(networks)
     return count > 1 and len({n.run for n in networks}) == len({n.config.seed for n in networks}) == count
+
+
+def share_a_trunk(networks: Sequence[Network]) -> bool:
+    """Whether all are of one run, or of runs that left one another: only then are their weights of one basin."""
+    groups: list[set[str]] = []
+    for network in networks:
+        mine = {network.run, *(network.origin or ())[:1]}
+        groups = [*(group for group in groups if not group & mine), mine.union(*(g for g in groups if g & mine))]
+    return len(groups) == 1
 
 
 def bench(config: RunConfig, shared: Task, *, batches: int) -> Bench:
@@ -202,7 +219,7 @@ def weight_averages(
     for n, tree in enumerate(means, start=1):
         scores = calibration.scores(ask(tree).test, labels.test)
         growing.append({"error": scores.error, "nll": scores.nll, "updates": updates(members[:n])})
-        yield f"mean of the weights of {n} members"
+        yield f"mean of the weights of {counted(n, 'member')}"
     found = {
         "uniform soup": Combined(ask(soups.mean_tree(trees))),
         "running mean of weights (SWA)": Combined(ask(means[-1])),
@@ -211,7 +228,7 @@ def weight_averages(
         soup = soups.greedy_soup(trees, held_out)
         weights = ensemble_scores.shares(soup.indices, len(trees)).tolist()
         found["greedy soup"] = Combined(ask(soup.tree), weights)
-        yield f"greedy soup of {len(soup.indices)} members"
+        yield f"greedy soup of {counted(len(soup.indices), 'member')}"
     alphas, barriers = np.linspace(0, 1, points), []
     ends = [training_loss(at, complete(tree)) for tree in trees]
     for i, (one, other) in enumerate(itertools.pairwise(trees)):
@@ -234,7 +251,8 @@ def _running_means(trees: Sequence[Any]) -> list[Any]:
 
 
 def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> Network:
-    config = stored(folder)
+    config, identity = stored(folder), saving.stored_identity(folder)
+    _check_data(folder, identity, shared)
     if member or step not in snapshots.steps(folder):
         shape: Any = shared.data.train.images.shape[1:]
         like = models.initial_variables(shared.model, image_shape=shape, seed=0)
@@ -244,16 +262,34 @@ def _network(folder: str, step: int, shared: Task, *, member: bool = False) -> N
         saved = snapshots.load(folder, step, _state_like(config, shared))
         own = shared._replace(optimizer=_optimizer(config))
         variables = tasks.variables(config, own, saved.tree)
+    run, left = identity["run"], identity["origin"]
+    made_by = saved.facts.get("run", saved.facts.get("identity", {}).get("run", run))
+    if made_by != run:
+        raise ValueError(f"{folder}@{step} must be of the run in its folder ({run}), got one of run {made_by}.")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
         raise ValueError(f"{folder}@{step} must hold finite weights, got some that are not: the run diverged.")
-    words = json.loads(pathlib.Path(folder, "run.json").read_text())
-    run, left = words["run"], words["origin"]
-    rows = [row for row in records.read(pathlib.Path(folder, "records.jsonl")).rows if row["run"] == run]
-    trained_on = rows[-1]["data"]["digest"] if rows else shared.data.digest  # a run under way has no record
-    if trained_on != shared.data.digest:
-        raise ValueError(f"data must be what {folder} was trained on ({trained_on}), got {shared.data.digest}.")
     origin = (left["run"], left["step"]) if left else None
-    return Network(run, folder, step, config, saved.facts, variables, provenance.digest(variables), origin)
+    digest = provenance.digest(variables)
+    cut = member and bool(saved.facts.get("cut", step in _cut_steps(config, left, shared)))
+    return Network(run, folder, step, config, saved.facts, variables, digest, origin, cut)
+
+
+def _check_data(folder: str, identity: Mapping[str, Any], shared: Task) -> None:
+    """Refuses a run of other examples. Version 0.1.0 kept their digest in the record alone, which comes at the end."""
+    here = shared.data.digest
+    rows = records.read(pathlib.Path(folder, "records.jsonl")).rows
+    recorded = [row["data"]["digest"] for row in rows if row["run"] == identity["run"]][-1:]
+    for trained_on in (identity.get("data_digest", here), *recorded):
+        if trained_on != here:
+            raise ValueError(f"data must be what {folder} was trained on ({trained_on}), got {here}.")
+
+
+def _cut_steps(config: RunConfig, left: Mapping[str, Any] | None, shared: Task) -> frozenset[int]:
+    """After how many updates the run's last cycle was cut, from its configuration: for members that do not say it."""
+    per_epoch = batches.steps_per_epoch(len(shared.data.train), config.batch)
+    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
+    follow = plan(config.schedule, budget, peak_value=config.peak_value, momentum=0.9)
+    return cycles.cut_steps(follow, tasks.Origin(**left).offset if left else 0)
 
 
 def _state_like(config: RunConfig, shared: Task) -> train.State:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lrsched import ensemble as ensembles
-from lrsched import folder, members
+from lrsched import files, folder, members
 from lrsched import run as runs
 from lrsched import task as tasks
 from lrsched.analysis import calibration
@@ -148,7 +148,7 @@ def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: lis
     baselines = (f"one={made / 'second'}", f"two={made / 'first'},{made / 'second'}")
     outcome = _done(made, "first", weight_averages=True, batches=4, baselines=baselines)
     assert {path.name for path in outcome.files} == {"record.json", "table.md", "growing.svg", "reliability.svg"}
-    record = json.loads(outcome.files[0].read_text())
+    record = files.read_json(outcome.files[0])
     assert record == outcome.record
     text, rebuilt = ensembles.write_results(record, tmp_path)
     assert text == outcome.text
@@ -199,9 +199,9 @@ def test_kept_states_are_members_too(made: pathlib.Path, evaluated: list[int]) -
 def _altered(made: pathlib.Path, name: str, **changes: Any) -> None:
     if not (made / name).exists():
         shutil.copytree(made / "first", made / name)
-    identity = json.loads((made / name / "run.json").read_text())
+    identity = files.read_json(made / name / "run.json")
     identity["config"] |= changes
-    (made / name / "run.json").write_text(json.dumps(identity))
+    files.write_json(made / name / "run.json", identity)
 
 
 def test_runs_that_do_not_belong_together_are_refused(made: pathlib.Path, evaluated: list[int]) -> None:
@@ -217,28 +217,119 @@ def test_runs_that_do_not_belong_together_are_refused(made: pathlib.Path, evalua
     assert evaluated == []
 
 
+def _identity(made: pathlib.Path, name: str, **changes: Any) -> None:
+    """The folder of the first run, where run.json says something else."""
+    shutil.copytree(made / "first", made / name)
+    files.write_json(made / name / "run.json", files.read_json(made / name / "run.json") | changes)
+
+
 def test_run_of_other_data_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
-    shutil.copytree(made / "first", made / "other")
-    path = made / "other" / "records.jsonl"
-    record = json.loads(path.read_text())
-    record["data"]["digest"] = "0123"
-    path.write_text(json.dumps(record) + "\n")
+    _identity(made, "other", data_digest="0123")
     with pytest.raises(ValueError, match=r"data must be what .*other was trained on \(0123\), got "):
         _done(made, "other")
+    assert evaluated == []
+
+
+def test_member_of_another_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    _identity(made, "mixed", run="0123456789abcdef")
+    with pytest.raises(ValueError, match=r"mixed@\d+ must be of the run in its folder \(0123456789abcdef\), got "):
+        _done(made, "mixed")
+    assert evaluated == []
+
+
+def test_altered_description_of_a_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    shutil.copytree(made / "first", made / "damaged")
+    path = made / "damaged" / "run.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 5'))
+    with pytest.raises(ValueError, match="must be as it was written, got an altered file"):
+        _done(made, "damaged")
+
+
+def test_url_is_refused_before_anything_is_loaded(made: pathlib.Path, evaluated: list[int]) -> None:
+    for more in ({"out": "gs://bucket/x"}, {"baselines": ("a=gs://bucket/x",)}):
+        with pytest.raises(ValueError, match=rf"{next(iter(more))} must be a local folder, got the URL gs://bucket/x"):
+            _done(made, "first", **more)
+    with pytest.raises(ValueError, match="runs must be a local folder, got the URL s3://x"):
+        ensembles.check(EnsembleConfig(runs=("s3://x",)))
+
+
+def test_baseline_named_again_has_one_folder_more(made: pathlib.Path) -> None:
+    (made / "with, a comma").mkdir(exist_ok=True)
+    comma = str(made / "with, a comma")
+    config = EnsembleConfig(runs=(str(made),), baselines=("a=x,y@3", f"a={comma}", "b=~/z"))
+    assert ensembles.check(config) == {"a": ["x", "y@3", comma], "b": [str(pathlib.Path("~/z").expanduser())]}
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A run of 41 updates whose third cycle would have ended after 70, at 92 % of the peak."""
+    out = tmp_path_factory.mktemp("cut") / "cut"
+    config = RunConfig(schedule="sgdr:first_cycle=12", budget="1ep", max_epochs=1.0, holdout_fraction=0.1)
+    runs.finish(folder.begin(folder.Train(config=config, out=str(out))))
+    return out
+
+
+def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(cut.parent, "cut", weight_averages=True, batches=2, points=3).record
+    assert [member["step"] for member in record["members"]] == [12, 36]
+    assert [network["step"] for network in record["aside"]] == [41]
+    row = _row(record, "cut cycle")
+    assert row["networks"][0].endswith("cut@41")
+    assert len(record["growing"]["weights"]) == len(record["growing"]["forward"]) == 2
+    assert all(len(each["networks"]) == 2 for each in record["rows"] if each["kind"] in ("ensemble", "weights"))
+    assert any("cut@41, whose cycle the budget cut at rate 0.0" in note for note in record["notes"])
+    taken = _done(cut.parent, "cut", members="all").record
+    assert [member["step"] for member in taken["members"]] == [12, 36, 41]
+    assert taken["members"][2]["cut"]
+    assert not taken["aside"]
+    with pytest.raises(ValueError, match="at least two members, got .*cut@36 beside .*cut@41, of a cut cycle"):
+        _done(cut.parent, "cut", members="last:1")
+
+
+def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tasks.task(folder.stored(cut))
+    assert [(n.step, n.cut) for n in members.members(str(cut), "whole", shared)] == [
+        (12, False), (36, False), (41, True)
+    ]  # fmt: skip
+    assert members.members(str(cut), "whole", shared)[-1].facts["cut"]
+    real = snapshots.load_member
+
+    def older(*args: Any) -> snapshots.Saved:
+        saved = real(*args)
+        return saved._replace(facts={name: value for name, value in saved.facts.items() if name != "cut"})
+
+    monkeypatch.setattr(snapshots, "load_member", older)
+    assert members.members(str(cut), "whole", shared)[-1].cut
+
+
+def test_soups_are_of_runs_that_share_updates_alone(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first", "second", weight_averages=True, batches=2, points=3).record
+    assert not [row for row in record["rows"] if row["kind"] == "weights"]
+    assert record["barriers"] is record["growing"]["weights"] is None
+    assert any(note.startswith("No averages of weights (soups) and no barriers") for note in record["notes"])
+    assert not any("greedy soup" in note for note in record["notes"])
+
+
+def test_runs_share_a_trunk_if_they_left_one_another() -> None:
+    trunk, one = network("trunk", 30), network("one", 41, ("trunk", 20))
+    other, twig = network("other", 41, ("trunk", 25)), network("twig", 50, ("one", 30))
+    for those in ([trunk, trunk], [trunk, one], [one, other], [twig, trunk, one], [twig, other, one]):
+        assert members.share_a_trunk(those)
+    for those in ([trunk, network("else", 41)], [trunk, one, network("else", 41)]):
+        assert not members.share_a_trunk(those)
 
 
 @pytest.mark.parametrize(
     ("words", "more", "match"),
     [
         ((), {}, "runs must name at least one folder, got none"),
-        (("first",), {"members": "some"}, "members must be all, last:M or every:K, got 'some'"),
+        (("first",), {"members": "some"}, "members must be all, whole, last:M or every:K, got 'some'"),
         (("first",), {"members": "last:1"}, "runs must give at least two members, got .*first@"),
         (("first", "first"), {}, "runs must give each member once, got equal ones: "),
         (("first",), {"points": 2}, "points must be at least 3, got 2"),
         (("first",), {"batches": 0}, "batches must be at least 1, got 0"),
         (("first",), {"bins": 0}, "bins must be at least 1, got 0"),
         (("first",), {"baselines": ("one",)}, r"baselines must be NAME=FOLDER.*, got 'one'"),
-        (("first",), {"baselines": ("a=x", "a=y")}, "baselines must have names of their own, got a twice"),
         (("first@7",), {}, "step must be one saved in"),
     ],
 )

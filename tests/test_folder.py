@@ -184,7 +184,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         ),
         ({"extend": "TRUNK", "branch": "TRUNK"}, "must not be given together"),
         ({"branch": "nowhere"}, "must be the folder of a run"),
-        ({"members": "first:2"}, "members must be all, last:M or every:K"),
+        ({"members": "first:2"}, "members must be all, whole, last:M or every:K"),
         ({"save_every": "often"}, "save_every must be updates"),
         ({"keep": ("0",)}, "keep must be updates"),
         ({"keep": ("42",)}, r"keep must be from 1 to 41 \(updates in all\), got \[42\]"),
@@ -305,10 +305,19 @@ def test_stored_gives_the_configuration(whole: tuple[pathlib.Path, runs.Record])
         ("last:9", [1, 3, 7, 15]),
         ("every:2", [3, 15]),
         ("every:3", [1, 15]),
+        ("whole", [1, 3, 7, 15]),
     ],
 )
 def test_thinned(members: str, kept: list[int]) -> None:
     assert folder.thinned(members, [1, 3, 7, 15]) == kept
+
+
+@pytest.mark.parametrize(
+    ("members", "kept"),
+    [("all", [1, 3, 7, 15]), ("whole", [1, 3, 7]), ("last:2", [3, 7]), ("every:2", [1, 7])],
+)
+def test_thinned_without_the_cycle_that_was_cut(members: str, kept: list[int]) -> None:
+    assert folder.thinned(members, [1, 3, 7, 15], cut=[15]) == kept
 
 
 @pytest.mark.parametrize("mult", ["0.5", "1", "1.5", "2", "3"])

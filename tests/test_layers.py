@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = {"schedules": {"schedules"}, "training": {"training", "schedules"}, "analysis": {"analysis"}}
 HALL = {"task", "run", "folder", "study", "spread", "ensemble", "members", "catalogue", "cli"}
 HALL |= {"progress_bars", "finder", "sweep", "measured", "search", "tune"}
-HALL |= {"records", "interrupts", "saving", "claims", "many"}
+HALL |= {"records", "interrupts", "saving", "claims", "many", "cycles"}
 FOUNDATION = {"files"}  # which every part may use, and which uses none
 
 

@@ -54,6 +54,11 @@ def verdict(comparison: Record) -> str:
     return f"The error of the {first} is not separated from that of {second}: {middle}"
 
 
+def counted(count: int, noun: str) -> str:
+    """As in "1 member" and "2 members"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _rows(record: Record) -> list[list[str]]:
     rows = [list(HEAD)]
     for row in record["rows"]:
@@ -62,7 +67,7 @@ def _rows(record: Record) -> list[list[str]]:
             calibrated[0] = "-" if row["temperature"] is None else "not determined"
         else:
             calibrated = [f"{row['temperature']:.3f}", *_scores(row, "calibrated_")]
-        which = f", {row['networks'][0].rpartition('/')[2]}" if row["kind"] == "member" else ""
+        which = f", {row['networks'][0].rpartition('/')[2]}" if row["kind"] in ("member", "cut") else ""
         rows.append([row["name"] + which, str(row["updates"]), _percent(row["error"]), *_scores(row), *calibrated])
     return rows
 
@@ -84,12 +89,12 @@ def _growing(record: Record) -> list[list[str]]:
 
 def _sentences(record: Record) -> list[str]:
     count, data = len(record["members"]), record["data"]
-    images = f"{data['test']} test images" + (f", {data['holdout']} held out" if data["holdout"] else "")
+    images = counted(data["test"], "test image") + (f", {data['holdout']} held out" if data["holdout"] else "")
     numbers = (
         "Updates: all that had to be made, each run's counted once. T: temperature fitted on held-out data. "
         f"ECE: {record['config']['bins']} bins."
     )
-    about = f"{data['name']}, {record['task']['model']}, {count} members; {images}. {numbers}"
+    about = f"{data['name']}, {record['task']['model']}, {counted(count, 'member')}; {images}. {numbers}"
     curves = "Of that many members: forward, the first; backward, the last"
     curves += "; weights, the first ones' mean weights." if record["growing"]["weights"] else "."
     says = [about, curves, *record["notes"], *_undetermined(record["rows"]), _between_members(record)]
