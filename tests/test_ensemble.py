@@ -232,9 +232,7 @@ def test_run_of_other_data_is_refused(made: pathlib.Path, evaluated: list[int]) 
 
 def test_member_of_another_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
     _identity(made, "mixed", run="0123456789abcdef")
-    with pytest.raises(
-        ValueError, match=r"mixed@\d+ must be of the run in its folder \(0123456789abcdef\), got one of"
-    ):
+    with pytest.raises(ValueError, match=r"mixed@\d+ must be of the run in its folder \(0123456789abcdef\), got "):
         _done(made, "mixed")
     assert evaluated == []
 

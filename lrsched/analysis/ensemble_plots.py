@@ -71,7 +71,7 @@ def reliability(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None
         for i, (label, read) in enumerate(record["reliability"].items()):
             _draw_reliability(upper, lower, label, read, i)
         upper.set_ylabel("accuracy")
-        upper.legend(loc="lower right")
+        upper.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)  # above: inside it would cover points
         lower.set_ylabel("examples")
         lower.set_yscale("log")
         lower.set_xlabel("confidence, uncalibrated")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrsched.analysis import statistics
+from lrsched.analysis.markdown import escaped
+from lrsched.analysis.tables import side_by_side
 
 Record = Mapping[str, Any]
 
 HEAD = ("", "updates", "error %", "NLL", "Brier", "ECE %", "T", "NLL at T", "Brier at T", "ECE % at T")
+NAME = 40  # columns of a name on a terminal
 GROWING = ("forward", "backward", "weights")
 
 
@@ -24,20 +28,28 @@ def markdown(record: Record) -> str:
     """
     blocks = []
     for rows in (_rows(record), _growing(record)):
+        rows = [[escaped(text) for text in row] for row in rows]
         lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
         blocks.append("\n".join(f"| {' | '.join(row)} |" for row in lines))
-    return "\n\n".join([*blocks, *_sentences(record)]) + "\n"
+    return "\n\n".join([*blocks, *map(escaped, _sentences(record))]) + "\n"
 
 
 def terminal(record: Record) -> str:
-    """The same as aligned plain text; arguments and result as in `markdown`."""
+    """The same as aligned plain text; arguments and result as in `markdown`.
+
+    It is as wide as the terminal, at most 120 columns, and 80 where there is none. Columns that do not fit stand in a
+    second table below the first, and so on.
+    """
+    width = min(shutil.get_terminal_size((80, 24)).columns, 120)
     blocks = []
     for rows in (_rows(record), _growing(record)):
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        pad = [[text.rjust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
-        lines = ["  ".join([row[0].ljust(widths[0]), *padded[1:]]) for row, padded in zip(rows, pad, strict=True)]
-        blocks.append("\n".join(line.rstrip() for line in lines))
-    words = [textwrap.fill(sentence, 120) for sentence in _sentences(record)]
+        names = [" ".join(row[0].split()) for row in rows]
+        left = [name if len(name) <= NAME else f"{name[: NAME - 3]}..." for name in names]
+        columns = list(zip(*(row[1:] for row in rows), strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        padded = [[text.rjust(size) for text in column] for column, size in zip(columns, widths, strict=True)]
+        blocks.append("\n".join(side_by_side(left, padded, width)))
+    words = [textwrap.fill(" ".join(sentence.split()), width) for sentence in _sentences(record)]
     return "\n\n".join(blocks) + "\n\n" + "\n".join(words) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Literal
 
 from lrsched.analysis import statistics
 from lrsched.analysis.ledger import Cell
+from lrsched.analysis.markdown import code, escaped
 from lrsched.analysis.paper import PaperNumber
 
 Papers = Mapping[tuple[str, str], PaperNumber]  # (label, budget) -> number
@@ -31,9 +31,9 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
     at = _by_place(cells)
     marks = _marks(cells)
     labels, budgets = _labels(cells), _budgets(cells)
-    rows = [["schedule", *map(_escaped, budgets.values())], ["---"] * (1 + len(budgets))]
+    rows = [["schedule", *map(escaped, budgets.values())], ["---"] * (1 + len(budgets))]
     for label in labels:
-        row = [_code(label)]
+        row = [code(label)]
         for budget in budgets:
             cell, paper = at.get((label, budget)), papers.get((label, budget))
             text = _entry(cell)
@@ -42,7 +42,7 @@ def markdown(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
             row.append(text if paper is None else f"{text}; paper {_paper_entry(paper)}")
         rows.append(row)
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", _escaped(_caption(cells, papers, best="bold", measure=measure))]) + "\n"
+    return "\n".join([*lines, "", escaped(_caption(cells, papers, best="bold", measure=measure))]) + "\n"
 
 
 def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: str = "test error") -> str:
@@ -76,28 +76,16 @@ def terminal(cells: Sequence[Cell], papers: Papers | None = None, *, measure: st
             for column, number in zip(columns, numbers, strict=True):
                 column.append("" if number is None else _paper_entry(number))
     caption = textwrap.wrap(_caption(cells, papers, best="*", measure=measure), width)
-    return "\n".join([*_side_by_side(left, columns, width), "", *caption]) + "\n"
+    return "\n".join([*side_by_side(left, columns, width), "", *caption]) + "\n"
 
 
-def _side_by_side(left: Sequence[str], columns: Sequence[Sequence[str]], width: int) -> list[str]:
+def side_by_side(left: Sequence[str], columns: Sequence[Sequence[str]], width: int) -> list[str]:
     """Lines of a table: the columns that fit beside the left one; then the rest likewise, below an empty line."""
     widths = [max(map(len, column)) for column in (left, *columns)]
     fit = next((n for n in range(len(columns), 1, -1) if sum(widths[: n + 1]) + 2 * n <= width), 1)
     rows = zip(left, *columns[:fit], strict=True)
     lines = ["  ".join(text.ljust(size) for text, size in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return lines if fit >= len(columns) else [*lines, "", *_side_by_side(left, columns[fit:], width)]
-
-
-def _code(text: str) -> str:
-    """A label as code in a cell of a Markdown table: a | would end the cell, and a backtick the code."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""
-    return f"{fence}{space}{' '.join(text.split())}{space}{fence}".replace("|", "\\|")
-
-
-def _escaped(text: str) -> str:
-    """Text in Markdown: no name in it becomes a cell's end or a tag."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return lines if fit >= len(columns) else [*lines, "", *side_by_side(left, columns[fit:], width)]
 
 
 def _by_place(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:

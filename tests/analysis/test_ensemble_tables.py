@@ -1,12 +1,13 @@
 """What an ensemble's record holds, and its tables, from predictions made up here."""
 
 import json
+import pathlib
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lrsched.analysis import calibration, ensemble_scores, ensemble_tables
+from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
 from lrsched.analysis.ensemble_scores import Labels, Predicted
 
 RNG = np.random.default_rng(0)
@@ -167,7 +168,45 @@ def test_tables_hold_every_row_and_survive_json() -> None:
     ):
         assert words in " ".join(text.split())
         assert words in markdown
-    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("columns", ["80", "100", "200"])
+def test_terminal_table_is_no_wider_than_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    record = _record()
+    record["rows"][0]["name"] = "a_baseline_with_a_name" * 5
+    record["growing"]["weights"] = record["growing"]["forward"]
+    text = ensemble_tables.terminal(record)
+    assert max(map(len, text.splitlines())) <= min(int(columns), 120)
+    assert "a_baseline_with_a_namea_baseline_with..." in text
+    for head in ensemble_tables.HEAD:
+        assert head in text
+
+
+def test_names_in_markdown_stay_names() -> None:
+    record = _record(comparisons=[{**_record()["comparisons"][0], "second": "a|b<script>\n`c`"}])
+    record["rows"].append({**record["rows"][0], "kind": "baseline", "name": "a|b<script>\n`c`"})
+    lines = ensemble_tables.markdown(record).splitlines()
+    assert lines[4].startswith(r"| a\|b&lt;script> \`c\` | ")
+    assert lines[4].count("|") - lines[4].count(r"\|") == lines[0].count("|")
+    assert "<script>" not in "".join(lines)
+    assert r"that of a\|b&lt;script> \`c\`: " in lines[-1]
+
+
+def test_counts_have_the_number_of_their_nouns() -> None:
+    assert [ensemble_tables.counted(n, "member") for n in (0, 1, 2)] == ["0 members", "1 member", "2 members"]
+
+
+def test_legend_of_reliability_covers_no_point(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(ensemble_plots.plots, "_save", lambda figure, path: figures.append(figure))
+    read = {"examples": [1, 1], "confidence": [0.02, 0.98], "accuracy": [1.0, 0.0]}
+    ensemble_plots.reliability({"reliability": {"last member": read, "ensemble": read}}, tmp_path / "a.svg")
+    (figure,) = figures
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1 - 1e-6
+    assert axes.get_legend().get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_table_of_temperatures_that_are_not_determined_says_so() -> None:
