@@ -10,7 +10,7 @@ import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 
 from lrsched import files, records, saving
 from lrsched import run as runs
@@ -21,6 +21,14 @@ from lrsched.training import snapshots
 def ledger(out: pathlib.Path) -> pathlib.Path:
     """The file of the records."""
     return out / "records.jsonl"
+
+
+def tidy(out: pathlib.Path, recorded: Collection[str]) -> None:
+    """Removes what runs on record have left: a kill may have fallen between a record and the end of its states."""
+    for name in {path.name for path in (out / "states").glob("*")} & set(recorded):
+        with _claim(out / "states" / name) as claimed:
+            if claimed:
+                _remove(out / "states" / name)
 
 
 def is_free(out: pathlib.Path, run: str) -> bool:
@@ -50,7 +58,7 @@ def make(
         if not claimed:
             return None
         if found := records.find(path, run.id):
-            shutil.rmtree(folder)
+            _remove(folder)
             return found
         stores = list[snapshots.Store]()
 
@@ -65,8 +73,13 @@ def make(
         record["place"] = place
         records.append(path, record)
         stack.close()
-        shutil.rmtree(folder)
+        _remove(folder)
         return record
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Clears up after a run on record, as far as it goes: NFS keeps a file that is open, another process may look."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

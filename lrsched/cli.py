@@ -86,14 +86,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
       the exit status: 0, 2 after a mistake in the words (one line on standard error), 130 after Ctrl-C, 143 after
-      SIGTERM.
+      SIGTERM, 141 if what it trained could not be told because its output was closed.
     """
     _replace_what_cannot_be_shown()
+    command = None
     with interrupts.handled():
         try:
-            _run(_parse(sys.argv[1:] if arguments is None else arguments))
+            command = _parse(sys.argv[1:] if arguments is None else arguments)
+            _run(command)
         except BrokenPipeError:  # as in: lrsched schedules | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0 if isinstance(command, Catalogue | Data | None) else 141  # of what trains, not all was made
         except (ValueError, OSError) as error:
             print(f"lrsched: {' '.join(str(error).split())}", file=sys.stderr)
             return 2

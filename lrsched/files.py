@@ -203,6 +203,10 @@ def read_lines(path: Path, *, unsealed: frozenset[str] = frozenset()) -> Lines:
             rows.append(_document(line, unsealed))
         except ValueError as error:
             damaged.append(f"{path}, line {number}, was altered since it was written ({error}): it is not used.")
+    if last:
+        with contextlib.suppress(ValueError):  # all of it but its newline, as some editors leave a file
+            if (whole := unseal(last)) is not None:
+                return Lines([*rows, whole], damaged, None)
     return Lines(rows, damaged, len(content) - len(last) if last else None)
 
 
@@ -220,9 +224,18 @@ def append_line(path: Path, document: Mapping[str, Any]) -> None:
         torn = read_lines(path).torn_at
         if torn is not None:
             file.truncate(torn)
+        elif not _ends_a_line(path):
+            file.write(b"\n")
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _ends_a_line(path: pathlib.Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read(1) in (b"", b"\n")
 
 
 def lock(path: Path, *, wait: bool = False) -> IO[bytes]:

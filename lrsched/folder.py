@@ -72,7 +72,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
       OSError: if the folder cannot be written, or is being written by another process.
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
-    given = files.local_folder("out", words.out) if words.out else None
+    given = files.local_folder("out", words.out) if words.out is not None else None
     run = tasks.resolve(words.config, data_dir=words.data_dir)
     like = run.initial_state()
     origin, left = _left(words, run, like)
@@ -87,6 +87,7 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     due = saving.due_after(words.save_every, run.plan)
     identity = saving.identify(run)
     _check_same(folder, identity, words)
+    _check_members(folder, run, like)
     keep |= set(saving.stored_identity(folder)["keep"]) if (folder / "run.json").exists() else set()
     with snapshots.open_store(folder, keep_steps=keep) as store, interrupts.deferred():
         yield from _note(folder, {**identity, "members": words.members, "keep": sorted(keep)})
@@ -240,6 +241,17 @@ def _check_same(folder: pathlib.Path, identity: dict[str, Any], words: Train) ->
             f"{name} must be {json.dumps(old)} as in the run in {folder}, got {json.dumps(new)};"
             " extend and branch make another run of it."
         )
+
+
+def _check_members(folder: pathlib.Path, run: Run, like: train.State) -> None:
+    """Refuses members of another run, which would be taken for this one's; those of version 0.1.0 name no run."""
+    for step in snapshots.member_steps(folder):
+        try:
+            of = snapshots.load_member(folder, step, like.variables).facts.get("run", run.id)
+        except ValueError:  # a damaged one is made again
+            continue
+        if of != run.id:
+            raise ValueError(f"{folder / 'members' / str(step)} must be a member of run {run.id}, got one of run {of}.")
 
 
 def _check_new(folder: pathlib.Path) -> None:

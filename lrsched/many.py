@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lrsched import claims, files, interrupts, records, spread
+from lrsched import claims, files, interrupts, records, saving, spread
 from lrsched import run as runs
 from lrsched import task as tasks
 from lrsched.schedules import registry
 from lrsched.task import RunConfig
+from lrsched.training import devices as machine
+from lrsched.training import provenance
 
 MOST_RUNS = 100_000  # of one study: more were asked for by mistake
 _SECONDS_BETWEEN_LOOKS = 1.0  # at what another process is making
@@ -69,6 +71,7 @@ def made(
 
     for index in [i for i, name in enumerate(names) if name in done]:
         yield status(index, record=done[names[index]])
+    claims.tidy(out, done)
     if left:
         files.check_writable("out", out)
         cpus, lines = _settled(out, done, names, asked=workers, updates=total)
@@ -91,7 +94,8 @@ def made(
                     yield status(index, record=event)
             if left:
                 if not waited:
-                    yield f"{len(left)} runs are being made by another process: waiting for them."
+                    others = "1 run is" if len(left) == 1 else f"{len(left)} runs are"
+                    yield f"waiting: {others} being made by another process."
                 waited = True
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 if interrupts.asked():
@@ -114,6 +118,9 @@ def _settled(
     Folders of version 0.1.0 have no machine.json: their records tell.
     """
     path, platform, lines = out / "machine.json", jax.default_backend(), list[str]()
+    described = machine.describe()  # a worker's cores and flags are its own: they are settled, not compared
+    settings = {name: described[name] for name in ("device_kind", "matmul_precision", "plain")}
+    begun_with = {"versions": provenance.versions(), "machine": settings}
     with files.lock(claims.ledger(out), wait=True):
         kept: dict[str, Any] | None = None
         try:
@@ -124,11 +131,15 @@ def _settled(
             lines.append(f"{error} It is not used.")
         if kept is None:
             known = [record["device"] for record in done.values()]
-            cpus = known[-1].get("cpus") if known and known[-1].get("platform") == platform else None
+            cpus = known[-1].get("cpus") if known and known[-1].get("platform") == platform == "cpu" else None
             if cpus is None:
                 cpus = spread.choose(asked=asked, left=len(names), updates=updates).cpus
-            kept = {"platform": platform, "cpus": cpus}
+            kept = {"platform": platform, "cpus": cpus, **begun_with}
             files.write_json(path, kept)
+    if differ := saving.changed(kept, begun_with):
+        lines.append(
+            f"begun with other libraries or settings ({', '.join(differ)}): the last digits of the runs to come differ."
+        )
     here = spread.pinnable()
     if kept["platform"] != platform:
         was = f"on {kept['platform']}, resumed on {platform}"

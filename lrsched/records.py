@@ -71,9 +71,9 @@ def _fault(row: Record) -> str | None:
         ids = {
             identify(said[0], data_digest=said[1], origin=said[2], devices=devices) for devices in (1, said[3])
         }  # version 0.1.0 left several devices out
+        return None if row["run"] in ids else f"run {row['run']} is not of its configuration"
     except (AttributeError, KeyError, TypeError, ValueError):
         return "it is not of a record's form"
-    return None if row["run"] in ids else f"run {row['run']} is not of its configuration"
 
 
 def find(path: files.Path, run: str) -> Record | None:

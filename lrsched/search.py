@@ -117,7 +117,9 @@ def check(config: SearchConfig) -> pathlib.Path:
         tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
     for one in tried:
         tasks.check(one, data_dir=config.data_dir)
-    return files.local_folder("out", config.out or f"runs/search-{begun.data}-{begun.model}")
+    return files.local_folder(
+        "out", config.out if config.out is not None else f"runs/search-{begun.data}-{begun.model}"
+    )
 
 
 def search(config: SearchConfig) -> Generator[many.Status | str, None, Outcome]:

@@ -297,5 +297,8 @@ def _free_bytes() -> int:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     with contextlib.suppress(OSError, ValueError):  # not there, or "max"
         limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        with contextlib.suppress(OSError):
+            stats = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text().splitlines())
+            taken -= int(stats.get("inactive_file", 0))  # files that were read, which make room when it is needed
         free = min(free, limit - taken)
     return free

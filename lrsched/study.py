@@ -115,8 +115,9 @@ def study(config: StudyConfig) -> Generator[Status | str, None, Outcome]:
       ValueError: before anything is written, if any run of it cannot be run.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    out = files.local_folder("out", config.out or f"runs/{config.data}-{config.model}")
+    out = files.local_folder("out", config.out if config.out is not None else f"runs/{config.data}-{config.model}")
     records = yield from made(configs(config), data_dir=config.data_dir, out=out, workers=config.workers)
+    records = [{**record, "place": place} for place, record in enumerate(records)]  # an earlier study had others
     text, written = write_results(records, out)
     return Outcome(records, text, [out / "records.jsonl", *written])
 

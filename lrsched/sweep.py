@@ -229,7 +229,9 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
     commit = provenance.commit()  # of the code as it is now, not when the record is written
-    out = files.local_folder("out", config.out or f"runs/range-test-{config.data}-{config.model}")
+    out = files.local_folder(
+        "out", config.out if config.out is not None else f"runs/range-test-{config.data}-{config.model}"
+    )
     if out.exists() and not out.is_dir():
         raise ValueError(f"out must be a folder, got the file {out}.")
     if any(not (math.isfinite(rate) and rate > 0) for rate in config.peak_values):

@@ -76,7 +76,10 @@ def check(config: TuneConfig) -> pathlib.Path:
     for name, least in {"trials": 1, "runs_each": 1}.items():
         if getattr(config, name) < least:
             raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}.")
-    for name, top in {"rates": math.inf, "weight_decays": math.inf, "momenta": 1.0}.items():
+    if len(config.samplers) * (config.trials + config.runs_each) > many.MOST_RUNS:
+        count = len(config.samplers) * (config.trials + config.runs_each)
+        raise ValueError(f"trials and runs_each must come to at most {many.MOST_RUNS:,} runs, got {count:,}.")
+    for name, top in {"rates": math.inf, "weight_decays": math.inf, "momenta": 0.99995}.items():
         low, high = getattr(config, name)
         if not 0 < low < high < top:
             raise ValueError(f"{name} must be two numbers, 0 < low < high < {top:g}, got {low:g} and {high:g}.")
@@ -91,7 +94,9 @@ def check(config: TuneConfig) -> pathlib.Path:
     if not (math.isfinite(config.config.peak_value) and config.config.peak_value > 0):
         raise ValueError(f"peak_value must be above 0: rates are multiples of it, got {config.config.peak_value:g}.")
     tasks.check(config.config, data_dir=config.data_dir)
-    return files.local_folder("out", config.out or f"runs/tune-{config.config.data}-{config.config.model}")
+    return files.local_folder(
+        "out", config.out if config.out is not None else f"runs/tune-{config.config.data}-{config.config.model}"
+    )
 
 
 def tune(config: TuneConfig) -> Generator[many.Status | str, None, Outcome]:

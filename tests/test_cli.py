@@ -112,3 +112,12 @@ def test_schedules_are_shown_where_nothing_can_be_locked() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "rate" in done.stdout
+
+
+def test_training_whose_output_was_closed_is_no_success(tmp_path: pathlib.Path) -> None:
+    words = [sys.executable, "-u", "-m", "lrsched.cli", *STUDY, "--schedules", "rex", "linear", "--out", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 141

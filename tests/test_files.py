@@ -144,6 +144,16 @@ def test_appending_cuts_off_a_torn_line(tmp_path: pathlib.Path) -> None:
     assert [row["run"] for row in files.read_lines(path).rows] == ["a", "b"]
 
 
+def test_a_whole_last_line_without_its_newline_is_kept(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "records.jsonl"
+    for run in "ab":
+        files.append_line(path, {"run": run})
+    path.write_bytes(path.read_bytes()[:-1])
+    assert files.read_lines(path) == ([{"run": "a"}, {"run": "b"}], [], None)
+    files.append_line(path, {"run": "c"})
+    assert [row["run"] for row in files.read_lines(path).rows] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("document", [{"x": float("nan")}, {"x": float("inf")}, {"x": {1, 2}}, {}, {"sha256": 1}])
 def test_appending_refuses_what_is_no_document(tmp_path: pathlib.Path, document: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="a document must"):

@@ -505,3 +505,15 @@ def test_a_url_is_no_folder(field: str, tmp_path: pathlib.Path, monkeypatch: pyt
     with pytest.raises(ValueError, match=f"{field} must be a local folder, got the URL gs://bucket/x"):
         made(words(**{"out": tmp_path / "out", field: "gs://bucket/x"}))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_member_of_another_run_is_refused(whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path) -> None:
+    assert made(words(tmp_path, seed=1), stop_after=20)[0] is None
+    shutil.copytree(whole[0] / "members" / "41", tmp_path / "members" / "41")
+    with pytest.raises(ValueError, match=r"members/41 must be a member of run .*, got one of run"):
+        made(words(tmp_path, seed=1))
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(ValueError, match="out must name a folder, got ''"):
+        made(Train(config=SGDR, out=""))

@@ -81,7 +81,7 @@ def test_a_run_that_another_process_makes_is_waited_for(whole: list[runs.Record]
     thread.join()
     assert made[0] == whole[0]
     assert numbers(made) == numbers(whole)
-    assert "1 runs are being made by another process: waiting for them." in said
+    assert "waiting: 1 run is being made by another process." in said
     assert len(records.read(tmp_path / "records.jsonl").rows) == 2
 
 
@@ -201,3 +201,31 @@ def test_a_run_that_was_asked_for_twice_is_made_once(whole: list[runs.Record], t
 def test_a_run_of_a_study_is_that_of_train(whole: list[runs.Record]) -> None:
     alone = runs.finish(runs.follow(tasks.resolve(dataclasses.replace(TWO[0]))))  # type: ignore[arg-type]
     assert numbers([alone]) == numbers(whole[:1])
+
+
+def test_states_of_a_run_on_record_are_removed(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    make(tmp_path)
+    left = tmp_path / "states" / whole[0]["run"]  # as by a kill between its record and its end
+    (left / "resume").mkdir(parents=True)
+    make(tmp_path)
+    assert not left.exists()
+
+
+def test_what_cannot_be_cleared_up_ends_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rmdir = os.rmdir
+
+    def refuse(path: Any, **words: Any) -> None:
+        if "states" in str(path) or "dir_fd" in words:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        rmdir(path, **words)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    assert len(make(tmp_path)[0]) == 2
+
+
+def test_settings_that_changed_are_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, TWO[:1])
+    described = many.machine.describe()
+    monkeypatch.setattr(many.machine, "describe", lambda: {**described, "plain": True})
+    said = make(tmp_path)[1]
+    assert any("begun with other libraries or settings (plain False -> True)" in line for line in said)

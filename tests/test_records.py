@@ -55,6 +55,7 @@ def unsealed(record: runs.Record) -> runs.Record:
         (("data", "digest"), "0"),
         (("origin",), {"run": "0"}),
         (("run",), "0" * 16),
+        (("run",), []),
         (("config",), None),
         (("device",), []),
         (("more",), 1),

@@ -139,6 +139,14 @@ def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None
     assert [record["label"] for record in more.records] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
 
 
+def test_table_is_in_the_order_that_was_asked_for_whatever_was_made_before(tmp_path: pathlib.Path) -> None:
+    shared: dict[str, Any] = {"out": str(tmp_path), "peak_values": (0.1,), "budgets": ("5%",)}
+    finished(small(schedules=("rex", "linear"), **shared))
+    outcome = finished(small(schedules=("cosine", "linear", "rex"), **shared))
+    rows = [line.split()[0] for line in outcome.text.splitlines()[1:4]]
+    assert rows == ["cosine", "linear", "rex"]
+
+
 def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
     first = finished(small(out=str(tmp_path)))
     path = tmp_path / "records.jsonl"

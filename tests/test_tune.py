@@ -88,6 +88,9 @@ def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pat
         ({"config": dataclasses.replace(SHORT, peak_value=0.0)}, "peak_value must be above 0"),
         ({"config": RunConfig()}, "holdout_fraction must be above 0"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"trials": 10**11}, "trials and runs_each must come to at most 100,000 runs"),
+        ({"runs_each": 10**11}, "trials and runs_each must come to at most 100,000 runs"),
+        ({"momenta": (0.9, 0.99999)}, "momenta must be two numbers"),
     ],
 )
 def test_tune_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:

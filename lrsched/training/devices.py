@@ -46,6 +46,7 @@ def pinned() -> Iterator[None]:
         jax.debug_nans(False),
         jax.debug_infs(False),
         jax.disable_jit(False),
+        jax.transfer_guard("allow"),
     ):
         yield
 

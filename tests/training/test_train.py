@@ -72,6 +72,7 @@ SETTINGS = {
     "seed offset": lambda: random_seed_offset(7),
     "NaN": lambda: jax.debug_nans(True),
     "no jit": lambda: jax.disable_jit(True),
+    "transfer guard": lambda: jax.transfer_guard("disallow"),
     "promotion": lambda: jax.numpy_dtype_promotion("standard"),
 }
 
