@@ -143,6 +143,10 @@ def _by_processes(configs: Mapping[int, RunConfig], make: Any, layout: Layout) -
         with interrupts.blocked():  # a worker that is still starting must not be interrupted either
             made = {pool.submit(_run_in_process, place, make, config): place for place, config in configs.items()}
         yield from _arriving(made, statuses, stop.set)
+    except interrupts.Interrupted:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()  # one that is still starting would miss what the first process takes with it
+        raise
     except futures.process.BrokenProcessPool:
         raise ChildProcessError(
             "workers must live to the end of the study, got one that ended: killed (memory?), or begun by a script that"

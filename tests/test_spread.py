@@ -120,7 +120,7 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
         rows = records.read(out / "records.jsonl").rows
         assert {row["device"]["workers"] for row in rows} == {workers}
         assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
-            row["run"] for row in sorted(rows, key=lambda row: row["started"])
+            row["run"] for row in sorted(rows, key=lambda row: row["place"])
         ]
         losses.append({row["run"]: row["train_loss"] for row in rows})
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # other orders of summation

@@ -74,7 +74,9 @@ class Sequence(Schedule):
         if len(self.durations) != len(self.segments):
             raise ValueError(f"durations must be one per segment ({len(self.segments)}), got {len(self.durations)}.")
         if sum(isinstance(d, Rest) for d in self.durations) > 1:
-            raise ValueError("durations may hold 'rest' once, got it more often.")
+            raise ValueError(
+                "durations may hold 'rest' once (in words: one part without a duration), got it more often."
+            )
         _check_durations(self.durations, self.total_steps)
         if is_concrete(self.total_steps):
             self._check_budget(int(self.total_steps))
