@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 _asked = threading.Event()
-_sources: list[Callable[[], bool]] = []  # in a worker process: what tells it that the first one was asked
+_sources: list[Callable[[], bool]] = []  # in a worker process: whether the first process was asked to end
 _deferring = 0
 _status = 128 + signal.SIGINT
 

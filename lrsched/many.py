@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0  # at what another process is making
 
 
 class Status(NamedTuple):
-    """How many runs are getting on. `record` is there when a run has just ended, or was found done."""
+    """Progress of several runs. `record` is set once a run has ended, or was already on record."""
 
     completed: int
     total: int
@@ -49,8 +49,8 @@ def made(
     Args:
       updates: in all runs that will be made in this folder, if these are but the first of them.
     Raises:
-      ValueError: before anything is written, if any of them cannot be run.
-      OSError: before anything is made, if the folder cannot be written or locked.
+      ValueError: before anything is made, if any of them cannot be run, or the folder cannot be written.
+      OSError: before anything is made, if the folder cannot be locked.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
     if len(todo) > MOST_RUNS:
@@ -152,6 +152,6 @@ def _settled(
 
 
 def describe(config: RunConfig) -> str:
-    """A run in a few words, for those who watch."""
+    """A run in a few words, for progress and messages."""
     schedule = registry.label(config.schedule)
     return f"{schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"

@@ -32,7 +32,7 @@ _BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes
 _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
 _SECONDS_SILENT = 30.0  # of all workers, before one is looked at that may be stopped
-_SECONDS_TO_SAVE = 60.0  # that workers are given once they were asked to end
+_SECONDS_TO_SAVE = 60.0  # that workers have once they were asked to end
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")  # where Linux keeps the limits of one
 
 # Of a run: how it is getting on, a line to be told, its record, or None if another process is making it.

@@ -217,9 +217,12 @@ def _number(words: str) -> float | str:
 
 def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> train.State:
     """The state before the first update."""
-    shared = task(config, data_dir=data_dir, devices=devices)
+    return _initial_state(task(config, data_dir=data_dir, devices=devices), config.seed)
+
+
+def _initial_state(shared: Task, seed: int) -> train.State:
     shape: Any = shared.data.train.images.shape[1:]
-    return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
+    return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=seed)
 
 
 def updates(
@@ -334,8 +337,7 @@ class Run:
 
     def initial_state(self) -> train.State:
         """The state before the first update."""
-        shape: Any = self.task.data.train.images.shape[1:]
-        return train.initial_state(self.task.model, self.task.optimizer, image_shape=shape, seed=self.config.seed)
+        return _initial_state(self.task, self.config.seed)
 
 
 def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Run:

@@ -17,7 +17,7 @@ def folder(kind: str) -> pathlib.Path:
     Raises:
       ValueError: if LRSCHED_CACHE is a URL.
     """
-    return files.local_folder("LRSCHED_CACHE", devices.cache_folder()) / kind
+    return devices.cache_folder() / kind
 
 
 def load(path: pathlib.Path) -> np.ndarray | None:

@@ -186,7 +186,7 @@ class Store:
                 self._writers[MEMBERS].save(step, leaves, force=True, custom_metadata=words)
 
     def close(self) -> None:
-        """Waits for what is being saved and gives the folder free; a closed store may be closed again.
+        """Waits for what is being saved and releases the folder; a closed store may be closed again.
 
         Raises:
           OSError: if the last state could not be written.
