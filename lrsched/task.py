@@ -221,7 +221,7 @@ def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: De
 
 
 def _initial_state(shared: Task, seed: int) -> train.State:
-    shape: Any = shared.data.train.images.shape[1:]
+    shape = shared.data.train.images[0].shape
     return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=seed)
 
 
@@ -290,8 +290,7 @@ def run_id(
     config: RunConfig, *, data_dir: str | None = None, devices: Devices = None, origin: Origin | None = None
 ) -> str:
     """What tells runs apart: a hash over the configuration, the data it is trained on, and the run it left."""
-    shared = task(config, data_dir=data_dir, devices=devices)
-    return _identify(config, shared, origin)
+    return _identify(config, task(config, data_dir=data_dir, devices=devices), origin)
 
 
 def _identify(config: RunConfig, shared: Task, origin: Origin | None) -> str:
