@@ -1,0 +1,92 @@
+"""What a search came to: the command of its choice, its tables and its figures."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lrsched import files
+from lrsched.analysis import range_plots, range_tests, search_plots, search_tables
+from lrsched.analysis.search_tables import Part, Tried
+from lrsched.commands import range_test as sweep
+from lrsched.range_test import RangeTest
+from lrsched.runs.task import RunConfig
+from lrsched.schedules import registry
+
+
+def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+    """The tables of a search (returned as text and written) and its figures, from search.json."""
+    parts = [_part(each) for each in document["parts"]]
+    lines = [search_tables.summary(parts)]
+    lines.append(f"Chosen: `{command(document['chosen'])}`.")
+    if document["rule"] is not None:
+        lines += search_tables.changes_of_rate(parts)
+    tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
+    if tested:
+        shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
+        lines.append(f"Test error of these runs in %, used for no choice: {shown}.")
+    lines.append("")
+    lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
+    lines += [search_tables.part_table(part) for part in parts]
+    if document["rule"] is not None and len(parts) > 1:
+        lines.append(
+            "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
+            "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
+        )
+    text = "\n".join(lines)
+    files.write_text(out / "search.md", text)
+    figures = {f"{part.question.replace(' ', '_')}.svg": functools.partial(search_plots.answer, part) for part in parts}
+    if begun := document["curves"].get("peak rate"):
+        found = sweep.restored(begun["as begun"])
+        if np.isfinite(found.curves.values).any():
+            figures["range_test.svg"] = functools.partial(
+                range_plots.loss_over_rate, found.curves, found.suggestions
+            )  # fmt: skip
+    for name, draw in figures.items():
+        draw(path=out / name)
+    return text, [out / "search.md", *(out / name for name in figures)]
+
+
+def command(chosen: Mapping[str, Any]) -> str:
+    """How to make the chosen run, without its seed: what a search looks at, and what else is not as by default."""
+    searched = ("peak_value", "weight_decay", "momentum", "batch_size")
+    always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
+    usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
+    said = ["lrsched", "train"]
+    for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
+        value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
+        if value is not None and (name in always or value != usual[name]):
+            said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+            said += [] if isinstance(value, bool) else [str(value)]
+    return shlex.join(said)
+
+
+def _part(words: Mapping[str, Any]) -> Part:
+    tried = [
+        Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
+        for each in words["tried"]
+    ]
+    return Part(words["question"], tuple(tried))
+
+
+def suggested_rates(found: RangeTest) -> dict[str, float]:
+    """Rule -> rate as it is tried."""
+    return {rule: rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+
+
+def _regret(part: Part, curves: Mapping[str, Any]) -> str:
+    """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
+    errors = {tried.rate: tried.errors for tried in part.tried}
+    suggested = suggested_rates(sweep.restored(curves[part.question]["as begun"]))
+    rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
+    return range_tests.regret_table(rows) if rows else ""
+
+
+def rounded(rate: float) -> float:
+    """Two digits: a range test knows no more."""
+    return float(f"{rate:.2g}")
