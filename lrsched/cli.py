@@ -181,7 +181,7 @@ def _schedules(command: Catalogue) -> None:
 
 def _list(command: List) -> None:
     root = datasets.data_folder(command.data_dir)
-    for name in datasets.NAMES:
+    for name in datasets.SOURCES:
         try:
             found = datasets.load(name, data_dir=root)
             print(f"{name:14s} {found.version:8s} {prepared.numbers(name, len(found.train), len(found.test))}")

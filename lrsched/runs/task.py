@@ -104,7 +104,7 @@ class RunConfig(Recipe):
     def batch(self) -> int:
         """Examples per update."""
         if self.batch_size is None:
-            return 32 if self.data in ("digits", *datasets.TABULAR) else 128
+            return datasets.batch_size(self.data)
         return self.batch_size
 
 
@@ -167,8 +167,10 @@ def _task(
     optimizer: optim.Optimizer,
     devices: tuple[jax.Device, ...],
 ) -> Task:
-    models.check(model, tabular=name in datasets.TABULAR)  # before the data is read
+    datasets.check_name(name)
+    models.check(model, tabular=datasets.is_tabular(name))  # before the data is read
     dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
+    models.check(model, tabular=dataset.tabular)
 
     def put(split: datasets.Split) -> train.Data:
         return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
@@ -178,7 +180,12 @@ def _task(
         train=put(dataset.train),
         holdout=put(dataset.holdout) if dataset.holdout else None,
         test=put(dataset.test),
-        model=models.build(model, classes=dataset.classes, axis_name=train.AXIS if sync else None),
+        model=models.build(
+            model,
+            classes=dataset.classes,
+            image_shape=dataset.train.images.shape[1:],
+            axis_name=train.AXIS if sync else None,
+        ),
         optimizer=optimizer,
     )
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key, UInt8
 
 Images = UInt8[Array, "batch h w c"] | Float[Array, "batch features"]  # pixels in [0, 255]; or rows of a table
-_ORDER, _AUGMENT = 0, 1  # folded into the run's key, so that the two kinds of draws are independent
+_ORDER, _AUGMENT, _DROPOUT = 0, 1, 2  # folded into the run's key, so that the kinds of draws are independent
+AXIS = "device"  # the mapped axis of an update
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -28,6 +29,16 @@ def epoch_order(key: Key[Array, ""], epoch: Int32[Array, ""], examples: int) -> 
     """The order of an epoch (counted from 0): a permutation of the examples."""
     key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
     return jax.random.permutation(key, jnp.arange(examples, dtype=jnp.int32))
+
+
+def dropout_key(key: Key[Array, ""], step: Int32[Array, ""] | int, *, device: int | None = None) -> Key[Array, ""]:
+    """The key of the draws that a model makes in training: a function of the run's key, the update and the device.
+
+    Args:
+      device: index of the device; None: the one that runs this, under the mapped axis.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), step)
+    return jax.random.fold_in(key, jax.lax.axis_index(AXIS) if device is None else device)
 
 
 def positions(order: Int32[Array, " examples"], step: Int32[Array, ""], batch_size: int) -> Int32[Array, " batch"]:

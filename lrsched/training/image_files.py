@@ -1,4 +1,7 @@
-"""Folders of images, one for each class: each file is looked at before any of them is stored."""
+"""Files of images in one folder for each class, to prepare a built-in set from: each is looked at before one is stored.
+
+A data set of the user's own is read by `image_folder`.
+"""
 
 import pathlib
 
@@ -6,6 +9,7 @@ from lrsched.training import prepared
 
 ImageFiles = dict[str, list[tuple[pathlib.Path, int]]]  # split -> (file, label)
 
+LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX", "Icon\r")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -15,10 +19,10 @@ def find(source: pathlib.Path, labels: list[str], *, mode: str, size: tuple[int,
     shown = " ".join(list(classes)[:10]) + (" ..." if len(classes) > 10 else "")
     files: ImageFiles = {"train": [], "test": []}
     for split, found in files.items():
-        for folder in _visible(source / split) if (source / split).is_dir() else ():
+        for folder in visible(source / split) if (source / split).is_dir() else ():
             if folder.name not in classes or not folder.is_dir():
                 raise ValueError(f"{source / split}: one folder per class, named {shown}; got {folder.name}")
-            for path in _visible(folder):
+            for path in visible(folder):
                 _check_image(path, mode, size)
                 found.append((path, classes[folder.name]))
         if not found:
@@ -30,8 +34,9 @@ def find(source: pathlib.Path, labels: list[str], *, mode: str, size: tuple[int,
     return files
 
 
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+def visible(folder: pathlib.Path) -> list[pathlib.Path]:
+    """What lies in a folder, in the order of the names, without hidden files and those that file managers leave."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in LITTER)
 
 
 def _check_image(path: pathlib.Path, mode: str, size: tuple[int, int]) -> None:

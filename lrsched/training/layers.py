@@ -16,7 +16,7 @@ Images = Float[Any, "batch h w c"]  # of NumPy or JAX, as everywhere below
 Kernel = Float[Any, "3 3 c features"]
 Channels = Float[Any, " c"]
 
-_EPSILON, _MOMENTUM = 1e-5, 0.9
+EPSILON, MOMENTUM = 1e-5, 0.9  # of BatchNorm
 _SMALL = 4  # pixels of an output for which a product over patches is faster than XLA:CPU's convolution
 _PART_IMAGES, _PART_PIXELS, _PARTS = 16, 4096, 16  # of a kernel's gradient: at least, at least, at most
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -62,12 +62,12 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
         if self.use_running_average:
-            factor = jax.lax.rsqrt(running_var.value + _EPSILON) * scale
+            factor = jax.lax.rsqrt(running_var.value + EPSILON) * scale
             return (x - _wide(running_mean.value)) * _wide(factor) + _wide(bias)
         y, mean, var = normalise(x, scale, bias, self.axis_name)
         if not self.is_initializing():
-            running_mean.value = _MOMENTUM * running_mean.value + (1 - _MOMENTUM) * mean
-            running_var.value = _MOMENTUM * running_var.value + (1 - _MOMENTUM) * var
+            running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
+            running_var.value = MOMENTUM * running_var.value + (1 - MOMENTUM) * var
         return y
 
 
@@ -122,7 +122,7 @@ def normalise(
 def _normalise_forward(x: Images, scale: Channels, bias: Channels, axis_name: str | None) -> tuple[Any, Any]:
     mean, square = _means(axis_name, x, x * x)
     var = jnp.maximum(square - mean * mean, 0)
-    inverse = jax.lax.rsqrt(var + _EPSILON)
+    inverse = jax.lax.rsqrt(var + EPSILON)
     y = (x - _wide(mean)) * _wide(inverse * scale) + _wide(bias)
     return (y, mean, var), (x, mean, inverse, scale)
 

@@ -9,9 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
+from lrsched.training.batches import AXIS
 from lrsched.training.devices import pinned
-
-AXIS = "device"  # the mapped axis; `models.build(..., axis_name=AXIS)` shares BatchNorm's statistics over it
 
 
 class Data(NamedTuple):

@@ -12,9 +12,10 @@ from jaxtyping import Float32
 
 from lrsched.training import cache, models, train
 from lrsched.training.batches import augment, run_key
+from lrsched.training.foreign import Foreign
+from lrsched.training.placement import devices_of
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
-_MOMENTUM = 0.9  # of the models' BatchNorm
 
 
 def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int) -> Logits:
@@ -64,6 +65,8 @@ def reestimated(
     Source:
       Izmailov et al., UAI 2018, arXiv:1803.05407, section 3.2, who take one pass over the training data.
     """
+    from lrsched.training import layers  # which imports Flax
+
     examples = len(data.labels)
     if batches < 1:
         raise ValueError(f"batches must be at least 1, got {batches}.")
@@ -71,16 +74,25 @@ def reestimated(
         raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {batch_size}.")
     if not jax.tree.leaves(variables["batch_stats"]):
         return {}
-    # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
-    start = {**variables, "batch_stats": jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))}
+    zeros = jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))
     count = min(batches, examples // batch_size)
     if pad or flip:
         data = _altered(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
-    moved = jax.device_get(
-        train.moved_statistics(start, model=model, data=data, batch_size=batch_size, batches=count)
-    )  # fmt: skip
-    factor = 1 / ((1 - _MOMENTUM) * count)
-    return jax.tree.map(lambda *leaves: (factor * np.sum(leaves, axis=0, dtype=np.float64)).astype(np.float32), *moved)
+
+    def move(start: Any, batches: int) -> Any:
+        words: dict[str, Any] = {"model": model, "data": data, "batch_size": batch_size, "batches": batches}
+        return jax.device_get(train.moved_statistics({**variables, "batch_stats": start}, **words))
+
+    moved = move(zeros, count)
+    # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
+    if isinstance(model, Foreign):  # and from 1 the momentum more
+        (from_ones,) = move(jax.tree.map(np.ones_like, zeros), 1)
+        momenta = jax.tree.map(lambda one, zero: float(np.mean(one - zero, dtype=np.float64)), from_ones, moved[0])
+    else:
+        momenta = jax.tree.map(lambda _: layers.MOMENTUM, zeros)
+    factors = jax.tree.map(lambda momentum: 1 / ((1 - momentum) * count), momenta)
+    total = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *moved)
+    return jax.tree.map(lambda factor, leaf: (factor * leaf).astype(np.float32), factors, total)
 
 
 def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
@@ -95,10 +107,9 @@ def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
     )
     images, labels = (jax.device_get(part[: batches * batch_size]) for part in (data.images, data.labels))
     altered = [alter(images[i * batch_size :][:batch_size], step=np.int32(i)) for i in range(batches)]
-    placement: Any = data.images.sharding
     mean, std = (jax.device_get(part).tolist() for part in (data.mean, data.std))
     everything = np.concatenate(jax.device_get(altered))
-    return train.put(everything, labels, mean=mean, std=std, devices=tuple(placement.mesh.devices.flat))
+    return train.put(everything, labels, mean=mean, std=std, devices=devices_of(data))
 
 
 def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:

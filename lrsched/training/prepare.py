@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.training import data, image_files, prepared, sources, tabular
-from lrsched.training.cifar_labels import CIFAR100_GROUP_OF, CIFAR100_GROUPS, CIFAR_LABELS
+from lrsched.training import data, image_files, names, prepared, sources, tabular
+from lrsched.training.names import SOURCES
 from lrsched.training.tf_free import tf_free
 
 Examples = Iterable[tuple[bytes | np.ndarray, int, str]]  # image, label, id
 SplitGenerators = Callable[[Any, Any], Any]  # (TFDS's builder, its download manager) -> the examples of each split
 
 TIMEOUT_SECONDS = 20
-SVHN_EXTRA = "extra_32x32.mat"  # 1.3 GB that training never reads: may be missing where files are given
 
 
 def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.PathLike | None = None) -> pathlib.Path:
@@ -35,7 +34,7 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
     SHA-256 of each file, which reading checks.
 
     Args:
-      name: one of data.NAMES but those of data.EMBEDDED.
+      name: one of SOURCES that is not embedded.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       source: None downloads from where TFDS downloads. Otherwise the original archive, the folder that holds the
         original files, or a folder of train/<class>/*.png|jpg and test/<class>/*.png|jpg, whose files are stored as
@@ -51,13 +50,19 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
       ValueError: unknown name, missing or wrong source, a class without an example in either split, failed download, or
         a folder that is already there but damaged. Nothing is left behind then.
     """
-    data.check_name(name)
-    if name in data.EMBEDDED:
+    if name not in SOURCES:
+        raise names.unknown("data to prepare", name, [each for each, it in SOURCES.items() if not it.embedded])
+    function = SOURCES[name].prepare
+    if function is None:
         raise ValueError(f"{name} needs no preparing: it comes with scikit-learn")
     root = data.data_folder(data_dir)
     given = None if source is None else files.local_folder("--from", source)
-    if name == "boston":
-        return _boston(root, given)
+    folder: pathlib.Path = names.load("data", function)(name, root, given)
+    return folder
+
+
+def prepare_images(name: str, root: pathlib.Path, given: pathlib.Path | None) -> pathlib.Path:
+    """Prepares one of TFDS's image sets."""
     builder = prepared.upstream_builder(name)
     folder = root / name / str(builder.version)
     if folder.exists():
@@ -79,24 +84,25 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
     return folder
 
 
-def _boston(root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
+def prepare_boston(name: str, root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
+    """Prepares the table of Boston housing."""
     file = tabular.boston_file(root)
     folder = file.parent
     if folder.exists() and any(folder.iterdir()):
-        prepared.checksums("boston", root, folder, needed=(file.name,))
-        print(f"boston {tabular.VERSION} is already prepared in {root}")
+        prepared.checksums(name, root, folder, needed=(file.name,))
+        print(f"{name} {tabular.VERSION} is already prepared in {root}")
         return folder
     try:
         if source is None:
             _reach(tabular.OPENML_URL)
             table = tabular.boston_from_openml()
         elif source.exists() and not source.is_file():  # a pipe would be waited for
-            raise ValueError("boston must be a file.")
+            raise ValueError(f"{name} must be a file.")
         else:
             table = tabular.boston_table(files.read_text(source).removeprefix("\ufeff"))
     except Exception as error:
-        raise _refused("boston", root, source, [tabular.OPENML_URL], "FILE", error) from error
-    with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=".boston-", dir=root) as scratch:
+        raise _refused(name, root, source, [tabular.OPENML_URL], "FILE", error) from error
+    with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as scratch:
         made = pathlib.Path(scratch, tabular.VERSION)
         files.write_text(made / file.name, tabular.csv(table))
         prepared.seal(made)
@@ -172,7 +178,7 @@ def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str
     """What reads the files of the user."""
     if (source / "train").is_dir():
         return _from_images(name, source, features)
-    wanted = sorted(urls.keys() - {SVHN_EXTRA})
+    wanted = sorted(urls.keys() - set(SOURCES[name].optional.values()))
     folder = source if source.is_dir() else source.parent
     missing = [file for file in wanted if not (folder / file).is_file()]
     if (source.is_dir() or source.name in urls) and not missing:
@@ -201,30 +207,29 @@ def _from_archives(name: str, folder: pathlib.Path) -> SplitGenerators:
     def splits(builder: Any, dl_manager: Any) -> Any:
         files = types.SimpleNamespace(download=local, download_and_extract=lambda urls: dl_manager.extract(local(urls)))
         found = type(builder)._split_generators(builder, files)
-        if name == "svhn_cropped" and not (folder / SVHN_EXTRA).is_file():
-            found = [split for split in found if split.name != "extra"]
-        return found
+        missing = {split for split, file in SOURCES[name].optional.items() if not (folder / file).is_file()}
+        return [split for split in found if split.name not in missing] if missing else found
 
     return splits
 
 
 def _from_images(name: str, source: pathlib.Path, features: Any) -> SplitGenerators:
     """The image files as they are, in the order of their names, under upstream's features."""
-    names = CIFAR_LABELS.get(name) or features["label"].names
+    labels = list(SOURCES[name].labels or features["label"].names)
     height, width, channels = features["image"].shape
-    found = image_files.find(source, names, mode="L" if channels == 1 else "RGB", size=(width, height))
+    found = image_files.find(source, labels, mode="L" if channels == 1 else "RGB", size=(width, height))
 
     def examples(split: str) -> Examples:
         return ((path.read_bytes(), label, path.relative_to(source).as_posix()) for path, label in found[split])
 
-    return _as_records(name, names, examples)
+    return _as_records(name, labels, examples)
 
 
 def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, features: Any) -> SplitGenerators:
     """Arrays in their own order, with upstream's keys and ids, and so in upstream's order once they are shuffled."""
-    names = CIFAR_LABELS.get(name) or features["label"].names
+    labels = list(SOURCES[name].labels or features["label"].names)
     try:
-        found = sources.check(reader(), shape=features["image"].shape, classes=len(names))
+        found = sources.check(reader(), shape=features["image"].shape, classes=len(labels))
     except Exception as error:
         raise _refused(name, source, source, [], "", error) from error
 
@@ -232,24 +237,24 @@ def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, featur
         pairs = zip(*found[split], strict=True)
         return ((image, int(label), f"{split}_{index:05d}") for index, (image, label) in enumerate(pairs))
 
-    return _as_records(name, names, examples)
+    return _as_records(name, labels, examples)
 
 
-def _as_records(name: str, names: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
+def _as_records(name: str, labels: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
     """The examples of each split as what TFDS writes; their number is the key that it shuffles by, as upstream's is."""
 
     def records(features: Any, split: str) -> Iterator[tuple[int, dict[str, object]]]:
         for key, (image, label, words) in enumerate(examples(split)):
-            coarse = CIFAR100_GROUP_OF.get(names[label])
+            coarse = SOURCES[name].coarse.get(labels[label])
             example = {"image": image, "label": label, "id": words, "coarse_label": coarse}
             yield key, {field: example[field] for field in features}
 
     def splits(builder: Any, dl_manager: Any) -> Any:
         features = builder.info.features
-        if name in CIFAR_LABELS:  # upstream, too, learns these names only now
-            features["label"].names = names
+        if SOURCES[name].labels:  # TFDS, too, learns these names only now
+            features["label"].names = labels
         if "coarse_label" in features:
-            features["coarse_label"].names = list(CIFAR100_GROUPS)
+            features["coarse_label"].names = list(dict.fromkeys(SOURCES[name].coarse.values()))
         return {split: records(features, split) for split in prepared.SPLITS}
 
     return splits

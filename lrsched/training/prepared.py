@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-from PIL import Image
 
 from lrsched import files
 from lrsched.training import cache
+from lrsched.training.names import SOURCES
+from lrsched.training.splits import Raw
 
 SEAL = "lrsched.json"
 INFO = "dataset_info.json"
@@ -27,18 +28,8 @@ SPLITS = ("train", "test")
 IMAGE_FORMATS = ("PNG", "JPEG")  # Pillow has others, and one of them starts Ghostscript
 BLOCK = 1024  # examples read at once
 
-# Training and test examples as published.
-UPSTREAM = {
-    "cifar10": (50_000, 10_000),
-    "cifar100": (50_000, 10_000),
-    "mnist": (60_000, 10_000),
-    "fashion_mnist": (60_000, 10_000),
-    "svhn_cropped": (73_257, 26_032),
-}
-
 Images = UInt8[np.ndarray, "examples h w c"]
 Labels = Int32[np.ndarray, " examples"]
-Arrays = tuple[np.ndarray, np.ndarray]  # Images and Labels, of splits that need not have the same number of examples
 
 
 def upstream_builder(name: str) -> Any:
@@ -55,13 +46,12 @@ def shards(name: str, folder: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def how(name: str, root: pathlib.Path) -> str:
     """How to prepare a data set, as the end of a message."""
-    source = "FILE" if name == "boston" else "ARCHIVE_OR_FOLDER"
-    command = f"lrsched data prepare {name} [--from {source}] --data-dir {root}"
+    command = f"lrsched data prepare {name} [--from {SOURCES[name].given}] --data-dir {root}"
     return f"prepare it with `{command}`, or name another folder with --data-dir"
 
 
-def read(name: str, root: pathlib.Path) -> tuple[str, int, Arrays, Arrays]:
-    """The version and number of classes of an image set, and the images and labels of both splits.
+def read(name: str, root: pathlib.Path) -> Raw:
+    """An image set, as it was prepared.
 
     Raises:
       ValueError: if it is not prepared, or damaged: one line that names the file and says how to make it anew.
@@ -75,14 +65,15 @@ def read(name: str, root: pathlib.Path) -> tuple[str, int, Arrays, Arrays]:
         raise ValueError(f"{name} {version} is not prepared in {root}; {how(name, root)}")
     sums = checksums(name, root, folder)
     train, test = (_cached(name, root, folder, split, features, sums) for split in SPLITS)
-    return version, features["label"].num_classes, train, test
+    class_names = SOURCES[name].labels or tuple(features["label"].names or ())
+    return Raw(version, features["label"].num_classes, train, test, class_names=class_names)
 
 
 def numbers(name: str, train: int, test: int) -> str:
     """The sizes of both splits in words, and upstream's where they differ."""
-    if UPSTREAM.get(name, (train, test)) == (train, test):
+    whole = SOURCES[name].examples or (train, test)
+    if whole == (train, test):
         return f"{train:,} train examples, {test:,} test examples"
-    whole = UPSTREAM[name]
     return f"{train:,} train examples, upstream has {whole[0]:,}; {test:,} test examples, upstream has {whole[1]:,}"
 
 
@@ -238,8 +229,10 @@ def _lengths(folder: pathlib.Path, split: str) -> list[int]:
     return found[split]
 
 
-def open_image(file: pathlib.Path | io.BytesIO) -> Image.Image:
+def open_image(file: pathlib.Path | io.BytesIO) -> Any:
     """A PNG or JPEG file whose pixels are not decoded yet: Pillow's other formats are not tried."""
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of sizes that its callers refuse
         return Image.open(file, formats=IMAGE_FORMATS)

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 SHUFFLE_IN_MEMORY_BYTES = 1 << 40
 
@@ -65,6 +64,8 @@ def tf_free(name: str) -> Iterator[None]:
 
 def _encode_png(encoder: object, image: np.ndarray) -> bytes:
     """The image as a PNG file; a method of TFDS's image encoder, which knows the shape that the data set declares."""
+    from PIL import Image
+
     shape = getattr(encoder, "shape", image.shape)
     if image.dtype != np.uint8 or image.shape != shape:
         raise ValueError(f"image: uint8 of shape {shape}; got {image.dtype} of shape {image.shape}")

@@ -17,14 +17,7 @@ from jaxtyping import Array, Float, Int32, Key
 
 from lrsched.training import batches, losses, models, optim
 from lrsched.training.devices import pinned
-from lrsched.training.placement import (
-    AXIS,
-    Data,
-    check_division,
-    device_index,
-    devices_of,
-    replicated,
-)
+from lrsched.training.placement import AXIS, Data, check_division, device_index, devices_of, replicated
 from lrsched.training.placement import device_count as device_count  # beside what works on the data
 from lrsched.training.placement import put as put
 
@@ -128,7 +121,10 @@ def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, b
     """
     devices, examples = devices_of(data), len(data.labels)
     check_division(batch_size, devices)
-    step, variables = _evaluation_step(model, batch_size, devices), jax.device_put(variables, replicated(devices))
+    step, variables = (
+        _reading_step(_sums, None, model, batch_size, devices),
+        jax.device_put(variables, replicated(devices)),
+    )
     index = device_index(devices)
     sums = jax.device_get(_one_by_one(step, variables, data, range(0, examples, batch_size), index))
     loss = sum(float(loss) for loss, _ in sums)
@@ -205,7 +201,8 @@ def _update(
 
     def loss_and_rest(params: Any) -> tuple[Any, Any]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        outputs, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        options = {"mutable": ["batch_stats"], **models.dropout_rngs(model, key, state.step)}
+        outputs, new = model.apply(variables, images, train=True, **options)
         each, scores = losses.of_each(outputs, labels)
         return each.mean(), (scores.astype(jnp.float32).mean(), new["batch_stats"])
 
@@ -229,13 +226,34 @@ def _sums(
     size: int,
 ) -> tuple[Float[Array, ""], Int32[Array, ""] | Float[Array, ""]]:
     """Loss and score (as an integer, if it counts) summed over rows start .., as far as there are any; under pmap."""
-    examples = len(data.labels)
-    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
-    valid, rows = rows < examples, jnp.minimum(rows, examples - 1)
-    outputs = model.apply(variables, batches.normalise(data.images[rows], data.mean, data.std), train=False)
-    each, scores = losses.of_each(outputs, data.labels[rows])
+    images, labels, valid = _rows(data, start, size)
+    each, scores = losses.of_each(model.apply(variables, images, train=False), labels)
     sums = jnp.where(valid, each, 0).sum(), jnp.where(valid, scores, jnp.zeros_like(scores)).sum()
     return jax.lax.psum(sums, AXIS)
+
+
+def _outputs(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
+) -> losses.Outputs:
+    return model.apply(variables, _rows(data, start, size)[0], train=False)
+
+
+def _moved(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
+) -> Any:
+    options = {"mutable": ["batch_stats"], **models.dropout_rngs(model, batches.run_key(0), start)}
+    moved = model.apply(variables, _rows(data, start, size)[0], train=True, **options)[1]["batch_stats"]
+    return moved if model.axis_name else jax.lax.pmean(moved, AXIS)
+
+
+def _rows(data: Data, start: Int32[Array, ""], size: int) -> tuple[Any, Any, Any]:
+    """This device's part of the batch whose first row is `start`: images, labels, and which of them are there.
+
+    Rows beyond the end are the last one again.
+    """
+    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
+    valid, rows = rows < len(data.labels), jnp.minimum(rows, len(data.labels) - 1)
+    return batches.normalise(data.images[rows], data.mean, data.std), data.labels[rows], valid
 
 
 @functools.cache
@@ -259,12 +277,6 @@ def _train_step(
     return jax.pmap(step, AXIS, in_axes=(None,) * 6 + (0,), out_axes=None, devices=devices, donate_argnums=0)
 
 
-@functools.cache
-def _evaluation_step(model: models.Model, batch_size: int, devices: tuple[jax.Device, ...]) -> Any:
-    sums = functools.partial(_sums, model=model, size=batch_size // len(devices))
-    return jax.pmap(sums, AXIS, in_axes=(None, None, None, 0), out_axes=None, devices=devices)
-
-
 _epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
@@ -286,31 +298,14 @@ def moved_statistics(
 ) -> list[Any]:
     """`batch_stats` after one batch in training mode, for each of the first `batches` whole ones of a split.
 
-    BatchNorm's statistics are those of the whole batch, over however many devices.
+    BatchNorm's statistics are those of the whole batch, over however many devices; of a model of the user's without
+    `axis_name`, the mean over the devices of those of each.
     """
     devices = devices_of(data)
     check_division(batch_size, devices)
-    step = _reading_step(_moved, None, model.clone(axis_name=AXIS), batch_size, devices)
+    step = _reading_step(_moved, None, models.share_statistics(model, AXIS), batch_size, devices)
     variables, index = jax.device_put(variables, replicated(devices)), device_index(devices)
     return _one_by_one(step, variables, data, range(0, batches * batch_size, batch_size), index)
-
-
-def _outputs(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
-) -> losses.Outputs:
-    return model.apply(variables, _images(data, start, size), train=False)
-
-
-def _moved(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
-) -> Any:
-    return model.apply(variables, _images(data, start, size), train=True, mutable=["batch_stats"])[1]["batch_stats"]
-
-
-def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, " batch *shape"]:
-    """This device's part of the batch whose first row is `start`; rows beyond the end are the last one again."""
-    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
-    return batches.normalise(data.images[jnp.minimum(rows, len(data.labels) - 1)], data.mean, data.std)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from lrsched.runs import task as tasks
-from lrsched.training import models, optim, train
+from lrsched.training import nets, optim, train
 
 RATES = np.array([0, 0.1, 0.02, 0.3, 0.05, 0.2, 0.01, 0.15, 0.08, 0.004], np.float32)
 MOMENTA = np.array([0.9, 0.5, 0.95, 0.8, 0, 0.9, 0.85, 0.3, 0.99, 0.7], np.float32)
@@ -17,7 +17,7 @@ DECAY = np.float32(0.01)
 RNG = np.random.default_rng(0)
 WEIGHTS = {"a": RNG.normal(size=(3, 2)).astype(np.float32), "b": RNG.normal(size=4).astype(np.float32)}
 GRADIENTS = [jax.tree.map(lambda w: RNG.normal(size=w.shape).astype(np.float32), WEIGHTS) for _ in RATES]
-NAMES = get_args(optim.Name)
+NAMES = tuple(optim.OPTIMIZERS)
 SCHEDULE_FREE = ("schedule_free_sgd", "schedule_free_adamw")
 
 
@@ -208,7 +208,7 @@ def test_state_structure_does_not_depend_on_the_numbers(optimizer: optim.Optimiz
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_trains_on_two_devices(name: str) -> None:
-    model, optimizer = models.ResNet(blocks=0, classes=2), optim.Optimizer(name)  # the smallest there is
+    model, optimizer = nets.ResNet(blocks=0, classes=2), optim.Optimizer(name)  # the smallest there is
     images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 1), dtype=np.uint8)
     labels = (images.mean((1, 2, 3)) > 127).astype(np.int32)
     data = train.put(images, labels, mean=[0.5], std=[0.25], devices=jax.local_devices()[:2])
@@ -241,7 +241,7 @@ def test_every_optimizer_trains_on_two_devices(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"name": "lion"}, f"name must be one of {', '.join(NAMES)}, got 'lion'"),
+        ({"name": "lion"}, f"optimizer must be one of {', '.join(NAMES)}, got 'lion'"),
         ({"momentum_form": "torch"}, "momentum_form must be one of optax, caffe, got 'torch'"),
         ({"weight_decay_mode": "l2"}, "weight_decay_mode must be one of coupled, decoupled, got 'l2'"),
         ({"name": "adam", "momentum_form": "caffe"}, "momentum_form must be 'optax' for adam, got 'caffe'"),

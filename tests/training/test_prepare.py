@@ -25,7 +25,7 @@ from tensorflow_datasets.image_classification import cifar, mnist
 
 from lrsched.training import data, prepared
 from lrsched.training import tf_free as tf_free_module
-from lrsched.training.cifar_labels import CIFAR10, CIFAR100_GROUP_OF, CIFAR100_GROUPS, CIFAR_LABELS
+from lrsched.training.cifar_labels import CIFAR10, CIFAR100, CIFAR100_GROUP_OF, CIFAR100_GROUPS
 from lrsched.training.prepare import prepare
 from lrsched.training.tf_free import tf_free
 
@@ -40,6 +40,7 @@ FILES = {
 }
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 DIGITS = [str(digit) for digit in range(10)]
+CIFAR_LABELS = {"cifar10": list(CIFAR10), "cifar100": list(CIFAR100)}
 LABELS = {**CIFAR_LABELS, "mnist": DIGITS, "fashion_mnist": FASHION, "svhn_cropped": DIGITS}
 
 
@@ -354,13 +355,14 @@ def test_prepare_from_nowhere_says_so(tmp_path):
     assert refused(tmp_path, "mnist", tmp_path / "nowhere").endswith(f"{tmp_path / 'nowhere'} does not exist")
 
 
-@pytest.mark.parametrize("name", data.EMBEDDED)
+@pytest.mark.parametrize("name", [name for name, source in data.SOURCES.items() if source.embedded])
 def test_prepare_of_what_is_embedded_needs_nothing(name, tmp_path):
     assert refused(tmp_path, name, None) == f"{name} needs no preparing: it comes with scikit-learn"
 
 
 def test_prepare_of_an_unknown_name_lists_the_names(tmp_path):
-    assert refused(tmp_path, "imagenet", None) == f"data must be one of {', '.join(data.NAMES)}, got 'imagenet'."
+    names = ", ".join(name for name, source in data.SOURCES.items() if not source.embedded)
+    assert refused(tmp_path, "imagenet", None) == f"data to prepare must be one of {names}, got 'imagenet'."
 
 
 def spoil_class(source: pathlib.Path) -> str:

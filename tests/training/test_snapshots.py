@@ -339,7 +339,7 @@ def test_error_of_reading_that_passes_is_no_damage(tmp_path: pathlib.Path, monke
         raise OSError(errno.EMFILE, "Too many open files")
 
     _save(tmp_path, 10)
-    monkeypatch.setattr(snapshots.ocp, "load", busy)
+    monkeypatch.setattr(snapshots._orbax(), "load", busy)
     with pytest.raises(OSError, match="Too many open files"), snapshots.open_store(tmp_path) as store:
         store.newest(_tree(10))
     monkeypatch.undo()

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from lrsched.training import batches, models, optim, train
+from lrsched.training import batches, models, nets, optim, train
 
 SHAPE = (8, 8, 1)
 BATCH = 8
@@ -30,7 +30,7 @@ def _data(devices: int = 1, examples: int = 20) -> train.Data:
     return train.put(IMAGES[:examples], LABELS[:examples], mean=MEAN, std=STD, devices=jax.devices()[:devices])
 
 
-def _start(seed: int = 0, model: models.ResNet = MODEL) -> train.State:
+def _start(seed: int = 0, model: nets.ResNet = MODEL) -> train.State:
     return train.initial_state(model, optim.Optimizer(), image_shape=SHAPE, seed=seed)
 
 
