@@ -63,9 +63,15 @@ class Evaluation(NamedTuple):
 def initial_state(model: models.Model, optimizer: optim.Optimizer, *, image_shape: tuple[int, ...], seed: int) -> State:
     """The state before the first update, as NumPy arrays."""
     variables = models.initial_variables(model, image_shape=image_shape, seed=seed)
+    opt_state = jax.device_get(_initial_opt_state(optimizer)(variables["params"]))
+    return State(np.int32(0), variables["params"], variables["batch_stats"], opt_state)
+
+
+@functools.cache
+def _initial_opt_state(optimizer: optim.Optimizer) -> Any:
+    """params -> the optimiser's state, compiled as one program: each of Optax's arrays would be one of its own."""
     zero = np.float32(0)
-    opt_state = optim.transformation(optimizer, rate=zero, momentum=zero, weight_decay=zero).init(variables["params"])
-    return State(np.int32(0), variables["params"], variables["batch_stats"], jax.device_get(opt_state))
+    return jax.jit(optim.transformation(optimizer, rate=zero, momentum=zero, weight_decay=zero).init)
 
 
 def updates(
