@@ -156,7 +156,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         row.update(ensemble_scores.scored(found.predicted, labels, bins=config.bins))
     calibrated_nll = rows[len(members) + len(aside)]["calibrated_nll"]
     record = {
-        "config": provenance.said(config),
+        "config": provenance.config_fields(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         "members": [_facts(network) for network in members],
         "aside": [_facts(network) for network in aside],

@@ -239,7 +239,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
         raise ValueError(f"peak_values must be above 0 and finite, got {', '.join(map(str, config.peak_values))}.")
     of = run_config(config)
     made = _prepared(of, config.ramp, data_dir=config.data_dir)
-    said = {**provenance.said(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction}
+    said = {**provenance.config_fields(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction}
     said, path = json.loads(json.dumps(said)), out / "range_test.json"
     files.check_writable("out", out)
     ramps = [_name(made.identity(seed)) for seed in range(config.ramp.seeds)]

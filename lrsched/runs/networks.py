@@ -173,7 +173,7 @@ def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
         ask = functools.partial(
             predict.logits, variables, model=model, data=getattr(at.shared, name), batch_size=at.size
         )
-        found[name], kept = predict.cached(repr(key), ask)
+        found[name], kept = predict.load_or_compute(repr(key), ask)
         made += not kept
     return Predicted(found["test"], found.get("holdout")), made
 
@@ -182,7 +182,7 @@ def completed(at: Bench, params: Any, like: Network) -> dict[str, Any]:
     """Variables with these weights and batch statistics re-estimated on training images."""
     variables = {"params": params, "batch_stats": like.variables["batch_stats"]}
     words: dict[str, Any] = {"model": at.shared.model, "data": at.part, "batch_size": at.batch_size, **at.alteration}
-    return {"params": params, "batch_stats": predict.reestimated(variables, batches=at.batches, **words)}
+    return {"params": params, "batch_stats": predict.estimate_statistics(variables, batches=at.batches, **words)}
 
 
 def training_loss(at: Bench, variables: dict[str, Any]) -> float:

@@ -52,4 +52,4 @@ def speed(one: RunConfig, *, data_dir: str | None, out: pathlib.Path) -> Generat
 def write_record(path: pathlib.Path, config: Any, words: dict[str, Any]) -> None:
     """What a search came to, with its configuration and where it was made."""
     made = {"device": machine.describe(), "versions": provenance.versions(), "commit": provenance.commit()}
-    files.write_json(path, {"config": provenance.said(config), **words, **made})
+    files.write_json(path, {"config": provenance.config_fields(config), **words, **made})

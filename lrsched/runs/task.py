@@ -260,14 +260,14 @@ def variables(config: RunConfig, shared: Task, state: train.State) -> dict[str, 
 
     The average was never trained, so its batch statistics are estimated, from 50 training batches at most.
     """
-    params = optim.evaluated_params(shared.optimizer, state.opt_state, state.params)
+    params = optim.prediction_params(shared.optimizer, state.opt_state, state.params)
     found = {**state.variables, "params": params}
     if params is state.params or not jax.tree.leaves(state.batch_stats):
         return found
     count = train.device_count(shared.train)
     size = max(config.batch // count, 1) * count
     words: dict[str, Any] = {"model": shared.model, "data": shared.train, "batch_size": size, "batches": 50}
-    statistics = predict.reestimated(found, **words, **alteration(config, shared))
+    statistics = predict.estimate_statistics(found, **words, **alteration(config, shared))
     return {**found, "batch_stats": statistics}
 
 

@@ -137,7 +137,7 @@ def dataset(
     if class_names and len(class_names) != classes:
         raise ValueError(f"class_names must be {classes}, one for each class, got {len(class_names)}.")
     pairs = {"train": train, "test": test, "holdout": holdout}
-    checked = {split: _checked(split, pair, classes) for split, pair in pairs.items() if pair}
+    checked = {split: _check(split, pair, classes) for split, pair in pairs.items() if pair}
     shapes = {split: pair[0].shape[1:] for split, pair in checked.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"images must have one shape in all splits, got {shapes}.")
@@ -223,7 +223,7 @@ def _hold_out(made: Dataset, fraction: float) -> Dataset:
     return dataclasses.replace(made, train=train, holdout=holdout, mean=mean, std=std, digest=digest)
 
 
-def _checked(split: str, pair: tuple[Any, Any], classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _check(split: str, pair: tuple[Any, Any], classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of a split, in the types that training takes."""
     images, labels = (np.asarray(part) for part in pair)
     if images.dtype == np.uint8 and images.ndim == 3:

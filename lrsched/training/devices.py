@@ -33,7 +33,7 @@ def plain() -> bool:
 
 
 @contextlib.contextmanager
-def pinned() -> Iterator[None]:
+def pin_settings() -> Iterator[None]:
     """JAX's settings that would change a run's numbers, or end it, as they are by default; inside the `with` alone.
 
     A run is float32 throughout, its draws are those of partitionable threefry (`batches.run_key` pins their kind), and

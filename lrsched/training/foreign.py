@@ -60,7 +60,7 @@ class Foreign:
                 {"mutable": ["batch_stats"], "rngs": {"dropout": batches.run_key(0)}} if train else {}
             )
             apply = functools.partial(alone.apply, train=train, **options)
-            with devices.pinned():
+            with devices.pin_settings():
                 outputs = _attempt(self.path, image_shape, lambda: jax.eval_shape(apply, shapes, images))  # noqa: B023
             logits = outputs[0] if train else outputs
             wanted = (_TRIED, self.outputs) if self.outputs else (_TRIED,)
@@ -85,7 +85,7 @@ class Foreign:
     def initial_variables(self, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:
         """What `module.init` draws with the key of the seed, as NumPy arrays."""
         _shapes(self, image_shape)  # whose errors are clear
-        with devices.pinned():
+        with devices.pin_settings():
             drawn = jax.device_get(_init(self, image_shape)(batches.run_key(seed)))
         return {"batch_stats": {}, **drawn}
 
@@ -164,7 +164,7 @@ def _init(model: Foreign, image_shape: tuple[int, ...]) -> Any:
 @functools.cache
 def _shapes(model: Foreign, image_shape: tuple[int, ...]) -> dict[str, Any]:
     """Shapes and types of the variables, checked."""
-    with devices.pinned():
+    with devices.pin_settings():
         found = _attempt(model.path, image_shape, lambda: jax.eval_shape(_init(model, image_shape), batches.run_key(0)))
     if other := sorted(set(found) - set(_COLLECTIONS)):
         allowed = " and ".join(_COLLECTIONS)

@@ -78,22 +78,22 @@ def convolution(x: Images, kernel: Kernel, stride: int) -> Float[Any, "batch h2 
     The kernel's gradient is the sum of those of parts of the batch: on XLA:CPU a part that fits into a core's cache
     takes half the time.
     """
-    return _convolved(_apart(x), _apart(kernel), stride)
+    return _convolve(_apart(x), _apart(kernel), stride)
 
 
 def _convolution_forward(x: Images, kernel: Kernel, stride: int) -> tuple[Any, Any]:
     x = _apart(x)
-    return _apart(_convolved(x, kernel, stride)), (x, kernel)
+    return _apart(_convolve(x, kernel, stride)), (x, kernel)
 
 
 def _convolution_backward(stride: int, kept: Any, dy: Any) -> tuple[Any, Any]:
     x, kernel = kept
     dy = _apart(dy)
-    (dx,) = jax.linear_transpose(lambda x: _convolved(x, kernel, stride), x)(dy)
+    (dx,) = jax.linear_transpose(lambda x: _convolve(x, kernel, stride), x)(dy)
     pixels = x.shape[1] * x.shape[2]
     part = max(_PART_IMAGES, _PART_PIXELS // pixels, -(-len(x) // _PARTS))
     parts = [
-        jax.linear_transpose(functools.partial(_convolved, x[first : first + part], stride=stride), kernel)(
+        jax.linear_transpose(functools.partial(_convolve, x[first : first + part], stride=stride), kernel)(
             dy[first : first + part]
         )[0]
         for first in range(0, len(x), part)
@@ -143,7 +143,7 @@ def _normalise_backward(axis_name: str | None, kept: Any, gradients: Any) -> tup
 normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
-def halved(x: Images) -> Float[Any, "batch h2 w2 c"]:
+def max_pool(x: Images) -> Float[Any, "batch h2 w2 c"]:
     """The largest of each 2 x 2 pixels; an odd last row or column is left out, as by `nn.max_pool(x, (2, 2), (2, 2))`.
 
     Elementwise maxima, because the gradient of XLA's window reduction is slow on CPUs: an update of the small CNN would
@@ -154,7 +154,7 @@ def halved(x: Images) -> Float[Any, "batch h2 w2 c"]:
     return jnp.maximum(x[:, :, 0:width:2], x[:, :, 1:width:2])
 
 
-def _convolved(x: Images, kernel: Kernel, stride: int) -> Any:
+def _convolve(x: Images, kernel: Kernel, stride: int) -> Any:
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=_LAYOUT)
 
 

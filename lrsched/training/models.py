@@ -130,7 +130,7 @@ def initial_variables(model: Model, *, image_shape: tuple[int, ...], seed: int) 
 
 
 @functools.cache
-@devices.pinned()
+@devices.pin_settings()
 def _shapes(model: Model, image_shape: tuple[int, ...]) -> dict[str, Any]:
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     return jax.eval_shape(functools.partial(model.init, train=False), batches.run_key(0), image)

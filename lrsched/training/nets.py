@@ -91,7 +91,7 @@ class CNN(nn.Module):
     def __call__(self, x: Float[Array, "batch h w c"], *, train: bool) -> losses.Outputs:
         for features in (32, 64):
             x = nn.relu(_conv(features, plain=self.plain, use_bias=True)(x))
-            x = layers.halved(x)
+            x = layers.max_pool(x)
         x = nn.relu(nn.Dense(128, kernel_init=_he_normal)(x.reshape(len(x), -1)))
         return _outputs(x, self.classes)
 

@@ -140,11 +140,11 @@ def schedule_free(*, adamw: bool, rate: Scalar, momentum: Scalar, weight_decay: 
     return optax.GradientTransformation(init, update)
 
 
-def evaluated_params(optimizer: Optimizer, opt_state: Any, params: Any) -> Any:
+def prediction_params(optimizer: Optimizer, opt_state: Any, params: Any) -> Any:
     """The parameters to predict with: for schedule-free optimisers the average x, else `params` themselves.
 
     BatchNorm's statistics were gathered by the network of `params` (y): at x they must be estimated anew
-    (`lrsched.training.predict.reestimated`), as the authors say too.
+    (`lrsched.training.predict.estimate_statistics`), as the authors say too.
 
     Args:
       opt_state: the state that `transformation(optimizer, ...)` left after any number of updates, 0 included.

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
 from lrsched.training.batches import AXIS
-from lrsched.training.devices import pinned
+from lrsched.training.devices import pin_settings
 
 
 class Data(NamedTuple):
@@ -22,7 +22,7 @@ class Data(NamedTuple):
     std: Float[Array, " c"]
 
 
-@pinned()
+@pin_settings()
 def put(
     images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
     labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"],

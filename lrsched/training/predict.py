@@ -35,7 +35,7 @@ def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Dat
     return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[: len(data.labels)]
 
 
-def reestimated(
+def estimate_statistics(
     variables: Mapping[str, Any],
     *,
     model: models.Model,
@@ -77,11 +77,11 @@ def reestimated(
     zeros = jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))
     count = min(batches, examples // batch_size)
     if pad or flip:
-        data = _altered(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
+        data = _augment(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
 
     def move(start: Any, batches: int) -> Any:
         words: dict[str, Any] = {"model": model, "data": data, "batch_size": batch_size, "batches": batches}
-        return jax.device_get(train.moved_statistics({**variables, "batch_stats": start}, **words))
+        return jax.device_get(train.move_statistics({**variables, "batch_stats": start}, **words))
 
     moved = move(zeros, count)
     # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
@@ -95,7 +95,7 @@ def reestimated(
     return jax.tree.map(lambda factor, leaf: (factor * leaf).astype(np.float32), factors, total)
 
 
-def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
+def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
     """The first batches of a split, altered by draws that never change."""
     alter = functools.partial(
         jax.jit(augment, static_argnames=("batch_size", "pad", "flip")),
@@ -112,7 +112,7 @@ def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
     return train.put(everything, labels, mean=mean, std=std, devices=devices_of(data))
 
 
-def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
+def load_or_compute(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
     """The predictions kept under a key, or else computed and kept.
 
     A damaged entry is computed anew (`cache`).

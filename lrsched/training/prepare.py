@@ -79,7 +79,7 @@ def prepare_images(name: str, root: pathlib.Path, given: pathlib.Path | None) ->
                 _reach(next(iter(urls.values())))
             found = _write(name, root, folder, splits)
         except Exception as error:
-            raise _refused(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
+            raise _error(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
     print(f"{name} {builder.version}: {prepared.numbers(name, *(len(found[split]) for split in prepared.SPLITS))}")
     return folder
 
@@ -101,7 +101,7 @@ def prepare_boston(name: str, root: pathlib.Path, source: pathlib.Path | None) -
         else:
             table = tabular.boston_table(files.read_text(source).removeprefix("\ufeff"))
     except Exception as error:
-        raise _refused(name, root, source, [tabular.OPENML_URL], "FILE", error) from error
+        raise _error(name, root, source, [tabular.OPENML_URL], "FILE", error) from error
     with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as scratch:
         made = pathlib.Path(scratch, tabular.VERSION)
         files.write_text(made / file.name, tabular.csv(table))
@@ -126,7 +126,7 @@ def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
         raise
 
 
-def _refused(
+def _error(
     name: str, root: pathlib.Path, source: data.PathLike | None, urls: Iterable[str], given: str, error: Exception
 ) -> ValueError:
     """What is said of a data set that cannot be prepared."""
@@ -187,7 +187,7 @@ def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str
         return _from_arrays(name, source, reader, features)
     allowed = (
         f"--from: {' '.join(wanted)} (as downloaded), or a folder with train/CLASS/*.png|jpg and test/CLASS/*.png|jpg, "
-        f"or {sources.expected(name)}"
+        f"or {sources.describe(name)}"
     )
     if not source.exists():
         raise ValueError(f"{allowed}; {source} does not exist")
@@ -231,7 +231,7 @@ def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, featur
     try:
         found = sources.check(reader(), shape=features["image"].shape, classes=len(labels))
     except Exception as error:
-        raise _refused(name, source, source, [], "", error) from error
+        raise _error(name, source, source, [], "", error) from error
 
     def examples(split: str) -> Examples:
         pairs = zip(*found[split], strict=True)

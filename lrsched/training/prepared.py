@@ -44,7 +44,7 @@ def shards(name: str, folder: pathlib.Path, split: str) -> list[pathlib.Path]:
     return sorted(folder.glob(f"{name}-{split}.array_record-*"))
 
 
-def how(name: str, root: pathlib.Path) -> str:
+def how_to_prepare(name: str, root: pathlib.Path) -> str:
     """How to prepare a data set, as the end of a message."""
     command = f"lrsched data prepare {name} [--from {SOURCES[name].given}] --data-dir {root}"
     return f"prepare it with `{command}`, or name another folder with --data-dir"
@@ -57,14 +57,14 @@ def read(name: str, root: pathlib.Path) -> Raw:
       ValueError: if it is not prepared, or damaged: one line that names the file and says how to make it anew.
     """
     if not root.is_dir():
-        raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how(name, root)}")
+        raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how_to_prepare(name, root)}")
     builder = upstream_builder(name)
     version, features = str(builder.version), builder.info.features
     folder = root / name / version
     if not (folder / INFO).exists() and not shards(name, folder, "train"):
-        raise ValueError(f"{name} {version} is not prepared in {root}; {how(name, root)}")
+        raise ValueError(f"{name} {version} is not prepared in {root}; {how_to_prepare(name, root)}")
     sums = checksums(name, root, folder)
-    train, test = (_cached(name, root, folder, split, features, sums) for split in SPLITS)
+    train, test = (_read_split(name, root, folder, split, features, sums) for split in SPLITS)
     class_names = SOURCES[name].labels or tuple(features["label"].names or ())
     return Raw(version, features["label"].num_classes, train, test, class_names=class_names)
 
@@ -108,7 +108,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
         held = {split: shards(name, folder, split) for split in SPLITS}
         if not any(held.values()):
             detail = "is no array_record, which is what can be read without TensorFlow"
-            raise ValueError(f"{name} in {folder} {detail}; {how(name, root)}")
+            raise ValueError(f"{name} in {folder} {detail}; {how_to_prepare(name, root)}")
         needed = (INFO, *(file.name for split in SPLITS for file in held[split]))
     sealed: dict[str, str] = {}
     if (folder / SEAL).exists():
@@ -135,7 +135,7 @@ def damage_of(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[Non
     except Exception as error:
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         reason = f"{kind}{' '.join(str(error).split()):.300}"
-        anew = f"remove the folder {file.parent} and {how(name, root)}"
+        anew = f"remove the folder {file.parent} and {how_to_prepare(name, root)}"
         raise ValueError(f"{file} must be as it was prepared, got {reason}; {anew}") from error
 
 
@@ -160,7 +160,7 @@ def _sum(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cached(
+def _read_split(
     name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any, sums: dict[str, str]
 ) -> tuple[Images, Labels]:
     """The decoded split, from the user's cache if these very bytes were decoded before."""
@@ -170,7 +170,7 @@ def _cached(
     paths = [cache.folder("data") / f"{stem}-{what}.npy" for what in ("images", "labels")]
     images, labels = map(cache.load, paths)
     if images is None or labels is None:
-        images, labels = _decoded(name, root, folder, split, features)
+        images, labels = _decode(name, root, folder, split, features)
         cache.keep(paths[0], images)
         cache.keep(paths[1], labels)
     return images, labels
@@ -181,9 +181,9 @@ def labels(name: str, root: pathlib.Path, folder: pathlib.Path, features: Any) -
     return {split: [label for _, label in examples(name, root, folder, split, features)] for split in SPLITS}
 
 
-def _decoded(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> tuple[Images, Labels]:
+def _decode(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> tuple[Images, Labels]:
     shape = features["image"].shape
-    found = list(examples(name, root, folder, split, features, decode=lambda content: _image(content, shape)))
+    found = list(examples(name, root, folder, split, features, decode=lambda content: _decode_image(content, shape)))
     images = np.stack([image for image, _ in found])
     return images, np.array([label for _, label in found], np.int32)
 
@@ -238,7 +238,7 @@ def open_image(file: pathlib.Path | io.BytesIO) -> Any:
         return Image.open(file, formats=IMAGE_FORMATS)
 
 
-def _image(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+def _decode_image(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     with open_image(io.BytesIO(content)) as image:
         if image.size != (width, height):  # before its pixels are decoded: there may be billions

@@ -49,6 +49,6 @@ def commit() -> str | None:
         return None
 
 
-def said(config: Any) -> dict[str, Any]:
+def config_fields(config: Any) -> dict[str, Any]:
     """A configuration's fields for a record; not the folder of the data, which is this machine's own."""
     return {**dataclasses.asdict(config), "data_dir": None}

@@ -134,7 +134,7 @@ class Store:
         saved, damaged = None, dict(self._unreadable)
         for step in reversed(steps(self._folder)):
             try:
-                saved = _fitted(_read(self._folder / RESUME, step), like)
+                saved = _fit(_read(self._folder / RESUME, step), like)
                 break
             except _Damaged as error:
                 damaged[step] = str(error)
@@ -300,7 +300,7 @@ def _load(place: pathlib.Path, step: int, like: Any) -> Saved:
     if step not in there:
         raise ValueError(f"step must be one saved in {place} ({str(there)[1:-1] or 'none'}), got {step}.")
     try:
-        return _fitted(_read(place, step), like)
+        return _fit(_read(place, step), like)
     except _Damaged as error:
         raise ValueError(f"the {noun} after update {step} must be whole, got {place / str(step)}: {error}.") from error
 
@@ -322,7 +322,7 @@ def _read(place: pathlib.Path, step: int) -> Saved:
         raise _Damaged(_line(error)) from error
 
 
-def _fitted(saved: Saved, like: Any) -> Saved:
+def _fit(saved: Saved, like: Any) -> Saved:
     return saved._replace(tree=trees.fit(saved.tree, like))
 
 

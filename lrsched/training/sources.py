@@ -28,7 +28,7 @@ _IDX = {"train": "train", "test": "t10k"}
 _NPZ = {split: (f"x_{split}", f"y_{split}") for split in SPLITS}
 
 
-def expected(name: str) -> str:
+def describe(name: str) -> str:
     """What `find` looks for, in words."""
     pickled, raw = SOURCES[name].pickles, SOURCES[name].torchvision
     found = [f"{pickled.archive} or the folder {pickled.folder}"] if pickled else []

@@ -77,7 +77,7 @@ def read_boston(name: str, root: pathlib.Path) -> Raw:
     """
     file = boston_file(root)
     if not file.parent.exists():
-        raise ValueError(f"{name} {VERSION} is not prepared in {root}; {prepared.how(name, root)}")
+        raise ValueError(f"{name} {VERSION} is not prepared in {root}; {prepared.how_to_prepare(name, root)}")
     prepared.checksums(name, root, file.parent, needed=(file.name,))
     with prepared.damage_of(file, name, root):
         table = boston_table(files.read_text(file)).astype(np.float32)

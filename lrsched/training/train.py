@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int32, Key
 
 from lrsched.training import batches, losses, models, optim
-from lrsched.training.devices import pinned
+from lrsched.training.devices import pin_settings
 from lrsched.training.placement import AXIS, Data, check_division, device_index, devices_of, replicated
 from lrsched.training.placement import device_count as device_count  # beside what works on the data
 from lrsched.training.placement import put as put
@@ -59,7 +59,7 @@ class Evaluation(NamedTuple):
     examples: int
 
 
-@pinned()
+@pin_settings()
 def initial_state(model: models.Model, optimizer: optim.Optimizer, *, image_shape: tuple[int, ...], seed: int) -> State:
     """The state before the first update, as NumPy arrays."""
     variables = models.initial_variables(model, image_shape=image_shape, seed=seed)
@@ -115,7 +115,7 @@ def updates(
     return _run(step, state, data, numbers, seed=seed, batch_size=batch_size, weight_decay=weight_decay)
 
 
-@pinned()
+@pin_settings()
 def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int) -> Evaluation:
     """Mean loss and score over a split: batches padded and masked, counts of correct ones added up as integers.
 
@@ -161,14 +161,14 @@ def _run(
 ) -> Iterator[tuple[State, Metrics]]:
     devices, examples = devices_of(data), len(data.labels)
     per_epoch = batches.steps_per_epoch(examples, batch_size)
-    with pinned():
+    with pin_settings():
         index = device_index(devices)
         key = batches.run_key(seed)
         state = jax.device_put(state, replicated(devices), may_alias=False)  # the step takes its memory
         fixed = jax.device_put((key, np.float32(weight_decay)), replicated(devices))
     order = None
     for k in range(int(state.step), len(numbers)):
-        with pinned():  # not around the loop: the caller runs between two updates
+        with pin_settings():  # not around the loop: the caller runs between two updates
             if order is None or k % per_epoch == 0:
                 order = jax.device_put(_epoch_order(key, np.int32(k // per_epoch), examples), replicated(devices))
             state, metrics = step(state, data, order, *fixed, numbers[k], index)
@@ -244,7 +244,7 @@ def _outputs(
     return model.apply(variables, _rows(data, start, size)[0], train=False)
 
 
-def _moved(
+def _move(
     variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
 ) -> Any:
     options = {"mutable": ["batch_stats"], **models.dropout_rngs(model, batches.run_key(0), start)}
@@ -286,7 +286,7 @@ def _train_step(
 _epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
-@pinned()
+@pin_settings()
 def predictions(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int
 ) -> list[Float[Array, "device batch *classes"]]:
@@ -298,8 +298,8 @@ def predictions(
     return [step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)]
 
 
-@pinned()
-def moved_statistics(
+@pin_settings()
+def move_statistics(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int, batches: int
 ) -> list[Any]:
     """`batch_stats` after one batch in training mode, for each of the first `batches` whole ones of a split.
@@ -309,7 +309,7 @@ def moved_statistics(
     """
     devices = devices_of(data)
     check_division(batch_size, devices)
-    step = _reading_step(_moved, None, models.share_statistics(model, AXIS), batch_size, devices)
+    step = _reading_step(_move, None, models.share_statistics(model, AXIS), batch_size, devices)
     variables, index = jax.device_put(variables, replicated(devices)), device_index(devices)
     return _one_by_one(step, variables, data, range(0, batches * batch_size, batch_size), index)
 

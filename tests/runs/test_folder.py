@@ -352,7 +352,7 @@ def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathli
     assert record is not None
     shared, like, last = tasks.task(config), tasks.initial_state(config), snapshots.steps(tmp_path)[-1]
     saved = snapshots.load(tmp_path, last, like).tree
-    average = optim.evaluated_params(shared.optimizer, saved.opt_state, saved.params)
+    average = optim.prediction_params(shared.optimizer, saved.opt_state, saved.params)
     assert not np.array_equal(jax.tree.leaves(average)[-1], jax.tree.leaves(saved.params)[-1])
     asked = tasks.variables(config, shared, saved)
     assert record["test_loss"] == tasks.evaluate(shared, asked, shared.test).loss

@@ -172,7 +172,7 @@ def test_load_from_a_folder_without_a_name_is_refused():
 
 def test_load_again_reads_the_cache(prepared, monkeypatch):
     first = load("cifar10", data_dir=prepared)
-    monkeypatch.setattr(prepared_module, "_decoded", None)  # calling it would raise
+    monkeypatch.setattr(prepared_module, "_decode", None)  # calling it would raise
     assert load("cifar10", data_dir=prepared).digest == first.digest
 
 
@@ -212,6 +212,7 @@ def test_cache_stopped_while_writing_leaves_no_file(prepared, cache, monkeypatch
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10_DIR.is_dir(), reason=f"needs CIFAR-10 in LRSCHED_CIFAR10_DIR or {BESIDE}")
 def test_cifar10_is_the_published_one(monkeypatch):
     lasting = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "lrsched" / "tests"

@@ -140,6 +140,7 @@ def test_module_of_the_users_is_trained_and_evaluated(name: str) -> None:
     assert after.examples == EXAMPLES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_resume_is_exact_with_dropout(devices: int) -> None:
     model = build("Net", axis_name=train.AXIS)
@@ -179,11 +180,12 @@ def test_initial_variables_are_those_of_the_modules_own_init() -> None:
     assert not np.array_equal(drawn["params"]["Dense_0"]["kernel"], other["params"]["Dense_0"]["kernel"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_statistics_are_estimated_whatever_the_modules_momentum(devices: int) -> None:
     model = build("Net")
     variables, data = start(model).variables, split(devices)
-    found = predict.reestimated(variables, model=model, data=data, batch_size=24, batches=1)
+    found = predict.estimate_statistics(variables, model=model, data=data, batch_size=24, batches=1)
     images = batches.normalise(data.images, data.mean, data.std)
     kernel = variables["params"]["Conv_0"]
     activations = nn.Conv(4, (3, 3)).apply({"params": kernel}, images)
@@ -215,6 +217,7 @@ def test_identity_names_module_and_parameters() -> None:
     assert larger["params"] != found["params"]
 
 
+@pytest.mark.slow
 def test_identity_is_the_same_in_another_process(tmp_path: pathlib.Path) -> None:
     (tmp_path / "own_net.py").write_text(
         "import flax.linen as nn\n"

@@ -63,6 +63,7 @@ def test_entries_that_are_added_are_in_messages_and_help() -> None:
     assert "tiny" in names.describe_models()
 
 
+@pytest.mark.slow
 def test_tables_need_neither_flax_nor_data_libraries() -> None:
     heavy = ("flax", "tensorflow_datasets", "orbax", "sklearn", "PIL", "scipy")
     code = f"""

@@ -56,7 +56,7 @@ def _ours(optimizer: optim.Optimizer, rates: np.ndarray, momenta: np.ndarray, de
     for g, rate, momentum in zip(GRADIENTS, rates, momenta, strict=True):
         w, state = update(g, state, w, rate, momentum, decay)
     assert len(traces) == 1
-    return w, optim.evaluated_params(optimizer, state, w)
+    return w, optim.prediction_params(optimizer, state, w)
 
 
 def _by_hand(optimizer: optim.Optimizer, w: np.ndarray, gradients: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +174,7 @@ def test_schedule_free_average_on_a_parabola() -> None:
     for _ in range(5):
         change, state = tx.update(y, state, y)  # of y^2 / 2
         y = y + change
-        averages.append(optim.evaluated_params(optimizer, state, y))
+        averages.append(optim.prediction_params(optimizer, state, y))
     # z = 0.5; x = z. y = 0.5: z = 0.25, x = (0.5 + 0.25) / 2. y = 0.3625: z = 0.06875, x = (2 * 0.375 + z) / 3. ...
     np.testing.assert_allclose(averages, [0.5, 0.375, 0.27291667, 0.1903125, 0.12419687], rtol=1e-6)
 
@@ -182,7 +182,7 @@ def test_schedule_free_average_on_a_parabola() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_evaluated_params_before_the_first_update(name: str) -> None:
     optimizer = optim.Optimizer(name)
-    evaluated = optim.evaluated_params(optimizer, _zero(optimizer).init(WEIGHTS), WEIGHTS)
+    evaluated = optim.prediction_params(optimizer, _zero(optimizer).init(WEIGHTS), WEIGHTS)
     jax.tree.map(np.testing.assert_array_equal, evaluated, WEIGHTS)
 
 
@@ -193,7 +193,7 @@ def test_schedule_free_weighs_updates_by_the_square_of_the_largest_rate_so_far()
         tx = optim.transformation(optimizer, rate=rate, momentum=zero, weight_decay=zero)
         change, state = tx.update(one, state, y)
         y = y + change
-    np.testing.assert_allclose(optim.evaluated_params(optimizer, state, y), -(1 + 12 + 16) / 9, rtol=1e-6)
+    np.testing.assert_allclose(optim.prediction_params(optimizer, state, y), -(1 + 12 + 16) / 9, rtol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", FORMS, ids=str)
@@ -231,7 +231,7 @@ def test_every_optimizer_trains_on_two_devices(name: str) -> None:
     state, losses = trained[-1][0], [float(metrics.loss) for _, metrics in trained]
     assert train.compiled_steps() == made + 1
     assert losses[-1] < 0.9 * losses[0]
-    evaluated = optim.evaluated_params(optimizer, state.opt_state, state.params)
+    evaluated = optim.prediction_params(optimizer, state.opt_state, state.params)
     assert (evaluated is state.params) == (name not in SCHEDULE_FREE)
     assert (
         train.evaluate({**state.variables, "params": evaluated}, model=model, data=data, batch_size=8).loss < losses[0]

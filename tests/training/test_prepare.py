@@ -531,6 +531,7 @@ def test_prepare_where_nothing_can_be_written_is_refused(tmp_path):
         prepare("cifar10", data_dir="/proc/x", source=source)
 
 
+@pytest.mark.slow
 def test_prepare_in_two_processes_writes_the_same_bytes(tmp_path):
     # protobuf's order of fields differs between most processes, of which three are started here
     source = write_images("cifar10", tmp_path / "source", examples_of("cifar10"))

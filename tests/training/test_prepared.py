@@ -119,6 +119,7 @@ def test_file_that_says_nothing_of_the_numbers_may_be_damaged_without_a_seal(
     assert data.load("cifar10", data_dir=root).digest == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [True, False])
 def test_of_300_altered_bytes_none_passes_as_other_data(sealed: bool, root: pathlib.Path) -> None:
     whole = data.load("cifar10", data_dir=root if sealed else unsealed(root)).digest
@@ -231,6 +232,7 @@ def test_data_of_other_bytes_but_the_same_names_sizes_and_times_is_other_data(
     assert data.load("cifar10", data_dir=tmp_path / "second").digest == second.digest
 
 
+@pytest.mark.slow
 def test_of_100_flipped_bits_in_the_cached_images_none_passes(root: pathlib.Path) -> None:
     whole = data.load("cifar10", data_dir=root).digest
     kept, draw = sorted(cache.folder("data").iterdir()), random.Random(0)
@@ -256,7 +258,7 @@ def test_extra_shards_of_svhn_are_not_read(root: pathlib.Path) -> None:
 def test_image_of_another_size_is_not_decoded(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image.Image, "convert", None)  # calling it would raise
     with pytest.raises((ValueError, Image.DecompressionBombError), match="pixels"):
-        prepared._image(bomb(*size), (32, 32, 3))
+        prepared._decode_image(bomb(*size), (32, 32, 3))
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -93,6 +93,7 @@ def test_diabetes_is_learned_about_as_well_as_by_a_line() -> None:
     assert record["test_error"] == pytest.approx(record["test_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_digits_are_learned_by_the_cnn() -> None:
     config = RunConfig(model="cnn", max_epochs=3, peak_value=0.01)
     record = finish(run(config, devices=tuple(jax.devices()[:1])))
@@ -134,7 +135,7 @@ def test_state_without_batch_statistics_is_saved_and_loaded(tmp_path: pathlib.Pa
 
 
 def test_statistics_of_a_model_without_any_are_none() -> None:
-    assert predict.reestimated(_start().variables, model=MODEL, data=_data(), batch_size=8, batches=2) == {}
+    assert predict.estimate_statistics(_start().variables, model=MODEL, data=_data(), batch_size=8, batches=2) == {}
 
 
 def test_batch_size_of_a_table_is_that_of_the_digits_if_none_is_given() -> None:

@@ -225,6 +225,7 @@ def test_facts_that_are_not_json_are_refused(tmp_path: pathlib.Path) -> None:
         store.save(1, TREE, {"loss": np.float32(1)})
 
 
+@pytest.mark.slow
 def test_second_store_is_refused_until_the_first_is_closed(tmp_path: pathlib.Path) -> None:
     code = """
         import sys
@@ -251,6 +252,7 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: pathlib.Path) -> None:
         snapshots.open_store(tmp_path / "file" / "run")
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_the_newest_committed_state(tmp_path: pathlib.Path) -> None:
     code = """
         import sys
@@ -281,6 +283,7 @@ def test_killed_process_leaves_the_newest_committed_state(tmp_path: pathlib.Path
         _assert_same(saved.tree, _tree(saved.step))
 
 
+@pytest.mark.slow
 def test_full_disk_is_said_in_one_line_and_costs_no_earlier_state(tmp_path: pathlib.Path) -> None:
     code = """
         import resource, signal, sys
@@ -373,6 +376,7 @@ def test_number_of_devices_leaves_no_trace(tmp_path: pathlib.Path, here: int, th
     _assert_same(jax.device_get(put(saved.tree, there)), _tree(1))
 
 
+@pytest.mark.slow
 def test_member_is_read_by_orbax_alone_and_used(tmp_path: pathlib.Path) -> None:
     model = models.build("resnet8", classes=3)
     variables = models.initial_variables(model, image_shape=(8, 8, 1), seed=0)
@@ -423,6 +427,7 @@ def test_folder_of_version_0_1_0_is_read(name: str, tmp_path: pathlib.Path, monk
     _assert_same(member.tree, state.variables)
 
 
+@pytest.mark.slow
 def test_of_120_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_path: pathlib.Path) -> None:
     _save(tmp_path / "whole", 1, 2)
     with snapshots.open_store(tmp_path / "whole") as store:
