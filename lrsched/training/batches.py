@@ -1,4 +1,4 @@
-"""Which examples an update sees, and how images are altered: pure functions of (key, step), run on the device."""
+"""Data order and augmentation: pure functions of (key, step), run on the device."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ AXIS = "device"  # the mapped axis of an update
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """ceil(examples / batch_size): the last batch of an epoch is filled up, see `positions`."""
+    """ceil(examples / batch_size); `positions` says how the last batch is filled."""
     return -(-examples // batch_size)
 
 
 def run_key(seed: int) -> Key[Array, ""]:
-    """The key of a run's draws: `jax.random.key(seed)` as it is without any setting of the user's.
+    """The random key of a run: `jax.random.key(seed)` under JAX's default settings.
 
-    JAX_DEFAULT_PRNG_IMPL and JAX_RANDOM_SEED_OFFSET would make other draws of the same seed.
+    JAX_DEFAULT_PRNG_IMPL and JAX_RANDOM_SEED_OFFSET, which would change the draws, have no effect.
 
     Args:
       seed: from 0 to 2**32 - 1.
@@ -48,8 +48,8 @@ def dropout_key(key: Key[Array, ""], step: Int32[Array, ""] | int, *, device: in
 def positions(order: Int32[Array, " examples"], step: Int32[Array, ""], batch_size: int) -> Int32[Array, " batch"]:
     """The examples of update `step`, given the order of its epoch.
 
-    The last batch of an epoch is filled up from the start of the same order, so that every batch has batch_size
-    examples; these few are seen twice in the epoch.
+    The last batch of an epoch is filled from the start of the same order, so every batch has batch_size examples, and
+    those few are seen twice in the epoch.
     """
     (examples,) = order.shape
     first = step % steps_per_epoch(examples, batch_size) * batch_size
@@ -66,11 +66,11 @@ def augment(
     pad: int,
     flip: bool,
 ) -> UInt8[Array, "some h w c"]:
-    """Zero-pad by `pad` pixels, crop at random, mirror half of the images.
+    """Zero-pads by `pad` pixels, crops at random, mirrors half of the images.
 
     Zeros are added to the raw pixels (black), as torchvision's transforms do and the papers' PyTorch recipes with them;
-    He et al. padded after subtracting the mean. The draws are made for the whole batch, so any number of devices sees
-    the same pixels.
+    He et al. padded after subtracting the mean. Draws are made for the whole batch, so the pixels do not depend on
+    the number of devices.
 
     Args:
       images: rows first .. first + some - 1 of the batch of update `step`, which has batch_size rows.

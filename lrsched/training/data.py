@@ -257,7 +257,7 @@ def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
         takes = inspect.signature(function).parameters
         found = function(**{name: value for name, value in given.items() if name in takes})
     except Exception as error:  # of the user's code
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
         raise ValueError(
             f"data must be a function that returns a Dataset, got {path}, which raised {reason}."
         ) from error

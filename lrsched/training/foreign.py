@@ -188,4 +188,4 @@ def _attempt(path: str, image_shape: tuple[int, ...], function: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.'):.300}"

@@ -10,7 +10,6 @@ becomes pixels is told in `pixels`.
 """
 
 import concurrent.futures
-import functools
 import hashlib
 import json
 import pathlib
@@ -123,18 +122,18 @@ def _arrays(
 
     paths = [path for members in classes for path in members]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(members) for members in classes])
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # hashing and decoding let other threads run
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # hashing lets other threads run
         sums = list(pool.map(_digest, paths))
-        key = json.dumps([sums, image_size, pixels.RULES, PIL.__version__])
-        place = cache.folder("data") / f"folder-{hashlib.sha256(key.encode()).hexdigest()[:32]}-images.npy"
-        images = cache.load(place)
-        if images is None:
-            decoded = list(pool.map(functools.partial(pixels.decode, image_size=image_size), paths))
-            for path, image in zip(paths, decoded, strict=True):
-                if image.shape != decoded[0].shape:
-                    raise _sizes_differ(paths[0], decoded[0].shape[:2], path, image.shape[:2])
-            images = np.stack(decoded)
-            cache.keep(place, images)
+    key = json.dumps([sums, image_size, pixels.RULES, PIL.__version__])
+    place = cache.folder("data") / f"folder-{hashlib.sha256(key.encode()).hexdigest()[:32]}-images.npy"
+    images = cache.load(place)
+    if images is None:
+        decoded = pixels.decode(paths, image_size=image_size)
+        for path, image in zip(paths, decoded, strict=True):
+            if image.shape != decoded[0].shape:
+                raise _sizes_differ(paths[0], decoded[0].shape[:2], path, image.shape[:2])
+        images = np.stack(decoded)
+        cache.keep(place, images)
     return images, labels
 
 

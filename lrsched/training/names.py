@@ -171,7 +171,7 @@ def load(kind: str, path: str) -> Any:
     try:
         module = importlib.import_module(place)
     except Exception as error:  # a module of the user's may raise anything
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
         raise ValueError(f"{kind} must be importable, got {path} ({reason}).") from error
     try:
         return getattr(module, attribute)

@@ -1,4 +1,4 @@
-"""Optimisers whose rate, momentum and weight decay are numbers of each update, not constants of the program."""
+"""Optimisers whose rate, momentum and weight decay are inputs of each update, not constants of the program."""
 
 import dataclasses
 import functools

@@ -10,9 +10,12 @@
   the N pixels in the centre stay.
 """
 
+import concurrent.futures
+import functools
 import io
 import pathlib
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,22 +31,24 @@ RULES = [RESIZE, "on-white", "round(v/257)", 1]  # with a number that changes wh
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 
-def decode(path: pathlib.Path, *, image_size: int | None) -> Pixels:
-    """The pixels of an image file.
+def decode(paths: Sequence[pathlib.Path], *, image_size: int | None) -> list[Pixels]:
+    """The pixels of image files, decoded in threads.
 
     Args:
       image_size: height and width to bring it to; None: its own.
     Raises:
-      ValueError: naming the file, if it is no image, damaged, an animation, too large, or has values of unknown range.
+      ValueError: naming the first file that is no image, damaged, an animation, too large, or of unknown range.
     """
+    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+        return list(pool.map(functools.partial(_decode_file, image_size=image_size), paths))
+
+
+def _decode_file(path: pathlib.Path, *, image_size: int | None) -> Pixels:
     try:
-        with path.open("rb") as file:
-            content = file.read()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, of odd metadata
-            return _decode(content, image_size)
+        return _decode(path.read_bytes(), image_size)
     except Exception as error:  # of a file that it cannot decode, Pillow raises many kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         reason = "no format of these" if "cannot identify image file" in reason else reason
         raise ValueError(f"{path} must be a readable image ({', '.join(FORMATS)}), got {reason:.200}.") from error
 

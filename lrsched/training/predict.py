@@ -1,4 +1,4 @@
-"""What a network says of a split, kept in the user's cache; and batch statistics for weights that have none."""
+"""Predictions of a network on a split, cached on disk, and batch statistics for weights that have none."""
 
 import functools
 import hashlib
@@ -19,13 +19,13 @@ Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its output
 
 
 def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int) -> Logits:
-    """The network's logits for every example of a split, each once and in the split's order.
+    """The network's logits for every example of a split, each once, in the order of the split.
 
-    Several networks are best asked one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
+    Evaluate several networks one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
 
     Args:
-      variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot; left as they are.
-      batch_size: examples at once, over all devices of the data; may exceed the split.
+      variables: {"params", "batch_stats"}, from `State.variables` or a snapshot; not modified.
+      batch_size: examples per call, over all devices of the data; may exceed the split.
     Returns:
       float32, on the host.
     Raises:
@@ -45,19 +45,19 @@ def estimate_statistics(
     pad: int = 0,
     flip: bool = False,
 ) -> Any:
-    """Batch statistics for weights that were averaged, and so never trained with any of their own.
+    """Estimates batch statistics for averaged weights, which were never trained and so have none of their own.
 
-    Each batch-norm layer's mean and variance over a batch in training mode, averaged over batches: the first ones of
-    the data, altered as in training. (Unaltered ones would cost: ResNet-20 on CIFAR-10, 12.68 % test error with the
-    statistics of its own training, had 12.79 % with those of 50 altered batches and 13.90 % with those of unaltered
-    ones.) A batch is one over all devices, so their number does not matter.
+    The mean and variance of each batch-norm layer over a batch in training mode, averaged over the first batches of
+    the data, augmented as in training. (Augmentation matters: ResNet-20 on CIFAR-10 had 12.68 % test error with the
+    statistics from its own training, 12.79 % with those of 50 augmented batches, 13.90 % with unaugmented ones.) A
+    batch spans all devices, so their number does not matter.
 
     Args:
-      variables: {"params", "batch_stats"}; of the latter only the shapes matter. Both are left as they are.
+      variables: {"params", "batch_stats"}; only the shapes of the latter matter. Neither is modified.
       data: the training split.
-      batch_size: examples of a batch, over all devices; the mean of variances depends on it a little.
-      batches: at most; there are as many as the data has whole ones.
-      pad, flip: alteration of the images (`batches.augment`); 0 and False: none.
+      batch_size: examples per batch, over all devices; the mean variance depends on it slightly.
+      batches: how many at most; the data may have fewer whole ones.
+      pad, flip: augmentation (`batches.augment`); 0 and False: none.
     Returns:
       `batch_stats` as NumPy arrays; {} for a model without any.
     Raises:
@@ -96,7 +96,7 @@ def estimate_statistics(
 
 
 def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
-    """The first batches of a split, altered by draws that never change."""
+    """The first batches of a split, augmented with fixed draws."""
     alter = functools.partial(
         jax.jit(augment, static_argnames=("batch_size", "pad", "flip")),
         key=run_key(0),
@@ -113,15 +113,13 @@ def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
 
 
 def load_or_compute(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
-    """The predictions kept under a key, or else computed and kept.
-
-    A damaged entry is computed anew (`cache`).
+    """Predictions from the cache, or else computed and cached.
 
     Args:
-      key: everything the predictions depend on, in words.
-      compute: called if they are not there.
+      key: names everything that the predictions depend on.
+      compute: called if the key is not cached, or its entry is damaged.
     Returns:
-      the predictions, and whether they were there.
+      the predictions, and whether they came from the cache.
     """
     path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     kept = cache.load(path)
@@ -133,5 +131,5 @@ def load_or_compute(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bo
 
 
 def folder() -> pathlib.Path:
-    """Where predictions are kept: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
+    """The folder of cached predictions: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
     return cache.folder("predictions")

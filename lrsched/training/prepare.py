@@ -1,4 +1,4 @@
-"""Makes the prepared folder of a data set: by download, or from files that are already on this machine.
+"""Prepares a data set in its folder: by download, or from files that are already on this machine.
 
 Image sets are TFDS's. The one table, boston, comes from OpenML; of its ethical problem see `tabular`.
 """
@@ -114,7 +114,7 @@ def prepare_boston(name: str, root: pathlib.Path, source: pathlib.Path | None) -
 
 @contextlib.contextmanager
 def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
-    """Sees that `root` can be written, and takes it away again if the `with` fails and it was not there before."""
+    """Checks that `root` can be written, and removes it if the `with` fails and it did not exist before."""
     existed = root.exists()
     files.check_writable("data_dir", root)
     try:
@@ -129,7 +129,7 @@ def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
 def _error(
     name: str, root: pathlib.Path, source: data.PathLike | None, urls: Iterable[str], given: str, error: Exception
 ) -> ValueError:
-    """What is said of a data set that cannot be prepared."""
+    """The error for a data set that cannot be prepared."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if source is not None:
         return ValueError(f"{name} cannot be prepared from {source}: {reason}")
@@ -175,7 +175,7 @@ def _reach(url: str) -> None:
 
 
 def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str, str]) -> SplitGenerators:
-    """What reads the files of the user."""
+    """Reads the files that the user gives."""
     if (source / "train").is_dir():
         return _from_images(name, source, features)
     wanted = sorted(urls.keys() - set(SOURCES[name].optional.values()))

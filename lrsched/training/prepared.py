@@ -1,8 +1,8 @@
-"""Prepared folders: what lies in them, whether it is as it was written, and the arrays it holds.
+"""Prepared folders: their files, the check that these are unchanged, and the arrays they hold.
 
-`lrsched data prepare` seals what it prepares: lrsched.json, beside the data, has the SHA-256 of each file, and a
-changed byte anywhere is noticed. What TFDS itself prepared has no such file and is read all the same; there only what
-decides the numbers is looked at (the shards, which carry checksums of their own, and their lengths).
+`lrsched data prepare` writes lrsched.json beside the data, with the SHA-256 of each file, so a changed byte anywhere is
+noticed. Folders prepared by TFDS itself lack this file and are read too; there only the shards, which have checksums
+of their own, and their lengths are checked.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ Labels = Int32[np.ndarray, " examples"]
 
 
 def upstream_builder(name: str) -> Any:
-    """TFDS's builder of `name`, for what its code knows: version, features, URLs. It reads and writes no file."""
+    """TFDS's builder of `name`, for what its code knows: version, features, URLs. Touches no file."""
     import tensorflow_datasets as tfds
 
     return tfds.builder(name, data_dir=pathlib.Path(__file__) / "nowhere", file_format="array_record")
@@ -45,16 +45,16 @@ def shards(name: str, folder: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 
 def how_to_prepare(name: str, root: pathlib.Path) -> str:
-    """How to prepare a data set, as the end of a message."""
+    """How to prepare a data set, to end a message with."""
     command = f"lrsched data prepare {name} [--from {SOURCES[name].given}] --data-dir {root}"
     return f"prepare it with `{command}`, or name another folder with --data-dir"
 
 
 def read(name: str, root: pathlib.Path) -> Raw:
-    """An image set, as it was prepared.
+    """Reads a prepared image set.
 
     Raises:
-      ValueError: if it is not prepared, or damaged: one line that names the file and says how to make it anew.
+      ValueError: if it is not prepared, or damaged: one line that names the file and says how to prepare it again.
     """
     if not root.is_dir():
         raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how_to_prepare(name, root)}")
@@ -70,7 +70,7 @@ def read(name: str, root: pathlib.Path) -> Raw:
 
 
 def numbers(name: str, train: int, test: int) -> str:
-    """The sizes of both splits in words, and upstream's where they differ."""
+    """The sizes of both splits as text, with the published ones where they differ."""
     whole = SOURCES[name].examples or (train, test)
     if whole == (train, test):
         return f"{train:,} train examples, {test:,} test examples"
@@ -78,7 +78,7 @@ def numbers(name: str, train: int, test: int) -> str:
 
 
 def missing_classes(labels: Mapping[str, Collection[int]], names: list[str]) -> str:
-    """The classes without an example in a split, in words; empty if there are none.
+    """Text that names the classes without an example in a split; empty if there are none.
 
     Args:
       labels: of each split.
@@ -126,7 +126,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
 
 @contextlib.contextmanager
 def damage_of(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[None]:
-    """Inside the `with`, whatever is raised becomes one line that names the file and says how to make it anew.
+    """Turns any error inside the `with` into one line that names the file and says how to prepare it again.
 
     Damaged files end in many kinds of errors in array_record, TFDS, protobuf, Pillow and json.
     """
@@ -163,7 +163,7 @@ def _sum(path: pathlib.Path) -> str:
 def _read_split(
     name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any, sums: dict[str, str]
 ) -> tuple[Images, Labels]:
-    """The decoded split, from the user's cache if these very bytes were decoded before."""
+    """The decoded split, from the user's cache if the same bytes were decoded before."""
     read = {file: digest for file, digest in sums.items() if file == INFO or file.startswith(f"{name}-{split}.")}
     key = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:32]
     stem = f"{name}-{folder.name}-{split}-{key}"

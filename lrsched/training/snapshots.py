@@ -1,4 +1,4 @@
-"""States of a run on disk: full ones to go on from (rolling) and members (permanent). The only module with Orbax.
+"""States of a run on disk: full ones to resume from (rolling) and members (permanent). The only module with Orbax.
 
     FOLDER/lock      held while a run writes
     FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
@@ -56,12 +56,12 @@ class _Damaged(ValueError):
 
 
 def steps(folder: Path) -> list[int]:
-    """The updates after which full states are there, in order; damaged ones included."""
+    """The updates after which full states exist, in order; damaged ones included."""
     return _steps(pathlib.Path(folder, RESUME))
 
 
 def member_steps(folder: Path) -> list[int]:
-    """The updates after which members are there, in order; damaged ones included."""
+    """The updates after which members exist, in order; damaged ones included."""
     return _steps(pathlib.Path(folder, MEMBERS))
 
 
@@ -80,11 +80,11 @@ def load_member(folder: Path, step: int, like: Any) -> Saved:
 
 
 def open_store(folder: Path, *, keep_steps: Collection[int] = (), latest: int = 2) -> "Store":
-    """Opens a run's folder for writing, in a `with`: makes it, locks it, and clears away what killed saves left.
+    """Opens a run's folder for writing, in a `with`: creates it, locks it, and removes what killed saves left.
 
     Args:
-      keep_steps: full states that stay, beside the latest.
-      latest: how many of the last full states stay; at least 1.
+      keep_steps: full states to keep beside the latest.
+      latest: number of latest full states to keep; at least 1.
     Raises:
       BlockingIOError: if another store has the folder open, in this process or another.
       OSError: if the folder cannot be written.
@@ -141,11 +141,11 @@ class Store:
         for step in damaged:  # put them aside
             self._has(RESUME, step)
         self._unreadable = {}
-        then = f"going on from {saved.step}" if saved else "starting anew"
+        then = f"resuming from {saved.step}" if saved else "starting over"
         return saved, [f"the state after update {step} is damaged ({how}): {then}" for step, how in damaged.items()]
 
     def save(self, step: int, tree: Any, facts: Mapping[str, Any], *, wait: bool = False) -> None:
-        """Saves a full state while the caller goes on, once the save before is done. Does nothing if it is there.
+        """Saves a full state in the background, once the save before is done. Does nothing if it exists.
 
         Args:
           tree: of NumPy or JAX arrays, copied before this returns.
@@ -192,7 +192,7 @@ class Store:
 
     @contextlib.contextmanager
     def _failing(self, kind: str, step: int) -> Any:
-        """Says what could not be saved. Orbax would raise the error again at each later call: it begins anew."""
+        """Names what could not be saved, and renews the writer, which would raise the error again at each call."""
         try:
             yield
         except Exception as error:
@@ -202,7 +202,7 @@ class Store:
             raise OSError(f"{what} must be written to {where}, got {_line(error)}") from error
 
     def _has(self, kind: str, step: int) -> bool:
-        """Whether the step is there, sound; a damaged one is put aside."""
+        """Whether the step exists undamaged; a damaged one is put aside."""
         if (self._folder / kind / str(step)).exists():
             try:
                 _read(self._folder / kind, step)

@@ -25,7 +25,7 @@ _traces = 0
 
 
 class State(NamedTuple):
-    """All that training changes. Leaves are NumPy or JAX arrays, without a device axis."""
+    """Everything that training changes. Leaves are NumPy or JAX arrays without a device axis."""
 
     step: Any  # int32 scalar: updates made
     params: Any
@@ -39,7 +39,7 @@ class State(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of the update just made: float32 scalars on the device, over the whole batch, before the update."""
+    """Metrics of one update: float32 scalars on the device, over its whole batch, before the update."""
 
     loss: Any  # mean
     accuracy: Any  # mean score (`losses.of_each`)
@@ -90,16 +90,16 @@ def updates(
 ) -> Iterator[tuple[State, Metrics]]:
     """Makes updates state.step .. total_steps - 1 and yields the state and the metrics after each.
 
-    The data's order and alteration depend on (seed, step) alone, so updates can go on from any state, exactly on CPUs
-    (on GPUs with XLA's --xla_gpu_deterministic_ops=true). Nothing waits for the device: the metrics are arrays in the
-    making, best fetched many at once. `state` stays valid; a yielded state does so until the next update, which takes
-    its memory: copy what is to be kept (`jax.device_get`).
+    Data order and augmentation depend on (seed, step) alone, so training resumes exactly from any state on CPUs (on
+    GPUs with XLA's --xla_gpu_deterministic_ops=true). Nothing waits for the device: the metrics are not yet computed
+    (JAX dispatches asynchronously), so fetch many at once. `state` stays valid; a yielded state is valid until the
+    next update, which reuses its memory: copy what you keep (`jax.device_get`).
 
     Args:
       batch_size: examples of an update, over all devices.
       rates, momenta: of every update from 0; applied as float32.
       weight_decay: coefficient, applied as float32.
-      pad, flip: alteration of the images (`batches.augment`); 0 and False: none.
+      pad, flip: augmentation (`batches.augment`); 0 and False: none.
     Raises:
       ValueError: if the batch does not divide over the devices or is larger than the data, or if the model's axis_name
         is not AXIS.
@@ -120,7 +120,7 @@ def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, b
     """Mean loss and score over a split: batches padded and masked, counts of correct ones added up as integers.
 
     Args:
-      variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot.
+      variables: {"params", "batch_stats"}, from `State.variables` or a snapshot.
       batch_size: examples at once, over all devices; may exceed the split.
     Raises:
       ValueError: if the batch does not divide over the devices.
@@ -152,7 +152,7 @@ def _one_by_one(step: Any, variables: Any, data: Data, starts: Iterable[int], in
 
 
 def compiled_steps() -> int:
-    """How many train steps this process has traced so far: one per model, optimiser form, batch and data shape."""
+    """The number of train steps traced so far by this process: one per model, optimiser, batch size and data shape."""
     return _traces
 
 
@@ -290,7 +290,7 @@ _epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 def predictions(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int
 ) -> list[Float[Array, "device batch *classes"]]:
-    """Outputs for a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
+    """Outputs for a split, batch by batch in its order, not yet computed; the last batch is filled up."""
     devices, examples = devices_of(data), len(data.labels)
     check_division(batch_size, devices)
     step, index = _reading_step(_outputs, 0, model, batch_size, devices), device_index(devices)

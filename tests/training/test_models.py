@@ -89,6 +89,7 @@ def _drawn_and_own(seed: int) -> list[tuple[str, Any, Any]]:
     return list(zip(paths, jax.tree.leaves(drawn), jax.tree.leaves(own), strict=True))
 
 
+@pytest.mark.slow
 def test_initial_variables_are_distributed_as_the_models_own() -> None:
     kernels = 0
     for path, drawn, own in _drawn_and_own(seed=1):

@@ -19,7 +19,7 @@ def save(path: pathlib.Path, image: Image.Image, **words: object) -> pathlib.Pat
 
 
 def decode(path: pathlib.Path, image_size: int | None = None) -> np.ndarray:
-    return pixels.decode(path, image_size=image_size)
+    return pixels.decode([path], image_size=image_size)[0]
 
 
 def half(mode: str, value: object, background: object = 0) -> Image.Image:

@@ -27,6 +27,7 @@ def _normalised(images: np.ndarray) -> jax.Array:
     return batches.normalise(jnp.asarray(images), jnp.asarray([0.4]), jnp.asarray([0.3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "batch_size"), [(1, 8), (1, 64), (4, 8)])
 def test_logits_are_each_example_once_and_in_order(devices: int, batch_size: int) -> None:
     expected = MODEL.apply(VARIABLES, _normalised(IMAGES), train=False)

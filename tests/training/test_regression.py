@@ -85,6 +85,7 @@ def test_outputs_are_each_row_once_and_in_order() -> None:
     np.testing.assert_allclose(found, _outputs(_start().params), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_diabetes_is_learned_about_as_well_as_by_a_line() -> None:
     config = RunConfig(data="diabetes", model="mlp", max_epochs=10, peak_value=0.003, schedule="rex")
     record = finish(run(config, devices=tuple(jax.devices()[:1])))

@@ -49,6 +49,7 @@ def _python(code: str, *words: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_state_of_training_comes_back_to_the_bit(tmp_path: pathlib.Path, name: str) -> None:
     model = models.build("resnet8", classes=3)
@@ -166,7 +167,7 @@ def test_damaged_state_is_passed_over_and_saved_again(tmp_path: pathlib.Path, da
         _assert_same(saved.tree, _tree(1))
         assert len(lines) == 1
         assert lines[0].startswith("the state after update 2 is damaged (")
-        assert lines[0].endswith("): going on from 1")
+        assert lines[0].endswith("): resuming from 1")
         assert snapshots.steps(tmp_path) == [1]
         store.save(2, _tree(2), {"after": 2})
     _assert_same(snapshots.load(tmp_path, 2, TREE).tree, _tree(2))
@@ -180,7 +181,7 @@ def test_all_states_damaged_starts_anew(tmp_path: pathlib.Path) -> None:
         saved, lines = store.newest(TREE)
     assert saved is None
     assert [line[:24] for line in lines] == ["the state after update 2", "the state after update 1"]
-    assert all(line.endswith("starting anew") for line in lines)
+    assert all(line.endswith("starting over") for line in lines)
 
 
 def test_sound_step_is_not_saved_twice_and_a_damaged_one_is(tmp_path: pathlib.Path) -> None:
@@ -352,6 +353,7 @@ def test_error_of_reading_that_passes_is_no_damage(tmp_path: pathlib.Path, monke
     assert said == []
 
 
+@pytest.mark.slow
 def test_damage_is_raised_and_not_logged(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     _save(tmp_path, 1)
     _flip(tmp_path / "resume" / "1" / "state" / "manifest.ocdbt", 20)
