@@ -162,7 +162,8 @@ def bench(config: RunConfig, shared: Task, *, batches: int) -> Bench:
 def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
     """A network's predictions on the test set and the held-out part, and on how many of the two it had to be evaluated.
 
-    They are kept in the user's cache by weights, data, model, kind of device and versions of the libraries.
+    They are kept in the user's cache by weights, data, model, kind of device and versions of the libraries; those of a
+    model of the user's are not, whose code may change.
     """
     model, made, found = at.shared.model, 0, {}
     weights = provenance.digest(variables)
@@ -173,7 +174,7 @@ def predicted(at: Bench, variables: dict[str, Any]) -> tuple[Predicted, int]:
         ask = functools.partial(
             predict.logits, variables, model=model, data=getattr(at.shared, name), batch_size=at.size
         )
-        found[name], kept = predict.load_or_compute(repr(key), ask)
+        found[name], kept = predict.load_or_compute(None if models.is_foreign(model) else repr(key), ask)
         made += not kept
     return Predicted(found["test"], found.get("holdout")), made
 

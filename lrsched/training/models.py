@@ -79,6 +79,11 @@ def identity(model: Model, *, image_shape: tuple[int, ...]) -> dict[str, str] | 
     return model.identity(tuple(image_shape)) if isinstance(model, Foreign) else None
 
 
+def is_foreign(model: Model) -> bool:
+    """Whether the model is the user's own, whose code may change between two runs."""
+    return isinstance(model, Foreign)
+
+
 def dropout_rngs(model: Model, key: Any, step: Any) -> dict[str, Any]:
     """The argument `rngs` of `model.apply` in training, if the model may need one; under a mapped axis `train.AXIS`.
 

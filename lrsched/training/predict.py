@@ -112,15 +112,17 @@ def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
     return train.put(everything, labels, mean=mean, std=std, devices=devices_of(data))
 
 
-def load_or_compute(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
+def load_or_compute(key: str | None, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
     """Predictions from the cache, or else computed and cached.
 
     Args:
-      key: names everything that the predictions depend on.
+      key: names everything that the predictions depend on; None: that cannot be named, and nothing is cached.
       compute: called if the key is not cached, or its entry is damaged.
     Returns:
       the predictions, and whether they came from the cache.
     """
+    if key is None:
+        return compute(), False
     path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     kept = cache.load(path)
     if kept is not None:

@@ -33,7 +33,6 @@ def _forms() -> list[optim.Optimizer]:
 
 
 FORMS = _forms()
-assert len(FORMS) == 18
 
 
 def _zero(optimizer: optim.Optimizer) -> optax.GradientTransformation:

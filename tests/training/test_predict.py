@@ -138,3 +138,10 @@ def test_cache_that_cannot_be_written_is_no_error(tmp_path: pathlib.Path, monkey
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path / "file"))
     assert predict.load_or_compute("key", lambda: np.zeros((1, 2), np.float32))[1] is False
+
+
+def test_load_or_compute_without_a_key_caches_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path))
+    for _ in range(2):
+        assert predict.load_or_compute(None, lambda: np.zeros((1, 2), np.float32))[1] is False
+    assert list(tmp_path.iterdir()) == []
