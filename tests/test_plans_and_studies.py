@@ -11,7 +11,6 @@ import pytest
 import lrsched as ls
 from lrsched.commands import study as studies
 from lrsched.commands.study import StudyConfig
-from lrsched.runs import run as runs
 from lrsched.schedules import registry
 
 WHERE = ls.Budget(10)
@@ -21,7 +20,7 @@ def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) 
     config = StudyConfig(
         schedules=("constant",), budgets=("0.01ep",), seeds=1, peak_values=(1e38,), out=str(tmp_path / "out")
     )
-    (record,) = runs.finish(studies.study(config)).records
+    (record,) = studies.run(config).result
     assert (record["total_steps"], record["diverged_at"], record["test_error"]) == (1, 1, None)
 
 

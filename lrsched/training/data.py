@@ -157,8 +157,8 @@ def check_name(name: str) -> None:
         raise names.unknown("data", name, SOURCES, also=", a folder of images or a dotted path to a function")
 
 
-def batch_size(name: str) -> int:
-    """The default number of examples per update."""
+def usual_batch_size(name: str) -> int:
+    """Examples per update where no batch size is given."""
     return SOURCES[name].batch_size if name in SOURCES else names.Source(read="", prepare=None).batch_size
 
 

@@ -56,11 +56,9 @@ class Optimizer:
     weight_decay_mode: str | None = None  # of WeightDecayMode; never None once made
 
     def __post_init__(self) -> None:
-        if self.name not in OPTIMIZERS:
-            raise names.unknown("optimizer", self.name, OPTIMIZERS)
-        kind = OPTIMIZERS[self.name]
+        kind = find(self.name)
         if self.weight_decay_mode is None:
-            object.__setattr__(self, "weight_decay_mode", "decoupled" if kind.decoupled else "coupled")
+            object.__setattr__(self, "weight_decay_mode", usual_weight_decay_mode(self.name))
         for field, words in (("momentum_form", MomentumForm), ("weight_decay_mode", WeightDecayMode)):
             if (value := getattr(self, field)) not in get_args(words):
                 raise ValueError(f"optimizer's {field} must be one of {', '.join(get_args(words))}, got {value!r}.")
@@ -70,6 +68,22 @@ class Optimizer:
             raise ValueError(
                 f"optimizer's weight_decay_mode must be 'decoupled' for {self.name}, got {self.weight_decay_mode!r}."
             )
+
+
+def usual_weight_decay_mode(name: str) -> WeightDecayMode:
+    """The weight-decay mode of an optimiser where none is given."""
+    return "decoupled" if find(name).decoupled else "coupled"
+
+
+def find(name: str) -> "Kind":
+    """The optimiser of a name.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise names.unknown("optimizer", name, OPTIMIZERS)
+    return OPTIMIZERS[name]
 
 
 def transformation(

@@ -8,7 +8,7 @@ import pytest
 
 import lrsched as ls
 from lrsched.commands.study import StudyConfig, configs
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
 from lrsched.schedules import registry
 
 COMPOSED = (

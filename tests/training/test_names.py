@@ -41,7 +41,7 @@ def test_entries_that_are_added_train() -> None:
     dataset = data.load("squares", holdout_fraction=0.25)
     shape = dataset.train.images.shape[1:]
     model, optimizer = models.build("tiny", classes=2, image_shape=shape), optim.Optimizer("lion")
-    assert (type(model), data.batch_size("squares"), len(dataset.test)) == (Tiny, 8, 8)
+    assert (type(model), data.usual_batch_size("squares"), len(dataset.test)) == (Tiny, 8, 8)
     placed = train.put(*dataclasses.astuple(dataset.train), mean=dataset.mean, std=dataset.std)
     state = train.initial_state(model, optimizer, image_shape=shape, seed=0)
     words = {"model": model, "optimizer": optimizer, "data": placed, "batch_size": 8, "seed": 0, "weight_decay": 0.0}
