@@ -16,7 +16,6 @@ from lrsched.training import data as datasets
 from lrsched.training import devices as machine
 from lrsched.training import provenance
 
-
 # Version 0.1.0 wrote lines without a seal. They are still read, if they have these fields and no others.
 _ALWAYS = {
     *("applied_momentum_max_rel_error", "applied_rate_max_rel_error", "commit", "compiles", "config", "data", "device"),

@@ -1,6 +1,5 @@
 """Many runs in one folder: claimed once, resumed, by workers whose cores are settled once."""
 
-import dataclasses
 import errno
 import itertools
 import os
@@ -11,7 +10,6 @@ import time
 from typing import Any
 
 import pytest
-
 from helpers import listen, numbers, train
 
 from lrsched import files
@@ -141,9 +139,7 @@ def test_cores_of_a_run_are_settled_once(tmp_path: pathlib.Path, monkeypatch: py
     assert "begun with 2 cores a run, where now there are 1" in many._settle(tmp_path, {}, 1, **settle)[1][0]  # type: ignore[arg-type]
 
 
-def test_cores_of_a_folder_without_a_note_are_those_of_its_records(
-    whole: list[Record], tmp_path: pathlib.Path
-) -> None:
+def test_cores_of_a_folder_without_a_note_are_those_of_its_records(whole: list[Record], tmp_path: pathlib.Path) -> None:
     old = {**whole[0], "device": {**whole[0]["device"], "cpus": 7}}
     assert many._settle(tmp_path, {"x": old}, 1, asked=None, updates=1)[0] == 7
 

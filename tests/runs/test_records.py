@@ -5,7 +5,6 @@ import pathlib
 import random
 
 import pytest
-
 from helpers import train
 
 from lrsched import files

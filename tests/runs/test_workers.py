@@ -13,12 +13,11 @@ from typing import Any
 
 import jax
 import pytest
-
-from lrsched.runs import interrupts, records, workers
 from helpers import train
 
 from lrsched.commands import study
 from lrsched.commands.study import StudyConfig
+from lrsched.runs import interrupts, records, workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.runs.task import Run, resolve
