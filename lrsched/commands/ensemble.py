@@ -164,6 +164,8 @@ def _gather(config: EnsembleConfig) -> _Gathered:
     locations = [_expand("runs", location) for location in config.runs]
     first = networks.check_alike([*locations, *itertools.chain(*named.values())])
     task = load(first, holdout_fraction=first.holdout_fraction, data_dir=config.data_dir)
+    if task.data.classes == 0:
+        raise ValueError(f"data must have classes, whose probabilities are combined, got {first.data}.")
     there = [network for each in locations for network in networks.load_members(each, config.members, task)]
     aside = [network for network in there if network.cut and config.members != "all"]
     members = [network for network in there if not network.cut or config.members == "all"]

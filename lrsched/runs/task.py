@@ -65,6 +65,11 @@ class Task:
         """How training alters the images: the arguments `pad` and `flip`."""
         return {"pad": self.data.pad, "flip": self.data.flip} if self.recipe.augment else {"pad": 0, "flip": False}
 
+    @property
+    def foreign(self) -> dict[str, str] | None:
+        """What tells a model of the user's from others of the same path; None for a built-in one."""
+        return models.identity(self.model, image_shape=self.data.train.images.shape[1:])
+
     def initial_state(self, seed: int) -> State:
         """The state before the first update."""
         shape = self.data.train.images[0].shape
@@ -120,8 +125,10 @@ class _OnDevices(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)  # one machine's accelerators
-def _put(name: str, data_dir: str | None, holdout_fraction: float, devices: tuple[jax.Device, ...]) -> _OnDevices:
-    dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
+def _put(
+    name: str, data_dir: str | None, holdout_fraction: float, image_size: int | None, devices: tuple[jax.Device, ...]
+) -> _OnDevices:
+    dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction, image_size=image_size)
 
     def put(split: datasets.Split) -> Data:
         return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
@@ -145,7 +152,7 @@ def load(
     datasets.check_name(recipe.data)
     models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
     devices = devices or tuple(jax.local_devices())
-    there = _put(recipe.data, data_dir, holdout_fraction, devices)
+    there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
     models.check(recipe.model, tabular=there.data.tabular)
     shape = there.data.train.images.shape[1:]
@@ -231,4 +238,5 @@ def _identify(config: RunConfig, task: Task, origin: Origin | None) -> str:
         data_digest=task.data.digest,
         origin=dataclasses.asdict(origin) if origin else None,
         devices=len(task.devices),
+        foreign=task.foreign,
     )
