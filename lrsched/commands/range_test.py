@@ -21,6 +21,7 @@ from lrsched.range_test import RangeTest, Reading, check_seeds, suggested
 from lrsched.runs import resume as saving
 from lrsched.runs import task as tasks
 from lrsched.runs.task import Recipe, RunConfig, Task
+from lrsched.schedules import durations
 from lrsched.schedules.plan import Plan
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
@@ -154,10 +155,9 @@ def _prepared(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> _Prepar
     """Checks numbers before data, and everything before anything is trained or written."""
     check_seeds(ramp.seeds)
     range_tests.ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
-    if len(ramp.length) > 20:
-        raise ValueError(f"length must be updates (200) or epochs (1ep), got {ramp.length[:20]!r}...")
     follow, shared = tasks.check(config, data_dir=data_dir), tasks.task(config, data_dir=data_dir)
-    steps = tasks.updates_of(ramp.length, follow, "length")
+    sizes: dict[str, Any] = {"steps_per_epoch": follow.budget.steps_per_epoch, "batch_size": config.batch}
+    steps = durations.steps(ramp.length, name="length", **sizes)
     if steps > range_rules.MOST_STEPS:
         raise ValueError(f"length must be at most {range_rules.MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
     rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)

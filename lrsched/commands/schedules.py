@@ -18,10 +18,10 @@ from lrsched import files
 from lrsched.analysis import gallery, plots, terminal
 from lrsched.schedules import plan, registry
 from lrsched.schedules.algebra import Jump, jumps
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.compose import sequence
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.families import onecycle
 from lrsched.schedules.progress import check_steps
 
@@ -149,7 +149,7 @@ def draw_up(words: str, config: Catalogue) -> Drawn:
     label = registry.label(full)
     if registry.lacks_peak(full):
         full = registry.with_peak(full, config.peak_value)
-    budget = Budget(config.total_steps / (per_epoch or 1), per_epoch or 1)
+    budget = Budget.of_steps(config.total_steps, per_epoch or 1)
     momentum: str | float | None = config.momentum
     with contextlib.suppress(ValueError):  # words of a momentum schedule
         momentum = None if momentum is None else float(momentum)

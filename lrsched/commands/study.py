@@ -15,7 +15,7 @@ from lrsched.runs import run as runs
 from lrsched.runs.many import MOST_RUNS, Status, made
 from lrsched.runs.task import Recipe, RunConfig, Words
 from lrsched.schedules import registry
-from lrsched.schedules.budget import epochs_of
+from lrsched.schedules.durations import budget_length
 from lrsched.training import data as datasets
 
 
@@ -26,7 +26,7 @@ class StudyConfig(Recipe):
     Attributes:
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2
         warmup:5%+cosine; JSON; from Python schedules already made, each scaled to the peak values by its highest rate.
-      budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
+      budgets: percentages of max_epochs (5%), epochs (15ep or 15), updates (200st) or examples (50000ex).
       max_epochs: epochs of a budget of 100 %.
       seeds: number of seeds: 0, 1, ...
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
@@ -82,7 +82,7 @@ def configs(study: StudyConfig) -> list[RunConfig]:
         raise ValueError(f"a study must have at most {MOST_RUNS:,} runs, got {count:,}.")
     spellings: dict[str, Callable[[Any], Any]] = {
         "schedules": registry.label,
-        "budgets": lambda words: epochs_of(words, max_epochs=study.max_epochs),
+        "budgets": lambda words: budget_length(words, max_epochs=study.max_epochs),
         "peak_values": float,
     }
     for name, same in spellings.items():

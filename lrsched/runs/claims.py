@@ -69,7 +69,7 @@ def make(
                 stores.append(stack.enter_context(snapshots.open_store(folder)))
             return stores[0]
 
-        due = saving.due_after(saving.SAVE_EVERY, run.plan)
+        due = saving.due_after(saving.SAVE_EVERY, run)
         record = yield from saving.follow_saved(run, folder, opened, due=due)
         record["device"]["workers"] = workers
         record["place"] = place

@@ -28,6 +28,7 @@ from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
 from lrsched.analysis import range_plots
 from lrsched.runs.task import Origin, Run, RunConfig
+from lrsched.schedules import durations
 from lrsched.training import provenance, snapshots, train
 
 _BRANCHED = frozenset({"schedule", "peak_value", "momentum", "budget", "max_epochs", "weight_decay"})  # may differ
@@ -44,9 +45,10 @@ class Train:
       config: the run.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of the run; None: runs/ and the run's id.
-      save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
-      keep: after which updates (200) or epochs (3ep) a full state is kept for good, to branch from; in a branch they
-        are counted from the start of the run it left.
+      save_every: how often the full state is saved: updates (200), epochs (1ep), examples (50000ex), a percentage of
+        the run's plan (10%), seconds (90s) or minutes (2min).
+      keep: after which updates (200), epochs (3ep), examples (50000ex) or share of its plan (50%) a full state is kept
+        for good, to branch from; in a branch they are counted from the start of the run it left.
       members: which ends of cycles become members of an ensemble: all; whole (not that of a last cycle that the budget
         cuts); of the whole ones the last three (last:3) or every second, counted from the last (every:2).
       extend: FOLDER[@UPDATES] of a run to go on with under a longer budget (from its last state unless @ names
@@ -84,11 +86,11 @@ def begin(words: Train) -> Generator[runs.Status | str, None, runs.Record]:
     folder = given or pathlib.Path(f"runs/{run.id}")
     ends = [run.offset + end for end in run.plan.cycle_ends]
     member_steps = frozenset(thinned(words.members, ends, cut=cycles.cut_steps(run.plan, run.offset)))
-    keep = {tasks.updates_of(each, run.plan, "keep") for each in words.keep}
+    keep = {durations.steps(each, name="keep", **saving.sizes(run)) for each in words.keep}
     first = origin.step if origin else 0
     if any(not first < step <= run.total_steps for step in keep):
         raise ValueError(f"keep must be from {first + 1} to {run.total_steps} (updates in all), got {sorted(keep)}.")
-    due = saving.due_after(words.save_every, run.plan)
+    due = saving.due_after(words.save_every, run)
     identity = saving.identify(run)
     _check_same(folder, identity, words)
     _check_members(folder, run, like)

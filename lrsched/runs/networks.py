@@ -20,7 +20,7 @@ from lrsched.analysis import calibration, ensemble_scores, soups
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
 from lrsched.analysis.ensemble_tables import counted
 from lrsched.runs.folder import located, stored, thinned
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.plan import plan
 from lrsched.runs.task import RunConfig, Task
 from lrsched.training import batches, models, optim, predict, provenance, snapshots, train
@@ -289,8 +289,9 @@ def _check_data(folder: str, identity: Mapping[str, Any], shared: Task) -> None:
 def _cut_steps(config: RunConfig, left: Mapping[str, Any] | None, shared: Task) -> frozenset[int]:
     """After how many updates the run's last cycle was cut, from its configuration: for members that do not say it."""
     per_epoch = batches.steps_per_epoch(len(shared.data.train), config.batch)
-    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
-    follow = plan(config.schedule, budget, peak_value=config.peak_value, momentum=0.9)
+    sizes: dict[str, Any] = {"batch_size": config.batch}
+    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch, **sizes)
+    follow = plan(config.schedule, budget, peak_value=config.peak_value, momentum=0.9, **sizes)
     return cycles.cut_steps(follow, tasks.Origin(**left).offset if left else 0)
 
 

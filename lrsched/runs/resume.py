@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from lrsched import files
 from lrsched.runs import interrupts
 from lrsched.runs import run as runs
-from lrsched.runs import task as tasks
-from lrsched.schedules.plan import Plan
+from lrsched.schedules import durations
 from lrsched.runs.task import Run
 from lrsched.training import devices as machine
 from lrsched.training import provenance, snapshots, train
@@ -163,15 +161,23 @@ def log_of(facts: dict[str, Any]) -> runs.Log:
     return runs.Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
 
 
-def due_after(words: str, plan: Plan) -> Callable[[int], bool]:
+def sizes(run: Run) -> dict[str, Any]:
+    """What an epoch, an example and the whole of a run are, in updates: for `durations.steps`."""
+    budget = run.plan.budget
+    return {
+        "total_steps": budget.total_steps,
+        "steps_per_epoch": budget.steps_per_epoch,
+        "batch_size": run.config.batch,
+    }
+
+
+def due_after(text: str, run: Run) -> Callable[[int], bool]:
     """Whether a state is due after so many updates."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min)", words)
-    if not found:
-        every = tasks.updates_of(words, plan, "save_every", also=", seconds (90s) or minutes (2min)")
+    seconds = durations.seconds(text, name="save_every")
+    if seconds is None:
+        also = ("seconds (90s)", "minutes (2min)")
+        every = durations.steps(text, name="save_every", also=also, **sizes(run))
         return lambda completed: completed % every == 0
-    seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
-    if not seconds:
-        raise ValueError(f"save_every must be above 0, got {words!r}.")
     last = time.perf_counter()
 
     def due(_: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,7 +14,7 @@ import tyro
 
 from lrsched.runs import records
 from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.plan import Plan, plan
 from lrsched.training import batches, models, optim, predict, train
 from lrsched.training import data as datasets
@@ -75,7 +74,7 @@ class RunConfig(Recipe):
     Attributes:
       schedule: words, as in rex, rex:d=0.9, linear@50-75, warmup:5%+cosine; JSON; from Python a schedule already made.
       peak_value: the highest learning rate; a schedule already made is scaled so that its highest rate becomes this.
-      budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
+      budget: a percentage of max_epochs ("5%"), epochs ("15ep" or "15"), updates ("200st") or examples ("50000ex").
       max_epochs: epochs of a budget of 100 %.
       holdout_fraction: part of the training set kept for choosing, never trained on.
       seed: of the initial weights, the order of the data and its alteration.
@@ -202,9 +201,13 @@ def check(config: RunConfig, *, data_dir: str | None = None, devices: Devices = 
     if config.batch % count:
         raise ValueError(f"batch_size must be a multiple of the {count} devices, got {config.batch}.")
     per_epoch = batches.steps_per_epoch(examples, config.batch)
-    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch)
+    budget = Budget.of(
+        config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch, batch_size=config.batch
+    )
     momentum = None if config.momentum is None else _number(config.momentum)
-    return plan(config.schedule, budget, peak_value=config.peak_value, momentum=momentum)
+    return plan(
+        config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=config.batch
+    )
 
 
 def _number(words: str) -> float | str:
@@ -269,21 +272,6 @@ def evaluate(shared: Task, variables: dict[str, Any], data: train.Data, *, batch
     count = train.device_count(data)
     size = -(-max(batch_size, 256) // count) * count
     return train.evaluate(variables, model=shared.model, data=data, batch_size=size)
-
-
-def updates_of(words: str, follow: Plan, name: str, *, also: str = "") -> int:
-    """The updates that "200" (so many) or "3ep" (of so many epochs of a plan) stands for.
-
-    Raises:
-      ValueError: for other words, and for fewer than one.
-    """
-    found = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)ep", words)
-    steps = 0
-    if found:
-        steps = int(found[1]) if found[1] else round(float(found[2]) * follow.budget.steps_per_epoch)
-    if steps < 1:
-        raise ValueError(f"{name} must be updates (200){',' if also else ' or'} epochs (1ep){also}, got {words!r}.")
-    return steps
 
 
 def run_id(

@@ -6,23 +6,20 @@ import math
 from collections.abc import Sequence as SequenceOf
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, between, check_rates, rebound
+from lrsched.schedules.durations import Duration, Rest, duration, in_steps
 from lrsched.schedules.progress import (
     Number,
     Ratio,
     check_number,
     check_steps,
     data,
-    fraction_of,
     is_concrete,
     namespace,
     progress,
-    ratio,
     short,
 )
 from lrsched.schedules.sampling import EveryStep, Sampling, given
@@ -50,14 +47,6 @@ class Growth(Schedule):
     def cycle_ends(self) -> tuple[int, ...]:
         """None: a warmup ends no cycle."""
         return ()
-
-
-@data
-class Rest:
-    """The duration of the one segment that takes what the others leave."""
-
-
-Duration = Ratio | Rest | Number
 
 
 @data
@@ -91,12 +80,7 @@ class Sequence(Schedule):
     def lengths(self, total_steps: Any) -> list[Any]:
         """Length of each segment in steps; they sum to `total_steps`."""
         xp = namespace(total_steps)
-        lengths: list[Any] = [
-            None if isinstance(d, Rest)
-            else fraction_of(total_steps, d) if isinstance(d, Ratio)
-            else xp.asarray(d, total_steps.dtype)
-            for d in self.durations
-        ]  # fmt: skip
+        lengths: list[Any] = [None if isinstance(d, Rest) else in_steps(total_steps, d) for d in self.durations]
         if None not in lengths:  # the last fraction takes what rounding down, or what lengths in steps, left over
             scaling = [i for i, d in enumerate(self.durations) if isinstance(d, Ratio)]
             if scaling:
@@ -134,42 +118,13 @@ def _check_durations(durations: SequenceOf[Duration], total_steps: Number) -> No
     scaling = [d for d in durations if isinstance(d, Ratio)]
     if not all(map(is_concrete, [*durations, total_steps])):
         return
-    needed = sum(int(d) for d in fixed) + sum(int(fraction_of(np.int64(total_steps), d)) for d in scaling)
+    needed = sum(int(d) for d in fixed) + sum(int(in_steps(np.int64(total_steps), d)) for d in scaling)
     exact = len(fixed) == len(durations)
     if len(scaling) == len(durations) and total_steps - needed >= len(scaling):  # more than rounding down leaves
         raise ValueError(f"durations must fill total_steps = {total_steps} or hold 'rest', got {needed} steps.")
     if needed > total_steps or (exact and needed != total_steps):
         relation = "sum to" if exact else "fit into"
         raise ValueError(f"durations must {relation} total_steps = {total_steps}, got {needed} steps.")
-
-
-def duration(value: Number | str | Ratio | Rest, *, steps_per_epoch: int | None = None) -> Duration:
-    """A duration from words: steps (500, "500st"), a fraction of the budget (0.1, "10%"), epochs ("5ep") or "rest"."""
-    if isinstance(value, Ratio | Rest):
-        return value
-    if isinstance(value, str):
-        try:
-            if value == "rest":
-                return Rest()
-            if value.endswith("%"):
-                return ratio("duration", float(value[:-1]) / 100)
-            if value.endswith("st"):
-                steps = int(value[:-2])
-                check_steps("duration", steps, at_least=0)
-                return steps
-            if value.endswith("ep") and steps_per_epoch is not None:
-                return Budget(float(value[:-2]), steps_per_epoch).total_steps
-        except ValueError as error:
-            if "must be" in str(error):  # the words are a duration, and their number is not allowed
-                raise
-        raise ValueError(
-            "duration must be steps (500 or '500st'), a fraction (0.1 or '10%'), epochs ('5ep', with steps_per_epoch) "
-            f"or 'rest', got {value!r}."
-        )
-    if np.issubdtype(value.dtype if isinstance(value, jax.Array) else np.asarray(value).dtype, np.floating):
-        return ratio("duration", value)
-    check_steps("duration", value, at_least=0)
-    return value
 
 
 def warmup(
@@ -229,16 +184,18 @@ def sequence(
     durations: SequenceOf[Number | str | Ratio | Rest] | None = None,
     total_steps: Number | None = None,
     steps_per_epoch: int | None = None,
+    batch_size: int | None = None,
 ) -> Sequence:
     """Schedules one after the other; segment i runs over the half-open [start_i, start_i + duration_i).
 
     Args:
       segments: schedules; each sees the steps since its own start, and its duration replaces its own total_steps.
-      durations: one per segment: steps (500, "500st") and epochs ("5ep") do not change with the budget, fractions
-        (0.1, "10%") of total_steps scale with it and round down, "rest" takes what is left. By default the segments'
-        own total_steps.
+      durations: one per segment: steps (500, "500st"), epochs ("5ep") and examples ("50000ex") do not change with the
+        budget, fractions (0.1, "10%") of total_steps scale with it and round down, "rest" takes what is left. By
+        default the segments' own total_steps.
       total_steps: the whole budget in updates; by default the sum of the durations, if they are all steps.
-      steps_per_epoch: what an epoch is, where a duration is in epochs.
+      steps_per_epoch: updates in an epoch, where a duration is in epochs.
+      batch_size: examples in an update, where a duration is in examples.
     Returns:
       int step of any shape -> float32 of that shape; constant from total_steps on.
     Raises:
@@ -256,9 +213,10 @@ def sequence(
     if durations is not None and (isinstance(durations, str) or not isinstance(durations, SequenceOf)):
         raise ValueError(f"durations must be a list, one per segment, got {short(durations)}.")
     given = durations if durations is not None else [segment.total_steps for segment in segments]
-    parts = tuple(duration(each, steps_per_epoch=steps_per_epoch) for each in given)
+    sizes: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "batch_size": batch_size}
+    parts: Any = tuple(duration(each, rest=True, **sizes) for each in given)
     if total_steps is None:
         if any(isinstance(d, Ratio | Rest) for d in parts):
             raise ValueError("total_steps must be given when a duration is a fraction or 'rest', got None.")
-        total_steps = sum(parts)  # type: ignore[arg-type]
+        total_steps = sum(parts)
     return Sequence(tuple(segments), parts, total_steps)

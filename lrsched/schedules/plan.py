@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, check_values
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
 from lrsched.schedules.progress import check_number, check_steps, is_number, short
 
@@ -55,7 +55,7 @@ class Plan:
         """
         lr, momentum = after(self.lr, step), after(self.momentum, step)
         per_epoch = self.budget.steps_per_epoch
-        return plan(lr, Budget((self.total_steps - int(step)) / per_epoch, per_epoch), momentum=momentum)
+        return plan(lr, Budget.of_steps(self.total_steps - int(step), per_epoch), momentum=momentum)
 
     def digest(self) -> str:
         """SHA-256 of words and budget: two plans with the same digest are the same plan."""
@@ -69,6 +69,7 @@ def plan(
     *,
     peak_value: float | None = None,
     momentum: registry.Words | float | None = None,
+    batch_size: int | None = None,
 ) -> Plan:
     """A plan from words or JSON.
 
@@ -83,6 +84,7 @@ def plan(
       momentum: a number, words of a momentum schedule, a schedule, or None: of the words "onecycle" 1cycle's, else 0.9.
         It must be given where a 1cycle is already made or a segment of several: they do not say which momentum is
         theirs.
+      batch_size: examples in an update, for lengths in examples ("50000ex").
     Returns:
       The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is what is left of it.
     Raises:
@@ -100,7 +102,11 @@ def plan(
       Smith, arXiv:1803.09820, for the pairing of rate and momentum.
     """
     budget = _budget(budget)
-    where: dict[str, Any] = {"total_steps": budget.total_steps, "steps_per_epoch": budget.steps_per_epoch}
+    where: dict[str, Any] = {
+        "total_steps": budget.total_steps,
+        "steps_per_epoch": budget.steps_per_epoch,
+        "batch_size": batch_size,
+    }
     rate = registry.with_peak(registry.parse(words), peak_value)
     lr = registry.build(rate, **where)
     if momentum is None:

@@ -299,9 +299,13 @@ class Progress(NamedTuple):
         return self.parts(part.denominator) >= part.numerator
 
 
+def clamp(step: Any, total_steps: Number) -> tuple[Any, Any]:
+    """(step held within the budget, budget), of one integer type; a budget of 0 counts as 1."""
+    known = np if is_concrete(total_steps) else namespace(step)  # a known budget stays a constant of the program
+    total = known.maximum(known.asarray(total_steps, step.dtype), 1)
+    return namespace(step).clip(step, 0, total), total
+
+
 def progress(step: Any, total_steps: Number) -> Progress:
     """Progress of `step` (any shape) in a budget, held at both ends; a budget of 0 counts as 1."""
-    xp = namespace(step)
-    known = np if is_concrete(total_steps) else xp  # a known budget stays a constant of the program
-    total = known.maximum(known.asarray(total_steps, step.dtype), 1)
-    return Progress(xp.clip(step, 0, total), total)
+    return Progress(*clamp(step, total_steps))

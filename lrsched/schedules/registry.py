@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,8 @@ import jax
 import numpy as np
 
 from lrsched.schedules import algebra, codec, compose, grammar, sampling
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, rebound
+from lrsched.schedules.durations import Rest, duration, with_units
 from lrsched.schedules.families import cycles, cycles_linear, decays, fractal, onecycle, piecewise, steps, warm
 from lrsched.schedules.progress import Ratio, check_number, is_concrete, short, unchecked
 
@@ -86,7 +85,7 @@ def parse(words: Words, *, kind: Mapping[str, Callable[..., Schedule]] = SCHEDUL
         return codec.encoded(codec.decoded(given))
     full = _parse_sequence(given, kind) if "sequence" in given else _parse_one(given, kind)
     # a traced budget: everything is checked but whether steps fit into it, which is not known yet
-    jax.eval_shape(lambda T: build(full, 0.5, total_steps=T, kind=kind, steps_per_epoch=1), np.int32(1))
+    jax.eval_shape(lambda T: build(full, 0.5, total_steps=T, kind=kind, steps_per_epoch=1, batch_size=1), np.int32(1))
     return full
 
 
@@ -140,7 +139,7 @@ def _parse_sequence(given: dict[str, Any], kind: Mapping[str, Callable[..., Sche
     for segment in segments:
         words = dict(segment)
         length = _plain("duration", words.pop("duration", "rest"))
-        compose.duration(length, steps_per_epoch=1)
+        duration(length, rest=True, steps_per_epoch=1, batch_size=1)
         found.append({**_parse_one(words, kind), "duration": length})
     return {"sequence": found} if peak is None else with_peak({"sequence": found}, peak, kind=kind)
 
@@ -209,8 +208,8 @@ def moved(schedule: Schedule, total_steps: Any) -> Schedule:
 def _with_rest(schedule: Any) -> Any:
     """The schedule with what `moved` changes of it, in a product or within limits, too."""
     if isinstance(schedule, compose.Sequence):
-        if not any(isinstance(length, Ratio | compose.Rest) for length in schedule.durations):
-            return unchecked(schedule, durations=(*schedule.durations[:-1], compose.Rest()))
+        if not any(isinstance(length, Ratio | Rest) for length in schedule.durations):
+            return unchecked(schedule, durations=(*schedule.durations[:-1], Rest()))
     elif isinstance(schedule, algebra.Product | algebra.Clip):
         return unchecked(schedule, schedule=_with_rest(schedule.schedule))
     return schedule
@@ -223,10 +222,11 @@ def build(
     total_steps: Any,
     kind: Mapping[str, Callable[..., Schedule]] = SCHEDULES,
     steps_per_epoch: int | None = None,
+    batch_size: int | None = None,
 ) -> Schedule:
     """The schedule of these words, with its peak (or, of a momentum, its first value) and budget.
 
-    The sampling rate "epoch" and lengths in epochs ("10ep") need to know how many steps an epoch has.
+    Lengths in epochs ("10ep", the sampling rate "epoch") need steps_per_epoch, those in examples batch_size.
 
     Raises:
       ValueError: for a schedule or a value that is refused, or epochs of unknown length.
@@ -235,18 +235,17 @@ def build(
     if "kind" in given:
         made = codec.decoded(given)
         return moved(made if first_value is None else scaled(made, first_value), total_steps)
+    sizes = {"steps_per_epoch": steps_per_epoch, "batch_size": batch_size}
     if "sequence" in given:
-        return _build_sequence(given["sequence"], first_value, total_steps, kind, steps_per_epoch)
+        return _build_sequence(given["sequence"], first_value, total_steps, kind, sizes)
     name = given.pop("schedule")
     first, *_ = inspect.signature(kind[name]).parameters
     value = given.pop(first, first_value)
     if kind is MOMENTA and value is not None:
         check_number(first, value, at_least=0.0, below=1.0)
-    if given.get("sampling") == "epoch":
-        given["sampling"] = sampling.every_steps(steps_per_epoch)
-    elif given.get("sampling"):
-        given["sampling"] = sampling.named(given["sampling"])
-    given = {key: _in_steps(key, entry, steps_per_epoch) for key, entry in given.items()}
+    if given.get("sampling"):
+        given["sampling"] = sampling.named(given["sampling"], **sizes)
+    given = {key: with_units(key, entry, **sizes) for key, entry in given.items()}
     try:
         return kind[name](value, total_steps=total_steps, **given)
     except TypeError as error:
@@ -258,10 +257,10 @@ def _build_sequence(
     first_value: Any,
     total_steps: Any,
     kind: Mapping[str, Callable[..., Schedule]],
-    steps_per_epoch: int | None,
+    sizes: Mapping[str, Any],
 ) -> Schedule:
     """Each segment is checked at its own length, and like every sequence's knows none of its own."""
-    durations = [compose.duration(segment["duration"], steps_per_epoch=steps_per_epoch) for segment in segments]
+    durations = [duration(segment["duration"], rest=True, **sizes) for segment in segments]
     nothing = [decays.constant(0.0, total_steps=1)] * len(segments)
     total = total_steps if isinstance(total_steps, jax.Array) else np.int64(total_steps)
     made = []
@@ -269,21 +268,9 @@ def _build_sequence(
     for segment, length in zip(segments, lengths, strict=True):
         words = {key: value for key, value in segment.items() if key != "duration"}
         steps = max(int(length), 1) if is_concrete(length) else length
-        one = build(words, first_value, total_steps=steps, kind=kind, steps_per_epoch=steps_per_epoch)
+        one = build(words, first_value, total_steps=steps, kind=kind, **sizes)
         made.append(rebound(one, 1))
     return compose.sequence(made, durations=durations, total_steps=total_steps)
-
-
-def _in_steps(key: str, value: Any, steps_per_epoch: int | None) -> Any:
-    """An argument with epochs turned into steps, and lists into tuples."""
-    if isinstance(value, tuple | list):
-        return tuple(_in_steps(key, part, steps_per_epoch) for part in value)
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)ep", value) if isinstance(value, str) else None
-    if found is None:
-        return value
-    if steps_per_epoch is None:
-        raise ValueError(f"{key} must be in steps or a fraction where no epochs are known, got {value!r}.")
-    return Budget(float(found[1]), steps_per_epoch).total_steps
 
 
 def _plain(key: str, value: Any, *, within: bool = False) -> Any:

@@ -11,7 +11,8 @@ import dataclasses
 import itertools
 from typing import Protocol
 
-from lrsched.schedules.progress import Number, Progress, Ratio, check_steps, data, is_concrete, namespace, ratio
+from lrsched.schedules.durations import duration, read
+from lrsched.schedules.progress import Number, Progress, Ratio, check_steps, data, is_concrete, namespace, ratio, short
 
 
 class Sampling(Protocol):
@@ -185,11 +186,14 @@ def given(sampling: Sampling | str | None) -> Sampling:
     return rate
 
 
-def named(words: str) -> Sampling:
+def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | None = None) -> Sampling:
     """Named: a sampling rate from words.
 
     Args:
-      words: a name of PAPER, a percentage ("5%": every 5 %), or steps ("7st": every 7 updates).
+      words: a name of PAPER, a percentage ("5%": every 5 %), steps ("7st": every 7 updates), epochs ("1ep", "epoch") or
+        examples ("50000ex").
+      steps_per_epoch: updates in an epoch, for words with epochs.
+      batch_size: examples in an update, for words with examples.
     Returns:
       a sampling rate: exact progress -> the progress last sampled.
     Raises:
@@ -201,15 +205,14 @@ def named(words: str) -> Sampling:
     Source:
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
-    try:
-        if words in PAPER:
-            return PAPER[words]
-        if words.endswith("%"):
-            return every(float(words[:-1]) / 100)
-        if words.endswith("st"):
-            return every_steps(int(words[:-2]))
-    except (AttributeError, TypeError, ValueError):  # words that are no string, or no number
-        pass
-    raise ValueError(
-        f"sampling must be one of {', '.join(PAPER)}, a percentage such as 5%, or steps such as 7st, got {words!r}."
-    )
+    if isinstance(words, str) and words in PAPER:
+        return PAPER[words]
+    length = read("1ep" if words == "epoch" else words)
+    if length is None or length.unit not in ("%", "st", "ep", "ex") or not length.number > 0:
+        raise ValueError(
+            f"sampling must be one of {', '.join(PAPER)}, or a length with its unit (5%, 7st, 1ep, 50000ex), got "
+            f"{short(words)}."
+        )
+    said = "1ep" if words == "epoch" else words
+    found = duration(said, name="sampling", above_zero=True, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
+    return Every(found) if isinstance(found, Ratio) else EverySteps(found)

@@ -16,7 +16,7 @@ from lrsched.commands.study import StudyConfig
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
 from lrsched.runs.task import RunConfig
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.plan import plan
 from lrsched.training import train
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lrsched.runs import cycles
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.plan import plan
 
 

@@ -7,7 +7,7 @@ import pytest
 from lrsched import plan as make_plan
 from lrsched.runs import run as runs
 from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.training import models, optim, train
 
 STEM = models.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at

@@ -266,7 +266,7 @@ def test_plan_moves_the_momentum_with_the_rate() -> None:
         ({"variant": "optax_linear", "tail_position": 0.2}, "got phases ending at 0.3, 0.2, 1"),
         ({"tail_position": 0.9}, "tail_position must be left out for variant smith, got 0.9"),
         ({"variant": "torch", "tail_position": 0.9}, "tail_position must be left out for variant torch"),
-        ({"peak_position": "rest"}, "peak_position must be steps or a fraction of the budget, got 'rest'"),
+        ({"peak_position": "rest"}, "peak_position must be steps or a fraction, got 'rest'"),
         ({"peak_position": 1.5}, "must be a fraction of the budget in"),
         ({"initial_fraction": -0.1}, "initial_fraction must be at least 0, got -0.1"),
         ({"final_fraction": -0.1}, "final_fraction must be at least 0, got -0.1"),

@@ -10,26 +10,6 @@ from lrsched import profiles, sampling
 LINEAR = json.loads(lrsched.to_json(lrsched.linear(0.1, total_steps=10)))
 
 
-@pytest.mark.parametrize("epochs", ["a", None, [1], 0, float("nan")])
-def test_budget_refuses_what_is_no_number_above_zero(epochs: object) -> None:
-    with pytest.raises(ValueError, match="budget must be above 0 epochs, got"):
-        lrsched.Budget(epochs)
-
-
-@pytest.mark.parametrize("steps_per_epoch", ["a", None, 0, 10.5])
-def test_budget_refuses_what_are_no_steps_per_epoch(steps_per_epoch: object) -> None:
-    with pytest.raises(ValueError, match="steps_per_epoch must be"):
-        lrsched.Budget(1, steps_per_epoch)
-
-
-@pytest.mark.parametrize(
-    ("epochs", "steps_per_epoch", "steps"),
-    [(1e-7, 10**9, 100), (1.0000001, 10**7, 10_000_001), (0.1 * 3, 10, 3), (1 / 3, 300, 100)],
-)
-def test_budget_is_exact_for_decimals_and_short_fractions(epochs: float, steps_per_epoch: int, steps: int) -> None:
-    assert lrsched.Budget(epochs, steps_per_epoch).total_steps == steps
-
-
 @pytest.mark.parametrize("words", [5, ["50-75"], None, "x%", "st"])
 def test_sampling_refuses_what_is_no_name(words: object) -> None:
     with pytest.raises(ValueError, match="sampling must be one of 50-75, .*, got"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lrsched
-from lrsched.schedules import budget, registry
+from lrsched.schedules import registry
 
 
 @pytest.mark.parametrize(
@@ -54,29 +54,6 @@ def test_wrong_words_are_refused_with_what_is_allowed(words: str, message: str) 
         registry.parse(words)
 
 
-@pytest.mark.parametrize(
-    ("words", "epochs"), [("5%", 15), ("1%", 3), ("100%", 300), ("0.5%", 1.5), ("15ep", 15), ("15", 15), ("0.5", 0.5)]
-)
-def test_budget_is_a_percentage_or_epochs(words: str, epochs: float) -> None:
-    assert budget.epochs_of(words, max_epochs=300) == epochs
-
-
-@pytest.mark.parametrize("words", ["0", "0%", "-5%", "5steps", "", "%", "nan", "inf", "1e400%"])
-def test_budget_refuses_other_words(words: str) -> None:
-    with pytest.raises(ValueError, match="budget must be a percentage of max_epochs"):
-        budget.epochs_of(words, max_epochs=300)
-
-
-@pytest.mark.parametrize(("epochs", "steps"), [(3, 1173), (0.1, 40), (0.001, 1), (1 / 3, 131)])
-def test_budget_rounds_a_part_of_a_step_up(epochs: float, steps: int) -> None:
-    assert lrsched.Budget(epochs, 391).total_steps == steps  # 0.1 * 391 = 39.1, 391 / 3 = 130.33
-
-
-def test_budget_beyond_int32_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"budget must be at most 2\*\*31 - 1 steps"):
-        lrsched.Budget(1e9, 391)
-
-
 def test_plan_pairs_onecycle_with_its_momentum() -> None:
     table = lrsched.plan("onecycle:variant=rex_paper", lrsched.Budget(1, 100), peak_value=1.0).table()
     np.testing.assert_allclose(table["momentum"][[0, 50]], [0.95, 0.85])
@@ -103,17 +80,6 @@ def test_plan_takes_momentum_as_a_number_or_words() -> None:
 def test_plan_of_a_schedule_already_made_has_momentum_nine_tenths(schedule: lrsched.Schedule) -> None:
     plan = lrsched.plan(schedule, lrsched.Budget(10))
     np.testing.assert_allclose(plan.momentum.table(), 0.9)
-
-
-@pytest.mark.parametrize(
-    ("words", "ends"),
-    [("sgdr:first_cycle=10ep", (1000, 3000, 7000)), ("sgdr:cycle_lengths=10ep/20ep/40ep", (1000, 3000, 7000))],
-)
-def test_lengths_in_epochs_are_those_of_the_plan(words: str, ends: tuple[int, ...]) -> None:
-    plan = lrsched.plan(words, lrsched.Budget(epochs=70, steps_per_epoch=100), peak_value=0.1)
-    assert plan.cycle_ends == ends
-    with pytest.raises(ValueError, match="must be in steps or a fraction where no epochs are known, got '10ep'"):
-        registry.build(words, 0.1, total_steps=7000)
 
 
 def test_numpy_numbers_in_words_become_plain_ones() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.families.cycle_layout import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
 from lrsched.schedules.progress import (
@@ -26,6 +26,7 @@ from lrsched.schedules.progress import (
     Ratio,
     check_number,
     check_steps,
+    clamp,
     data,
     is_concrete,
     namespace,
@@ -49,7 +50,7 @@ class Restarts(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "end_value")
-        part("warmup", self.warmup)
+        duration(self.warmup, name="warmup")
         self.cycles.check(self.total_steps)
 
     def _check_budget(self, total_steps: int) -> None:
@@ -66,14 +67,14 @@ class Restarts(Schedule):
         if is_concrete(self.warmup) and self.warmup == 0:
             return Cosine()(here)
         xp = namespace(here.done)
-        rising = xp.minimum(steps_of(here.total, self.warmup), here.total - 1)  # at least one update of the cosine
+        rising = xp.minimum(in_steps(here.total, self.warmup), here.total - 1)  # at least one update of the cosine
         up = Progress(xp.minimum(here.done, rising), xp.maximum(rising, 1)).z
         down = Cosine()(Progress(xp.maximum(here.done - rising, 0), here.total - rising))
         return xp.where(here.done < rising, up, down)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = self._share(here)
         end = real(step, self.end_value)
@@ -106,7 +107,7 @@ class Snapshots(Schedule):
         return xp.zeros(1, total.dtype), xp.reshape((total - 1) // xp.asarray(self.count, total.dtype) + 1, (1,))
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         _, here = locate(self._layout(total), step, total)
         done = namespace(step).minimum(here.done + self.shift, here.total)
         return real(step, self.peak_value) * Cosine()(Progress(done, here.total))
@@ -164,7 +165,7 @@ def sgdr(
     check_steps("total_steps", total_steps)
     name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)
     lengths = given if isinstance(given, tuple | list) else [given]
-    said = [part("warmup", warmup), *(part(name, length) for length in lengths)]
+    said = [duration(warmup, name="warmup", parts=True), *(duration(each, name=name, parts=True) for each in lengths)]
     every, (warm, *parts) = parts_of_a_step(said, total_steps)
     made = cycle_layout.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
     log_decay = logarithm("restart_decay", restart_decay)

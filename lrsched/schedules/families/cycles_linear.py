@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.families.cycle_layout import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
 from lrsched.schedules.progress import (
@@ -23,6 +23,7 @@ from lrsched.schedules.progress import (
     Ratio,
     check_number,
     check_steps,
+    clamp,
     data,
     is_concrete,
     namespace,
@@ -50,7 +51,7 @@ class Triangles(Schedule):
         self.cycles.check(self.total_steps)
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = Triangle()(here)
         factor = power(self.log_by_cycle, index) * power(self.log_by_step, step)
@@ -86,7 +87,7 @@ class Valleys(Schedule):
         self.cycles.check(self.total_steps)
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         _, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = Progress(abs(here.total - here.done - here.done), here.total).z
         return real(step, self.peak_value) * share + real(step, self.low_value) * (1.0 - share)
@@ -111,14 +112,14 @@ class Averaging(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "end_value")
-        part("start", self.start)
-        part("cycle", self.cycle)
+        duration(self.start, name="start")
+        duration(self.cycle, name="cycle")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        step, total = held(step, self.total_steps)
-        start = xp.maximum(steps_of(total, self.start), 1)
-        bottom, tenths = steps_of(start, Ratio(9, 10)), start % 10 * 9 % 10  # 9/10 of the way, exactly
+        step, total = clamp(step, self.total_steps)
+        start = xp.maximum(in_steps(total, self.start), 1)
+        bottom, tenths = in_steps(start, Ratio(9, 10)), start % 10 * 9 % 10  # 9/10 of the way, exactly
         peak, end = real(step, self.peak_value), real(step, self.end_value)
         left = (bottom - xp.minimum(step, start)).astype(peak.dtype) + tenths.astype(peak.dtype) / 10
         share = xp.clip(left / (start.astype(peak.dtype) * 0.4), 0.0, 1.0)
@@ -128,7 +129,7 @@ class Averaging(Schedule):
     def cycle_ends(self) -> tuple[int, ...]:
         """Where a model enters the average: `start`, every `cycle` from there, and the end of the budget."""
         total = np.int64(self.total_steps)
-        start, cycle = (max(int(steps_of(total, length)), 1) for length in (self.start, self.cycle))
+        start, cycle = (max(int(in_steps(total, length)), 1) for length in (self.start, self.cycle))
         return (*range(start, int(total), cycle), int(total))
 
 
@@ -173,7 +174,7 @@ def clr(
     check_steps("total_steps", total_steps)
     if mode not in CLR_MODES:
         raise ValueError(f"mode must be one of {', '.join(CLR_MODES)}, got {mode!r}.")
-    half = part("half_cycle", half_cycle)
+    half: Any = duration(half_cycle, name="half_cycle", parts=True)
     whole = Ratio(2 * half.numerator, half.denominator) if isinstance(half, Ratio) else 2 * half
     every, lengths = parts_of_a_step([whole], total_steps)
     by_step: Any = logarithm("gamma", gamma)
@@ -228,7 +229,7 @@ def fge(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    every, lengths = parts_of_a_step([part("cycle", cycle)], total_steps)
+    every, lengths = parts_of_a_step([duration(cycle, name="cycle", parts=True)], total_steps)
     made = cycle_layout.cycles("cycle", [cycle] if every == 1 else lengths)
     made.check(total_steps)
     valleys = Valleys(peak_value, total_steps * every, made, peak_value * end_fraction)
@@ -270,5 +271,5 @@ def swa(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    first, every = part("start", start, whole=True), part("cycle", cycle, whole=True)
+    first, every = duration(start, name="start"), duration(cycle, name="cycle")
     return Averaging(peak_value, total_steps, first, every, peak_value * end_fraction)

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lrsched.schedules.compose import Rest, duration
 from lrsched.schedules.core import Decay
+from lrsched.schedules.durations import duration
 from lrsched.schedules.families.phases import Boundary, Halving, Phases
 from lrsched.schedules.progress import Number, Ratio, check_number, check_steps, is_concrete
 from lrsched.schedules.sampling import Sampling, given
@@ -240,7 +240,5 @@ def _moved(name: str, boundary: Boundary, position: Number | str | Ratio | None)
     """The boundary at another position: a fraction with the variant's rounding, or a very update."""
     if position is None:
         return boundary
-    part = duration(position)
-    if isinstance(part, Rest):
-        raise ValueError(f"{name} must be steps or a fraction of the budget, got 'rest'.")
+    part: Any = duration(position, name=name)
     return dataclasses.replace(boundary, part=part) if isinstance(part, Ratio) else Boundary(part)

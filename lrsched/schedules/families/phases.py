@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.durations import in_steps
 from lrsched.schedules.progress import (
     Number,
     Ratio,
@@ -83,7 +84,7 @@ class Boundary:
     def of(self, total: Any) -> Point:
         if isinstance(self.part, Ratio):
             return point(total, self.part.numerator, self.part.denominator, self.offset, self.times, self.rounding)
-        return whole(self.times * namespace(total).asarray(self.part, total.dtype))
+        return whole(self.times * in_steps(total, self.part))
 
 
 @data

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Decay, Schedule, decay, real
-from lrsched.schedules.families.places import clamped, position, resolve
-from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace, progress
+from lrsched.schedules.durations import Duration, duration, in_steps
+from lrsched.schedules.progress import Number, check_number, check_steps, clamp, data, is_concrete, namespace, progress
 from lrsched.schedules.sampling import Sampling
 from lrsched.schedules.shapes import Profile, listed
 
@@ -31,10 +30,10 @@ class PiecewiseConstant(Schedule):
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
+        t, total = clamp(step, self.total_steps)
         share = xp.full(step.shape, real(step, self.values[0]))
         for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
-            share = xp.where(t >= resolve(total, boundary), real(step, value), share)
+            share = xp.where(t >= in_steps(total, boundary), real(step, value), share)
         return real(step, self.peak_value) * share
 
 
@@ -53,10 +52,10 @@ class PiecewiseInterpolate(Schedule):
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
+        t, total = clamp(step, self.total_steps)
         start, share = xp.zeros_like(total), xp.full(step.shape, real(step, self.values[0]))
         for boundary, (before, after) in zip(self.boundaries, itertools.pairwise(self.values), strict=True):
-            end = xp.maximum(resolve(total, boundary), start)
+            end = xp.maximum(in_steps(total, boundary), start)
             p = progress(t - start, end - start)
             down, up = self.profile(p), self.profile.complement(p)
             here = xp.where(end > start, real(step, before) * down + real(step, after) * up, real(step, after))
@@ -75,9 +74,9 @@ def _points(
         check_number("values", value, at_least=0.0)
     if len(values) != len(boundaries) + 1:
         raise ValueError(f"values must be one more than the boundaries ({len(boundaries) + 1}), got {len(values)}.")
-    places = tuple(position("boundaries", boundary) for boundary in boundaries)
+    places = tuple(duration(boundary, name="boundaries") for boundary in boundaries)
     if all(map(is_concrete, (*places, total_steps))):
-        steps = [int(resolve(np.int64(total_steps), place)) for place in places]
+        steps = [int(in_steps(np.int64(total_steps), place)) for place in places]
         if steps != sorted(steps):
             raise ValueError(f"boundaries must ascend, got steps {', '.join(map(str, steps))}.")
     return places

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.compose import Duration
 from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.families.places import clamped, position, resolve
+from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
-from lrsched.schedules.families.subsampled import Subsampled, check_parts, steps_in_words
+from lrsched.schedules.families.subsampled import Subsampled, check_parts
 from lrsched.schedules.progress import (
     Number,
     check_number,
     check_steps,
+    clamp,
     data,
     is_concrete,
     namespace,
@@ -36,8 +36,8 @@ def _as_bool(name: str, value: Any) -> bool:
 
 def _position_in(step: Any, total_steps: Number, length: Duration) -> tuple[Any, Any]:
     """(steps done, the length), whole numbers of one type; the length is at least 1."""
-    t, total = clamped(step, total_steps)
-    return t, namespace(step).maximum(resolve(total, length), 1)
+    t, total = clamp(step, total_steps)
+    return t, namespace(step).maximum(in_steps(total, length), 1)
 
 
 @data
@@ -52,7 +52,7 @@ class ExponentialDecay(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value")
-        position("transition_steps", self.transition_steps, above_zero=True)
+        duration(self.transition_steps, name="transition_steps", above_zero=True)
 
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
@@ -82,7 +82,7 @@ class InverseTime(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "decay_rate")
-        position("transition_steps", self.transition_steps, above_zero=True)
+        duration(self.transition_steps, name="transition_steps", above_zero=True)
 
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
@@ -104,30 +104,31 @@ class InverseSqrt(Schedule):
     def _check(self) -> None:
         check_rates(self, "peak_value")
         for name in ("warmup", "cooldown"):
-            position(name, getattr(self, name))
-        position("timescale", self.timescale)
+            duration(getattr(self, name), name=name)
+        duration(self.timescale, name="timescale")
         if self.first not in (0, 1):
             raise ValueError(f"first must be 0 or 1, got {self.first}.")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
-        warm = xp.maximum(resolve(total, self.warmup), self.first)
-        timescale = xp.maximum(resolve(total, self.timescale), 1)
+        t, total = clamp(step, self.total_steps)
+        warm = xp.maximum(in_steps(total, self.warmup), self.first)
+        timescale = xp.maximum(in_steps(total, self.timescale), 1)
         late = xp.maximum(t - (warm - self.first), 0)  # s - W after the warmup, without leaving int32
         value = real(step, self.peak_value) / xp.sqrt(1.0 + real(step, late) / real(step, timescale))
         value = value * _ramp(xp.minimum(t, warm - self.first) + self.first, warm)
-        cooldown = resolve(total, self.cooldown)
+        cooldown = in_steps(total, self.cooldown)
         return value * _ramp(xp.minimum(total - t, cooldown), cooldown)
 
 
 def _with_period(build: Callable[..., Schedule], total_steps: Number, transition_steps: Any) -> Any:
     """build(total_steps, transition_steps); of a length that is no whole number of steps, in parts of a step."""
-    length, every = steps_in_words("transition_steps", transition_steps), 1
+    length: Any = duration(transition_steps, name="transition_steps", parts=True, above_zero=True)
+    every = 1
     if isinstance(length, Fraction):
         every, length = length.denominator, length.numerator
         check_parts(total_steps, every)
-    made = build(total_steps * every, position("transition_steps", length, above_zero=True))
+    made = build(total_steps * every, length)
     if is_concrete(total_steps):
         made._check_budget(int(made.total_steps))
     return made if every == 1 else Subsampled(made, every)
@@ -253,7 +254,7 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    warm = position("warmup", warmup)
+    warm = duration(warmup, name="warmup")
     return InverseSqrt(peak_value, total_steps, warm, warm)
 
 
@@ -281,7 +282,7 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    warm = position("warmup", warmup, above_zero=True)
+    warm = duration(warmup, name="warmup", above_zero=True)
     return InverseSqrt(peak_value, total_steps, warm, warm, first=1)
 
 
@@ -323,7 +324,7 @@ def rsqrt(
     return InverseSqrt(
         peak_value,
         total_steps,
-        position("warmup", warmup),
-        position("timescale", timescale, above_zero=True),
-        position("cooldown", cooldown),
+        duration(warmup, name="warmup"),
+        duration(timescale, name="timescale", above_zero=True),
+        duration(cooldown, name="cooldown"),
     )
