@@ -12,7 +12,7 @@ import lrsched as ls
 from lrsched.commands import study as studies
 from lrsched.commands.study import StudyConfig
 from lrsched.runs import run as runs
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 
 WHERE = ls.Budget(10)
 
@@ -73,12 +73,12 @@ def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> Non
 )
 def test_words_that_would_be_misread_are_refused(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        registry.parse(words)
+        language.parse(words)
 
 
 def test_staircase_takes_true_and_false() -> None:
     for words, value in (("true", True), ("false", False)):
-        assert registry.parse(f"exponential_decay:staircase={words}")["staircase"] is value
+        assert language.parse(f"exponential_decay:staircase={words}")["staircase"] is value
 
 
 def test_at_refuses_what_a_part_cannot_do() -> None:
@@ -142,7 +142,7 @@ ONECYCLE = ls.onecycle(0.5, total_steps=300)
         "warmup:5%,peak_value=0.1+onecycle:peak_value=0.1",
     ],
 )
-def test_onecycle_that_does_not_say_its_momentum_needs_one(words: registry.Words) -> None:
+def test_onecycle_that_does_not_say_its_momentum_needs_one(words: language.Words) -> None:
     with pytest.raises(ValueError, match="^momentum must be given with a 1cycle"):
         ls.plan(words, 310)
     assert ls.plan(words, 310, momentum=0.8).momentum.table()[0] == 0.8

@@ -22,7 +22,7 @@ from lrsched.runs import resume as saving
 from lrsched.runs import task as tasks
 from lrsched.runs.task import Recipe, RunConfig, Task
 from lrsched.schedules import durations
-from lrsched.schedules.plan import Plan
+from lrsched.schedules.plans import Plan
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
 

@@ -16,14 +16,14 @@ import tyro
 
 from lrsched import files
 from lrsched.analysis import gallery, plots, terminal
-from lrsched.schedules import plan, registry
-from lrsched.schedules.algebra import Jump, jumps
+from lrsched.schedules import language, registry
 from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.compose import sequence
+from lrsched.schedules.combine import Jump, jumps, sequence
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.families import onecycle
-from lrsched.schedules.progress import check_steps
+from lrsched.schedules.plans import Plan, plan
+from lrsched.schedules.values import check_steps
 
 #: Forms of the schedules that go by a name of their own: the page shows them as well.
 FORMS = (
@@ -75,7 +75,7 @@ class Drawn(NamedTuple):
 
     label: str
     words: dict[str, Any]
-    plan: plan.Plan
+    plan: Plan
 
 
 class Difference(NamedTuple):
@@ -136,24 +136,24 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
 
 def draw_up(words: str, config: Catalogue) -> Drawn:
     """The schedule of these words under the budget, peak rate, sampling rate and momentum of the command."""
-    full = registry.parse(words)
+    full = language.parse(words)
     if config.sampling is not None and (config.words or "sampling" in full):
         if full.get("sampling", "every") != "every":
             raise ValueError(f"sampling must be given once, got {words!r} and {config.sampling!r}.")
-        full = registry.parse({**full, "sampling": config.sampling})
+        full = language.parse({**full, "sampling": config.sampling})
     per_epoch = config.steps_per_epoch
     if per_epoch is None and re.search(r"\bepoch\b|[0-9]ep\b", f"{words} {config.sampling} {config.momentum}"):
         raise ValueError(
             f"schedules must be in updates or parts where no epochs are known (--steps-per-epoch), got {words!r}."
         )
-    label = registry.label(full)
+    label = language.label(full)
     if registry.lacks_peak(full):
         full = registry.with_peak(full, config.peak_value)
     budget = Budget.of_steps(config.total_steps, per_epoch or 1)
     momentum: str | float | None = config.momentum
     with contextlib.suppress(ValueError):  # words of a momentum schedule
         momentum = None if momentum is None else float(momentum)
-    return Drawn(label, full, plan.plan(full, budget, momentum=momentum))
+    return Drawn(label, full, plan(full, budget, momentum=momentum))
 
 
 def listing(width: int = 80) -> str:
@@ -182,9 +182,9 @@ def sections(doc: str) -> dict[str, str]:
 
 def momentum_card(name: str, config: Catalogue) -> gallery.Card:
     """The card of a schedule of the momentum, beside a constant rate."""
-    words = registry.parse(name, kind=registry.MOMENTA)
+    words = language.parse(name, kind=registry.MOMENTA)
     budget = Budget(config.total_steps)
-    follow = plan.plan("constant", budget, peak_value=config.peak_value, momentum=words)
+    follow = plan("constant", budget, peak_value=config.peak_value, momentum=words)
     return card(Drawn(name, words, follow), MOMENTA)
 
 

@@ -14,7 +14,7 @@ from lrsched.analysis import ledger, paper, plots, range_plots, tables
 from lrsched.runs import run as runs
 from lrsched.runs.many import MOST_RUNS, Status, made
 from lrsched.runs.task import Recipe, RunConfig, Words
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.durations import budget_length
 from lrsched.training import data as datasets
 
@@ -81,7 +81,7 @@ def configs(study: StudyConfig) -> list[RunConfig]:
     if count > MOST_RUNS:
         raise ValueError(f"a study must have at most {MOST_RUNS:,} runs, got {count:,}.")
     spellings: dict[str, Callable[[Any], Any]] = {
-        "schedules": registry.label,
+        "schedules": language.label,
         "budgets": lambda words: budget_length(words, max_epochs=study.max_epochs),
         "peak_values": float,
     }

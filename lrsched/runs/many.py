@@ -18,7 +18,7 @@ from lrsched.runs import resume as saving
 from lrsched.runs import workers as spread
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.runs.task import RunConfig
 from lrsched.training import devices as machine
 from lrsched.training import provenance
@@ -158,5 +158,5 @@ def _settled(
 
 def describe(config: RunConfig) -> str:
     """A run in a few words, for progress and messages."""
-    schedule = registry.label(config.schedule)
+    schedule = language.label(config.schedule)
     return f"{schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"

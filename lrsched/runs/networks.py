@@ -21,7 +21,7 @@ from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
 from lrsched.analysis.ensemble_tables import counted
 from lrsched.runs.folder import located, stored, thinned
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.plan import plan
+from lrsched.schedules.plans import plan
 from lrsched.runs.task import RunConfig, Task
 from lrsched.training import batches, models, optim, predict, provenance, snapshots, train
 from lrsched.training import data as datasets

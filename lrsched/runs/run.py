@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lrsched.schedules import registry
-from lrsched.schedules.plan import Plan
+from lrsched.schedules import language, registry
+from lrsched.schedules.plans import Plan
 from lrsched.runs.task import (
     Devices,
     Origin,
@@ -157,7 +157,7 @@ def follow(
         diverged_at, evaluated = total, dict.fromkeys(evaluated)  # the last update did it: no loss saw it
     return {
         "run": this.id,
-        "label": registry.label(config.schedule),
+        "label": language.label(config.schedule),
         "config": config.as_json(),
         "plan": json.loads(plan.words),
         "origin": dataclasses.asdict(origin) if origin else None,

@@ -13,15 +13,15 @@ import numpy as np
 import tyro
 
 from lrsched.runs import records
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.plan import Plan, plan
+from lrsched.schedules.plans import Plan, plan
 from lrsched.training import batches, models, optim, predict, train
 from lrsched.training import data as datasets
 
 #: Words of a schedule; on the command line they are text.
 Words = Annotated[
-    registry.Words,
+    language.Words,
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="STR",
@@ -95,7 +95,7 @@ class RunConfig(Recipe):
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
         momentum = None if self.momentum is None else str(_number(self.momentum))
-        resolved = {"schedule": registry.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}
+        resolved = {"schedule": language.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}
         decay_mode = optim.Optimizer(self.optimizer, self.momentum_form, self.weight_decay_mode).weight_decay_mode
         return {**fields, **numbers, **resolved, "weight_decay_mode": decay_mode}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_schedule, check_values
-from lrsched.schedules.progress import VALUES, short
+from lrsched.schedules.values import VALUES, short
 
 DEEPEST = 60  # objects and lists within each other
 

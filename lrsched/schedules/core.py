@@ -14,22 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.progress import (
+from lrsched.schedules.profiles import Profile
+from lrsched.schedules.progress import Progress, progress_at
+from lrsched.schedules.sampling import EveryStep, Sampling, given
+from lrsched.schedules.values import (
     LARGEST_NUMBER,
     LARGEST_STEP,
     Number,
-    Progress,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
-    progress,
+    real,
     short,
     unchecked,
+    value_class,
 )
-from lrsched.schedules.sampling import EveryStep, Sampling, given
-from lrsched.schedules.shapes import Profile
 
 
 class Schedule:
@@ -128,12 +128,7 @@ def check_values(allowed: str, schedule: Schedule, *, below: float = LARGEST_NUM
         raise ValueError(f"{allowed}, got {bad[0]:g}.")
 
 
-def real(like: Any, value: Number) -> Any:
-    """`value` in the floating type of `like`'s array library."""
-    return jnp.asarray(value, jnp.float32) if namespace(like) is jnp else np.float64(value)
-
-
-@data
+@value_class
 class Decay(Schedule):
     """end_value + (peak_value - end_value) * profile(sampling(t / total_steps))."""
 
@@ -147,7 +142,7 @@ class Decay(Schedule):
         check_rates(self, "peak_value", "end_value")
 
     def _value(self, step: Any) -> Any:
-        here = self.sampling(progress(step, self.total_steps))
+        here = self.sampling(progress_at(step, self.total_steps))
         return between(step, self.profile, here, self.peak_value, self.end_value)
 
 

@@ -34,25 +34,14 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 
-from lrsched.schedules.progress import (
-    LARGEST_DENOMINATOR,
-    LARGEST_STEP,
-    Number,
-    Ratio,
-    check_steps,
-    data,
-    fraction_of,
-    is_concrete,
-    namespace,
-    ratio,
-    short,
-)
+from lrsched.schedules.progress import LARGEST_DENOMINATOR, Ratio, fraction_of, ratio
+from lrsched.schedules.values import LARGEST_STEP, Number, check_steps, is_concrete, namespace, short, value_class
 
 _TEXT = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|ep|st|ex|s|min|)\s*")
 _SECONDS = {"s": 1, "min": 60}
 
 
-@data
+@value_class
 class Rest:
     """The duration of the one segment that takes what the others leave."""
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_schedule, rebound
-from lrsched.schedules.progress import Number, check_steps, data, is_concrete, namespace, unchecked
+from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, unchecked, value_class
 
 
-@data
+@value_class
 class After(Schedule):
     """A schedule entered at `step`: schedule(step + t), for what is left of its budget."""
 
@@ -59,7 +59,7 @@ def _plus(total: Any, step: Any, sign: int = 1) -> Any:
     return xp.asarray(total, dtype) + sign * xp.asarray(step, dtype)
 
 
-@data
+@value_class
 class Whole:
     """A schedule's values as whole numbers of at least 1: what Optax asks for steps."""
 

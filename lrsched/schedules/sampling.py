@@ -12,7 +12,8 @@ import itertools
 from typing import Protocol
 
 from lrsched.schedules.durations import duration, read
-from lrsched.schedules.progress import Number, Progress, Ratio, check_steps, data, is_concrete, namespace, ratio, short
+from lrsched.schedules.progress import Progress, Ratio, ratio
+from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, short, value_class
 
 
 class Sampling(Protocol):
@@ -21,13 +22,13 @@ class Sampling(Protocol):
     def __call__(self, progress: Progress) -> Progress: ...
 
 
-@data
+@value_class
 class EveryStep:
     def __call__(self, progress: Progress) -> Progress:
         return progress
 
 
-@data
+@value_class
 class EverySteps:
     steps: Number
 
@@ -40,7 +41,7 @@ class EverySteps:
         return Progress(xp.minimum(progress.done, progress.total - 1) // steps * steps, progress.total)
 
 
-@data
+@value_class
 class Every:
     fraction: Ratio
 
@@ -57,7 +58,7 @@ class Every:
         return Progress(index * numerator, denominator)
 
 
-@data
+@value_class
 class At:
     fractions: tuple[Ratio, ...]
 

@@ -17,7 +17,7 @@ from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
 from lrsched.runs.task import RunConfig
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.plan import plan
+from lrsched.schedules.plans import plan
 from lrsched.training import train
 
 SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")

@@ -4,7 +4,7 @@ import pytest
 
 from lrsched.runs import cycles
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.plan import plan
+from lrsched.schedules.plans import plan
 
 
 @pytest.mark.parametrize(

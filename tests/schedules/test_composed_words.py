@@ -9,7 +9,7 @@ import pytest
 import lrsched as ls
 from lrsched.commands.study import StudyConfig, configs
 from lrsched.runs.task import RunConfig
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 
 COMPOSED = (
     "warmup:5%+cosine",
@@ -23,9 +23,9 @@ COMPOSED = (
 
 @pytest.mark.parametrize("words", COMPOSED)
 def test_label_of_composed_words_says_the_same(words: str) -> None:
-    full = registry.parse(words)
-    assert registry.parse(registry.label(full)) == full == registry.parse(json.dumps(full))
-    assert registry.label(registry.label(words)) == registry.label(words)
+    full = language.parse(words)
+    assert language.parse(language.label(full)) == full == language.parse(json.dumps(full))
+    assert language.label(language.label(words)) == language.label(words)
 
 
 def test_warmup_and_cosine_are_the_sequence_of_both() -> None:
@@ -48,7 +48,7 @@ def test_sampling_holds_in_its_own_segment() -> None:
 
 def test_peak_of_json_is_that_of_segments_without_one() -> None:
     segments = [{"schedule": "warmup", "duration": "5%"}, {"schedule": "rex", "peak_value": 0.3}]
-    full = registry.parse({"sequence": segments, "peak_value": 0.1})
+    full = language.parse({"sequence": segments, "peak_value": 0.1})
     assert [segment["peak_value"] for segment in full["sequence"]] == [0.1, 0.3]
     with pytest.raises(ValueError, match="peak_value must be given once"):
         ls.plan(full, 100, peak_value=0.2)
@@ -87,7 +87,7 @@ def test_momentum_is_composed_too() -> None:
 )  # fmt: skip
 def test_composed_words_that_say_no_schedule_are_refused(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
-        registry.parse(words)
+        language.parse(words)
     assert "\n" not in str(refusal.value)
 
 
@@ -106,18 +106,18 @@ WARM = ls.sequence(
 @pytest.mark.parametrize(
     "words", [WARM, ls.to_json(WARM), json.loads(ls.to_json(WARM))], ids=["value", "text", "object"]
 )
-def test_value_and_its_json_are_taken_where_words_are(words: registry.Words) -> None:
-    assert registry.parse(words) == json.loads(ls.to_json(WARM))
-    assert registry.build(words, total_steps=600) == WARM.at(600)
+def test_value_and_its_json_are_taken_where_words_are(words: language.Words) -> None:
+    assert language.parse(words) == json.loads(ls.to_json(WARM))
+    assert registry.build(language.parse(words), total_steps=600) == WARM.at(600)
     plan = ls.plan(words, 600)
     np.testing.assert_array_equal(plan.lr.table(), WARM.at(600).table())
     assert plan.digest() == ls.plan(WARM, ls.Budget(600)).digest()
-    assert registry.label(words) == registry.label(WARM)
-    assert registry.label(words).startswith("Sequence(Growth(Linear),Decay(Cosine))#")
+    assert language.label(words) == language.label(WARM)
+    assert language.label(words).startswith("Sequence(Growth(Linear),Decay(Cosine))#")
 
 
 def test_labels_tell_values_apart() -> None:
-    assert len({registry.label(ls.rex(peak, total_steps=10)) for peak in (0.1, 0.2)}) == 2
+    assert len({language.label(ls.rex(peak, total_steps=10)) for peak in (0.1, 0.2)}) == 2
 
 
 def test_peak_scales_a_value_by_its_highest_rate() -> None:
@@ -132,7 +132,7 @@ def test_peak_scales_a_value_by_its_highest_rate() -> None:
 def test_study_takes_values_and_composed_words() -> None:
     made = ls.rex(0.1, total_steps=10)
     runs = configs(StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1))
-    assert len({registry.label(run.schedule) for run in runs}) == 4
+    assert len({language.label(run.schedule) for run in runs}) == 4
     with pytest.raises(ValueError, match="schedules must differ from each other"):
         configs(StudyConfig(schedules=(made, ls.to_json(made))))
 
@@ -144,8 +144,8 @@ def test_configuration_of_a_value_is_json() -> None:
 
 
 def test_shape_of_a_warmup_leaves_older_words_as_they_were() -> None:
-    assert registry.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
-    assert registry.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"
+    assert language.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
+    assert language.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import optax
 import pytest
 
 import lrsched
-from lrsched.schedules import profiles, registry, sampling
-from lrsched.schedules.families import onecycle, warm
+from lrsched.schedules import language, profiles, registry, sampling
+from lrsched.schedules.families import onecycle, phased
 
 PEAK = 0.3
 LONGEST = 2**31 - 1
@@ -20,7 +20,7 @@ LONGEST = 2**31 - 1
 #: Some words for every registered name, and every sampling rate of the paper.
 EXTRA = (
     "rex:d=0.9",
-    "step:fractions=1/3,factor=0.2".replace("1/3", "0.3/0.6/0.8"),
+    "step:fractions=0.3/0.6/0.8,factor=0.2",
     "polynomial:power=0.9",
     *(f"onecycle:variant={name}" for name in onecycle.VARIANTS if name != "smith"),
     "onecycle:peak_position=20st,annealing=cosine",
@@ -37,7 +37,7 @@ EXTRA = (
     "noam:warmup=30",
     "piecewise_interpolate:interpolation=cosine",
     "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
-    *(f"wsd:shape={shape}" for shape in warm.COOLDOWNS),
+    *(f"wsd:shape={shape}" for shape in phased.COOLDOWNS),
     "clr:mode=triangular2",
     "clr:mode=exp_range,gamma=0.999",
     "clr:mode=exp_range_text,half_cycle=20",
@@ -60,7 +60,7 @@ WORDS += [
 
 
 def schedule(words: str, total_steps: int, peak: float = PEAK) -> lrsched.Schedule:
-    return registry.build(words, peak, total_steps=total_steps)
+    return registry.build(language.parse(words), peak, total_steps=total_steps)
 
 
 def close(got: object, want: np.ndarray) -> None:
@@ -149,9 +149,9 @@ def test_value_is_data(words: str) -> None:
 
 @pytest.mark.parametrize("words", WORDS)
 def test_words_survive_json_and_their_label(words: str) -> None:
-    full = registry.parse(words)
-    assert registry.parse(json.dumps(full)) == full
-    assert registry.parse(registry.label(words)) == full
+    full = language.parse(words)
+    assert language.parse(json.dumps(full)) == full
+    assert language.parse(language.label(words)) == full
 
 
 @pytest.mark.parametrize("words", WORDS)

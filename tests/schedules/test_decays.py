@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lrsched
 from lrsched import profiles, sampling
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.progress import Progress
 
 E = math.e
@@ -151,7 +151,7 @@ def test_schedule_equals_the_formula_of_its_source(name: str) -> None:
     ],
 )
 def test_decay_never_rises(words: str) -> None:
-    table = np.asarray(registry.build(words, 0.3, total_steps=1173)(np.arange(1174)))
+    table = np.asarray(registry.build(language.parse(words), 0.3, total_steps=1173)(np.arange(1174)))
     assert (np.diff(table) <= 0).all()
 
 
@@ -200,7 +200,7 @@ def test_phases_end_one_cycle() -> None:
 
 
 def test_words_with_steps_are_checked_before_the_budget_is_known() -> None:
-    full = registry.parse("wsd:warmup=500st,cooldown=0.1")
+    full = language.parse("wsd:warmup=500st,cooldown=0.1")
     assert registry.build(full, 1.0, total_steps=1000).table([250])[0] == 0.5
     with pytest.raises(ValueError, match="durations must fit into total_steps = 100, got 510"):
         registry.build(full, 1.0, total_steps=100)
@@ -208,7 +208,7 @@ def test_words_with_steps_are_checked_before_the_budget_is_known() -> None:
 
 def test_label_of_large_boundaries_is_their_words() -> None:
     words = "multi_step:boundaries=3200000/4800000st"
-    assert registry.parse(registry.label(words)) == registry.parse(words)
+    assert language.parse(language.label(words)) == language.parse(words)
 
 
 def test_rates_and_times_may_be_traced() -> None:
@@ -246,7 +246,7 @@ def test_rates_and_times_may_be_traced() -> None:
 )
 def test_wrong_arguments_are_refused(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        registry.parse(words)
+        language.parse(words)
 
 
 @pytest.mark.parametrize("peak_value", [None, "0.1", [0.1]])

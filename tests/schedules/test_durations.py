@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched.schedules import durations, registry
+from lrsched.schedules import durations, language, registry
 from lrsched.schedules.progress import Ratio
 
 
@@ -190,4 +190,4 @@ def test_lengths_in_epochs_are_those_of_the_plan(words: str) -> None:
     plan = ls.plan(words, ls.Budget(epochs=70, steps_per_epoch=100), peak_value=0.1)
     assert plan.cycle_ends == (1000, 3000, 7000)
     with pytest.raises(ValueError, match="in steps or a fraction where steps_per_epoch is not known, got '10ep'"):
-        registry.build(words, 0.1, total_steps=7000)
+        registry.build(language.parse(words), 0.1, total_steps=7000)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import lrsched
 from lrsched.schedules import sampling
 from lrsched.schedules.families import onecycle as module
-from lrsched.schedules.families.phases import Boundary
+from lrsched.schedules.families._phases import Boundary
 from lrsched.schedules.progress import Ratio
 
 LONGEST = 2**31 - 1

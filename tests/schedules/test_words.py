@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lrsched
-from lrsched.schedules import registry
+from lrsched.schedules import language
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from lrsched.schedules import registry
     ],
 )
 def test_label_is_the_shortest_words(words: str, label: str) -> None:
-    assert registry.label(words) == label
+    assert language.label(words) == label
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_label_is_the_shortest_words(words: str, label: str) -> None:
 )
 def test_wrong_words_are_refused_with_what_is_allowed(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        registry.parse(words)
+        language.parse(words)
 
 
 def test_plan_pairs_onecycle_with_its_momentum() -> None:
@@ -87,7 +87,7 @@ def test_numpy_numbers_in_words_become_plain_ones() -> None:
     plan = lrsched.plan(words, lrsched.Budget(10), peak_value=np.float32(0.5))
     assert json.loads(plan.words)["lr"]["cycles"] == 5
     with pytest.raises(ValueError, match="profile must be a number, a word or a list of them"):
-        registry.parse({"schedule": "delayed", "profile": lrsched.profiles.rex()})
+        language.parse({"schedule": "delayed", "profile": lrsched.profiles.rex()})
 
 
 def test_plan_takes_its_peak_once() -> None:

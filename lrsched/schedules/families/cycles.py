@@ -14,30 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.durations import Duration, duration, in_steps
-from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, locate, parts_of_a_step
+from lrsched.schedules.families import _cycles
+from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
-from lrsched.schedules.progress import (
+from lrsched.schedules.profiles import Cosine
+from lrsched.schedules.progress import Progress, Ratio, clamp
+from lrsched.schedules.values import (
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    clamp,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
-from lrsched.schedules.shapes import Cosine
 
 SNAPSHOT_FORMS = ("paper", "zero")
 
 
-@data
+@value_class
 class Restarts(Schedule):
     """SGDR: in each cycle a warmup and half a cosine, from a peak that changes from cycle to cycle."""
 
@@ -84,10 +83,10 @@ class Restarts(Schedule):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
-@data
+@value_class
 class Snapshots(Schedule):
     """Equal cosines of ceil(total_steps / count) updates; `shift` = 1 evaluates each one update later."""
 
@@ -114,7 +113,7 @@ class Snapshots(Schedule):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self._layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self._layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
 def sgdr(
@@ -167,7 +166,7 @@ def sgdr(
     lengths = given if isinstance(given, tuple | list) else [given]
     said = [duration(warmup, name="warmup", parts=True), *(duration(each, name=name, parts=True) for each in lengths)]
     every, (warm, *parts) = parts_of_a_step(said, total_steps)
-    made = cycle_layout.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
+    made = _cycles.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
     log_decay = logarithm("restart_decay", restart_decay)
     restarts = Restarts(peak_value, total_steps * every, made, warm, end_value, log_decay)
     if is_concrete(total_steps):

@@ -11,30 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.durations import Duration, duration, in_steps
-from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, locate, parts_of_a_step
+from lrsched.schedules.families import _cycles
+from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
-from lrsched.schedules.progress import (
+from lrsched.schedules.profiles import Triangle
+from lrsched.schedules.progress import Progress, Ratio, clamp
+from lrsched.schedules.values import (
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    clamp,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
-from lrsched.schedules.shapes import Triangle
 
 CLR_MODES = ("triangular", "triangular2", "exp_range", "exp_range_text")
 
 
-@data
+@value_class
 class Triangles(Schedule):
     """low_value + amplitude * triangle; the amplitude (with `both_bounds`, all of it) decays by cycle and by update."""
 
@@ -70,10 +69,10 @@ class Triangles(Schedule):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
-@data
+@value_class
 class Valleys(Schedule):
     """From the peak to low_value at the middle of each cycle and back."""
 
@@ -96,11 +95,11 @@ class Valleys(Schedule):
     def cycle_ends(self) -> tuple[int, ...]:
         """The middles of the cycles, where the model is taken, and the end of the budget."""
         total = int(self.total_steps)
-        cycles = cycle_layout.intervals(*self.cycles.layout(np.int64(total)), total)
+        cycles = _cycles.intervals(*self.cycles.layout(np.int64(total)), total)
         return (*(middle for start, n in cycles if (middle := start + (n + 1) // 2) < total), total)
 
 
-@data
+@value_class
 class Averaging(Schedule):
     """SWA: the peak for half of the way to `start`, linearly down until 9/10 of it, then constant at end_value."""
 
@@ -181,7 +180,7 @@ def clr(
     made = Triangles(
         peak_value,
         total_steps * every,
-        cycle_layout.cycles("half_cycle", lengths),
+        _cycles.cycles("half_cycle", lengths),
         low_value=peak_value * initial_fraction,
         log_by_cycle=-math.log(2) if mode == "triangular2" else 0.0,
         log_by_step=by_step / every if mode.startswith("exp_range") else 0.0,
@@ -230,7 +229,7 @@ def fge(
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
     every, lengths = parts_of_a_step([duration(cycle, name="cycle", parts=True)], total_steps)
-    made = cycle_layout.cycles("cycle", [cycle] if every == 1 else lengths)
+    made = _cycles.cycles("cycle", [cycle] if every == 1 else lengths)
     made.check(total_steps)
     valleys = Valleys(peak_value, total_steps * every, made, peak_value * end_fraction)
     return valleys if every == 1 else Subsampled(valleys, every)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, decay
-from lrsched.schedules.progress import Number
 from lrsched.schedules.sampling import Sampling
+from lrsched.schedules.values import Number
 
 
 def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:
@@ -293,3 +296,9 @@ def tanh(
     """
     profile = profiles.tanh(lower, upper)
     return decay(peak_value, profile=profile, total_steps=total_steps, sampling=sampling, end_value=end_value)
+
+
+#: Every function above, for the registry.
+DECAYS: tuple[Callable[..., Decay], ...] = tuple(
+    each for _, each in sorted(vars().items()) if inspect.isfunction(each) and each is not decay
+)

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.values import Number, check_number, check_steps, is_concrete, namespace, real, value_class
 
 ORDERS = ("fractal", "ascending", "descending")
 
 
-@data
+@value_class
 class Repeated(Schedule):
     """peak_value * factors[t mod len(factors)]."""
 

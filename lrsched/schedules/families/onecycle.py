@@ -8,15 +8,16 @@ take one long way down; `rex_paper` has no tail at all, which is part of why One
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lrsched.schedules.core import Decay
 from lrsched.schedules.durations import duration
-from lrsched.schedules.families.phases import Boundary, Halving, Phases
-from lrsched.schedules.progress import Number, Ratio, check_number, check_steps, is_concrete
+from lrsched.schedules.families._phases import Boundary, Halving, Phases
+from lrsched.schedules.profiles import Constant
+from lrsched.schedules.progress import Ratio
 from lrsched.schedules.sampling import Sampling, given
-from lrsched.schedules.shapes import Constant
+from lrsched.schedules.values import Number, check_number, check_steps, is_concrete
 
 DOWN, UP = -1, 1  # how a boundary is rounded
 
@@ -242,3 +243,31 @@ def _moved(name: str, boundary: Boundary, position: Number | str | Ratio | None)
         return boundary
     part: Any = duration(position, name=name)
     return dataclasses.replace(boundary, part=part) if isinstance(part, Ratio) else Boundary(part)
+
+
+def paired_momentum(rate: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout.
+
+    Raises:
+      ValueError: for a 1cycle that is a schedule already made, or one of several segments.
+    """
+    if rate.get("schedule") != "onecycle":
+        if _has_onecycle(rate):
+            raise ValueError(
+                "momentum must be given with a 1cycle that is already made or one of several segments (0.9; or words "
+                "such as onecycle:variant=smith), got None."
+            )
+        return {"schedule": "constant", "peak_value": 0.9}
+    both = ("variant", "peak_position", "tail_position", "annealing", "sampling")
+    shared = {key: value for key, value in rate.items() if key in both}
+    return {"schedule": "onecycle", **shared}
+
+
+def _has_onecycle(found: Any) -> bool:
+    """Whether a 1cycle is anywhere in parsed words or in an encoded schedule."""
+    if isinstance(found, list):
+        return any(map(_has_onecycle, found))
+    if not isinstance(found, dict):
+        return False
+    named = found.get("kind") == "Phases" or found.get("schedule") == "onecycle"
+    return named or any(map(_has_onecycle, found.values()))

@@ -9,14 +9,24 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.core import Decay, Schedule, decay, real
+from lrsched.schedules.core import Decay, Schedule, decay
 from lrsched.schedules.durations import Duration, duration, in_steps
-from lrsched.schedules.progress import Number, check_number, check_steps, clamp, data, is_concrete, namespace, progress
+from lrsched.schedules.profiles import Profile
+from lrsched.schedules.progress import clamp, progress_at
 from lrsched.schedules.sampling import Sampling
-from lrsched.schedules.shapes import Profile, listed
+from lrsched.schedules.values import (
+    Number,
+    check_number,
+    check_steps,
+    is_concrete,
+    listed,
+    namespace,
+    real,
+    value_class,
+)
 
 
-@data
+@value_class
 class PiecewiseConstant(Schedule):
     """peak_value * values[k], k the number of boundaries that are <= t."""
 
@@ -37,7 +47,7 @@ class PiecewiseConstant(Schedule):
         return real(step, self.peak_value) * share
 
 
-@data
+@value_class
 class PiecewiseInterpolate(Schedule):
     """peak_value times values[k] at boundary k (the first at 0), following `profile` from one to the next."""
 
@@ -56,7 +66,7 @@ class PiecewiseInterpolate(Schedule):
         start, share = xp.zeros_like(total), xp.full(step.shape, real(step, self.values[0]))
         for boundary, (before, after) in zip(self.boundaries, itertools.pairwise(self.values), strict=True):
             end = xp.maximum(in_steps(total, boundary), start)
-            p = progress(t - start, end - start)
+            p = progress_at(t - start, end - start)
             down, up = self.profile(p), self.profile.complement(p)
             here = xp.where(end > start, real(step, before) * down + real(step, after) * up, real(step, after))
             share = xp.where(t >= start, here, share)

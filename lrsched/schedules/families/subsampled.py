@@ -12,20 +12,12 @@ from fractions import Fraction
 from typing import Any, Self
 
 from lrsched.schedules.core import Schedule, rebound
-from lrsched.schedules.progress import (
-    LARGEST_STEP,
-    Number,
-    check_steps,
-    data,
-    is_concrete,
-    namespace,
-    static,
-)
+from lrsched.schedules.values import LARGEST_STEP, Number, check_steps, is_concrete, namespace, static, value_class
 
 FAR_OFF = 1e-3  # of a step
 
 
-@data
+@value_class
 class Subsampled(Schedule):
     """schedule(every * t): its own budget is in parts of a step, `every` of them to the step."""
 

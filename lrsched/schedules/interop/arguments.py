@@ -15,7 +15,8 @@ import jax
 import numpy as np
 
 from lrsched.schedules.core import Schedule
-from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, is_concrete
+from lrsched.schedules.progress import LARGEST_DENOMINATOR
+from lrsched.schedules.values import LARGEST_STEP, Number, is_concrete
 
 Importer = Callable[..., Schedule]
 SHORTEST = 2**-10  # of a step

@@ -14,7 +14,9 @@ from lrsched.schedules import registry
 from lrsched.schedules.core import Schedule, check_values
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
-from lrsched.schedules.progress import check_number, check_steps, is_number, short
+from lrsched.schedules.families.onecycle import paired_momentum
+from lrsched.schedules.language import Words, parse
+from lrsched.schedules.values import check_number, check_steps, is_number, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,18 +66,18 @@ class Plan:
 
 
 def plan(
-    words: registry.Words,
+    words: Words,
     budget: Budget | int,
     *,
     peak_value: float | None = None,
-    momentum: registry.Words | float | None = None,
+    momentum: Words | float | None = None,
     batch_size: int | None = None,
 ) -> Plan:
     """A plan from words or JSON.
 
     Args:
       words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
-        `lrsched.schedules.registry`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
+        `lrsched.schedules.language`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
         `to_json` writes of one, which is moved to the budget: `at`, but that of a sequence whose lengths are all in
         steps the last segment takes what is left.
       budget: how long the run is; a whole number is so many updates.
@@ -107,14 +109,14 @@ def plan(
         "steps_per_epoch": budget.steps_per_epoch,
         "batch_size": batch_size,
     }
-    rate = registry.with_peak(registry.parse(words), peak_value)
+    rate = registry.with_peak(parse(words), peak_value)
     lr = registry.build(rate, **where)
     if momentum is None:
-        momentum = paired(rate)
+        momentum = paired_momentum(rate)
     if not isinstance(momentum, str | Mapping | Schedule):
         check_number("momentum", momentum, at_least=0.0, below=1.0)
         momentum = {"schedule": "constant", "peak_value": float(momentum)}
-    beside = registry.parse(momentum, kind=registry.MOMENTA)
+    beside = parse(momentum, kind=registry.MOMENTA)
     other = registry.build(beside, kind=registry.MOMENTA, **where)
     check_values("peak_value must give rates of at least 0 that float32 holds", lr)
     check_values("momentum must be at least 0 and below 1 at every update", other, below=1.0)
@@ -129,32 +131,3 @@ def _budget(budget: Any) -> Budget:
         raise ValueError(f"budget must be a Budget or a whole number of updates, got {short(budget)}.")
     check_steps("budget", budget)
     return Budget(int(budget))
-
-
-def paired(rate: Mapping[str, Any]) -> dict[str, Any]:
-    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout.
-
-    Raises:
-      ValueError: for a 1cycle that is a schedule already made, or one of several segments.
-    """
-    name = registry.PAIRED.get(registry.name_of(rate) or "")
-    if name is None:
-        if _has_onecycle(rate):
-            raise ValueError(
-                "momentum must be given with a 1cycle that is already made or one of several segments (0.9; or words "
-                "such as onecycle:variant=smith), got None."
-            )
-        return {"schedule": "constant", "peak_value": 0.9}
-    both = ("variant", "peak_position", "tail_position", "annealing", "sampling")
-    shared = {key: value for key, value in rate.items() if key in both}
-    return {"schedule": name, **shared}
-
-
-def _has_onecycle(found: Any) -> bool:
-    """Whether a 1cycle is anywhere in parsed words or in an encoded schedule."""
-    if isinstance(found, list):
-        return any(map(_has_onecycle, found))
-    if not isinstance(found, dict):
-        return False
-    named = found.get("kind") == "Phases" or found.get("schedule") in tuple(registry.PAIRED)
-    return named or any(map(_has_onecycle, found.values()))

@@ -11,19 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates, real
+from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled, check_parts
-from lrsched.schedules.progress import (
+from lrsched.schedules.progress import clamp
+from lrsched.schedules.values import (
     Number,
     check_number,
     check_steps,
-    clamp,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
 
 
@@ -40,7 +41,7 @@ def _position_in(step: Any, total_steps: Number, length: Duration) -> tuple[Any,
     return t, namespace(step).maximum(in_steps(total, length), 1)
 
 
-@data
+@value_class
 class ExponentialDecay(Schedule):
     """peak_value * exp(log_rate * t / transition_steps)."""
 
@@ -70,7 +71,7 @@ class ExponentialDecay(Schedule):
             check_largest("decay_rate", math.exp(self.log_rate), largest)
 
 
-@data
+@value_class
 class InverseTime(Schedule):
     """peak_value / (1 + decay_rate * t / transition_steps)."""
 
@@ -90,7 +91,7 @@ class InverseTime(Schedule):
         return real(step, self.peak_value) / (1.0 + real(step, self.decay_rate) * k)
 
 
-@data
+@value_class
 class InverseSqrt(Schedule):
     """peak_value * min(1, s / W) / sqrt(1 + max(0, s - W) / timescale) * min(1, (T - t) / cooldown), s = t + first."""
 

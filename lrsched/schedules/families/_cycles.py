@@ -19,25 +19,23 @@ import numpy as np
 
 from lrsched.schedules.durations import duration
 from lrsched.schedules.families.subsampled import check_parts
-from lrsched.schedules.progress import (
-    LARGEST_DENOMINATOR,
+from lrsched.schedules.progress import LARGEST_DENOMINATOR, Progress, Ratio
+from lrsched.schedules.values import (
     LARGEST_STEP,
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
     static,
+    value_class,
 )
 
 MOST_CYCLES = 10_000  # in a table; equal cycles of a fixed number of updates need none and have no limit
 LIMBS = 4  # digits to base 65,536 of a fraction of the budget: exact for denominators below 2**32
 
 
-@data
+@value_class
 class Cycles:
     """Lengths as (numerator, denominator), of an update or of the budget; after them each is the last times `mult`."""
 
