@@ -10,10 +10,10 @@ studies are in submodules.
 from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.combine import clip, jumps, per_label, product, sequence, truncated
+from lrsched.schedules.combine import clip, jumps, per_label, product, sequence
 from lrsched.schedules.core import Schedule, decay
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.entered import after, whole
+from lrsched.schedules.entered import after, truncated, whole
 from lrsched.schedules.families.cycles import sgdr, snapshot_cosine
 from lrsched.schedules.families.cycles_linear import clr, fge, swa
 from lrsched.schedules.families.decays import (

@@ -53,7 +53,7 @@ def test_epochs_are_durations_and_a_sampling_rate() -> None:
     assert int(np.argmax(warm.table())) == 20
     held = ls.plan("linear@epoch", ls.Budget(3, 10), peak_value=0.3).lr.table()
     np.testing.assert_allclose(held, np.repeat([0.3, 0.2, 0.1], 10))
-    with pytest.raises(ValueError, match="epochs .'5ep', with steps_per_epoch"):
+    with pytest.raises(ValueError, match="where steps_per_epoch is not known, got '2ep'"):
         ls.sequence(segments, durations=["2ep", "rest"], total_steps=100)
 
 

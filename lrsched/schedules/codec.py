@@ -121,8 +121,10 @@ def _encode(value: Any, depth: int) -> Any:
         return [_encode(part, depth + 1) for part in value]
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | str):
         return value
+    if callable(value):
+        raise ValueError(f"a function must be asked for by its dotted path to be written as JSON, got {short(value)}.")
     raise ValueError(f"only concrete numbers can be written as JSON, got {short(value)}.")
 
 

@@ -1,4 +1,4 @@
-"""Schedules from schedules: one after the other, products, limits, cut budgets, groups of parameters, jumps."""
+"""Schedules from schedules: one after the other, products, limits, groups of parameters, jumps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates, check_schedule, rebound
 from lrsched.schedules.durations import Duration, Rest, duration, in_steps
-from lrsched.schedules.progress import Ratio
+from lrsched.schedules.progress import Ratio, clamp
 from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real, short, unchecked, value_class
 
 
@@ -57,9 +57,8 @@ class Sequence(Schedule):
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        total = xp.asarray(self.total_steps, step.dtype)
-        step = xp.clip(step, 0, total)
-        start, value = xp.zeros_like(total), None
+        step, total = clamp(step, self.total_steps)
+        start, value = namespace(total).zeros_like(total), None
         for segment, length in zip(self.segments, self.lengths(total), strict=True):
             here = rebound(segment, length)._value(xp.maximum(step - start, 0))
             value = here if value is None else xp.where(xp.logical_and(step >= start, length > 0), here, value)
@@ -165,23 +164,6 @@ class Clip(Schedule):
         return unchecked(self, schedule=rebound(self.schedule, total_steps))
 
 
-@value_class
-class Truncated(Schedule):
-    """The first total_steps updates of a schedule that was made for a longer budget."""
-
-    schedule: Schedule
-    total_steps: Number
-
-    @property
-    def cycle_ends(self) -> tuple[int, ...]:
-        cut = int(self.total_steps)
-        return tuple(dict.fromkeys([*(end for end in self.schedule.cycle_ends if end < cut), cut]))
-
-    def _value(self, step: Any) -> Any:
-        xp = namespace(step)
-        return self.schedule._value(xp.minimum(step, xp.asarray(self.total_steps, step.dtype)))
-
-
 def product(schedule: Schedule, factor: Number | Schedule) -> Product:
     """Product: a schedule times a number, or times another schedule.
 
@@ -225,37 +207,11 @@ def clip(schedule: Schedule, *, minimum: Number = 0.0, maximum: Number) -> Clip:
       >>> print(f"{limited(0):.3f} {limited(9):.3f}")
       0.050 0.020
 
-    Source:
-      This library.
     """
     check_schedule("schedule", schedule)
     check_number("minimum", minimum, at_least=0.0)
     check_number("maximum", maximum, at_least=0.0)
     return Clip(schedule, minimum, maximum)
-
-
-def truncated(schedule: Schedule, total_steps: Number) -> Truncated:
-    """Truncated: a long schedule stopped early, which is what a budget-aware one (`schedule.at`) is compared with.
-
-    lr(t) = schedule(t) for t < total_steps, with the schedule's own, longer budget.
-
-    Args:
-      schedule: made for the whole budget.
-      total_steps: updates that are made; at least 1. May be a traced array.
-    Returns:
-      int step of any shape -> float32 of that shape. lr(total_steps) = schedule(total_steps), constant after.
-    Raises:
-      ValueError: if a concrete total_steps < 1.
-    Example:
-      >>> whole = step(0.1, total_steps=100)
-      >>> print(f"{truncated(whole, 10)(9):.3f} {whole.at(10)(9):.3f}")
-      0.100 0.001
-
-    Source:
-      Li, Yumer, Ramanan, "Budgeted Training", ICLR 2020, arXiv:1905.04753, section 3.
-    """
-    check_schedule("schedule", schedule)
-    return Truncated(schedule, total_steps)
 
 
 def per_label(schedule: Schedule, multipliers: Mapping[str, Number]) -> dict[str, Product]:
@@ -306,8 +262,6 @@ def jumps(schedule: Schedule, *, larger_than: float = 0.1) -> list[Jump]:
       >>> len(jumps(step(0.1, total_steps=100), larger_than=0.05)), len(jumps(rex(0.1, total_steps=100)))
       (2, 0)
 
-    Source:
-      This library.
     """
     check_schedule("schedule", schedule)
     check_number("larger_than", larger_than, at_least=0.0)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules import profiles
+from lrsched.schedules.documented import documented
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.progress import Progress, progress_at
 from lrsched.schedules.sampling import EveryStep, Sampling, given
@@ -154,6 +155,7 @@ def between(step: Any, profile: Profile, here: Progress, first: Number, last: Nu
     return value + real(step, last) * profile.complement(here)
 
 
+@documented
 def decay(
     peak_value: Number,
     *,
@@ -167,15 +169,9 @@ def decay(
     lr(t) = end_value + (peak_value - end_value) * profile(sampling(t / total_steps)).
 
     Args:
-      peak_value: rate of the first update; at least 0.
       profile: a shape from `lrsched.profiles`, or its name.
-      total_steps: budget in updates; at least 1. May be a traced array, as may every number here.
       sampling: when the profile is sampled, from `lrsched.sampling`, or its name; every update by default.
       end_value: what a profile of 0 stands for; at least 0.
-    Returns:
-      int step of any shape -> float32 of that shape.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halves = decay(0.1, profile=profiles.rex(), sampling=sampling.at(0.5, 0.75), total_steps=300)
       >>> print(f"{halves(149):.4f} {halves(150):.4f}")   # held; then 0.1 * 2/3

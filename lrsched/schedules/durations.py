@@ -310,4 +310,4 @@ def in_steps(total: Any, length: Ratio | Number) -> Any:
     """A part in updates, in the integer type of `total`: a fraction of `total` rounded down, or steps as they are."""
     if isinstance(length, Ratio):
         return fraction_of(total, length)
-    return namespace(total).asarray(length, total.dtype)
+    return namespace(length if isinstance(length, jax.Array) else total).asarray(length, total.dtype)

@@ -34,8 +34,6 @@ class Foreign(Schedule):
 
     def _check(self) -> None:
         imported(self.path)
-        if is_concrete(self.total_steps) and is_concrete(self.peak_value):
-            self._made()
 
     def _check_budget(self, total_steps: int) -> None:
         if is_concrete(self.peak_value):
@@ -47,7 +45,11 @@ class Foreign(Schedule):
         Raises:
           ValueError: if the factory refuses its arguments, or what it returns is no schedule.
         """
-        given = {key: tuple(each) if isinstance(each, list) else each for key, each in self._arguments().items()}
+        given: dict[str, Any] = {
+            key: tuple(each) if isinstance(each, list) else each for key, each in json.loads(self.arguments).items()
+        }
+        if "sampling" in given:
+            given["sampling"] = sampling.named(given["sampling"])
         total = int(total_steps) if is_concrete(total_steps) else total_steps
         try:
             made = imported(self.path)(self.peak_value, total_steps=total, **given)
@@ -63,22 +65,13 @@ class Foreign(Schedule):
             )
         return made
 
-    def _arguments(self) -> dict[str, Any]:
-        given: dict[str, Any] = json.loads(self.arguments)
-        if "sampling" in given:
-            given["sampling"] = sampling.named(given["sampling"])
-        return given
-
-    def _made(self) -> Callable[[Any], Any]:
-        return self.at_length(self.total_steps)
-
     def _value(self, step: Any) -> Any:
-        made = self._made()
+        made = self.at_length(self.total_steps)
         return made._value(step) if isinstance(made, Schedule) else _evaluated(made, clamp(step, self.total_steps)[0])
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        made = self._made()
+        made = self.at_length(self.total_steps)
         return made.cycle_ends if isinstance(made, Schedule) else (int(self.total_steps),)
 
 
@@ -101,7 +94,8 @@ def _evaluated(function: Callable[[Any], Any], step: Any) -> Any:
 
     flat = jnp.asarray(step, jnp.int32).ravel()
     try:
-        rates = jax.vmap(one)(flat) if flat.size else jnp.zeros(0, jnp.float32)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as its author has it
+            rates = jax.vmap(one)(flat) if flat.size else jnp.zeros(0, jnp.float32)
     except Exception as error:
         name = getattr(function, "__qualname__", type(function).__name__)
         raise ValueError(f"schedule {name} must map a step to a rate under jax.jit, got {_told(error)}.") from error

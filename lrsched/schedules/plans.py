@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from lrsched.schedules.core import Schedule, check_values
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
 from lrsched.schedules.families.onecycle import paired_momentum
+from lrsched.schedules.foreign import Function
 from lrsched.schedules.language import Words, parse
 from lrsched.schedules.values import check_number, check_steps, is_number, short
 
@@ -66,20 +67,21 @@ class Plan:
 
 
 def plan(
-    words: Words,
+    words: Words | Callable[[Any], Any],
     budget: Budget | int,
     *,
     peak_value: float | None = None,
     momentum: Words | float | None = None,
     batch_size: int | None = None,
 ) -> Plan:
-    """A plan from words or JSON.
+    """A plan from words, their JSON, a schedule, or an Optax schedule.
 
     Args:
       words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
         `lrsched.schedules.language`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
         `to_json` writes of one, which is moved to the budget: `at`, but that of a sequence whose lengths are all in
-        steps the last segment takes what is left.
+        steps the last segment takes what is left. From Python also a function step -> rate, such as Optax's schedules
+        are: a name with a dot (`my_package.mine:cut=0.1`) is its form that records can hold.
       budget: how long the run is; a whole number is so many updates.
       peak_value: the peak rate, unless the words give one. A schedule already made keeps its rates without one; with
         one all of them are scaled, so that the highest, as it was made, becomes peak_value.
@@ -109,8 +111,11 @@ def plan(
         "steps_per_epoch": budget.steps_per_epoch,
         "batch_size": batch_size,
     }
-    rate = registry.with_peak(parse(words), peak_value)
-    lr = registry.build(rate, **where)
+    if callable(words) and not isinstance(words, Schedule):
+        rate, lr = _of_function(words, budget.total_steps, peak_value)
+    else:
+        rate = registry.with_peak(parse(words), peak_value)
+        lr = registry.build(rate, **where)
     if momentum is None:
         momentum = paired_momentum(rate)
     if not isinstance(momentum, str | Mapping | Schedule):
@@ -121,6 +126,17 @@ def plan(
     check_values("peak_value must give rates of at least 0 that float32 holds", lr)
     check_values("momentum must be at least 0 and below 1 at every update", other, below=1.0)
     return Plan(lr, other, budget, json.dumps({"lr": rate, "momentum": beside}, sort_keys=True))
+
+
+def _of_function(
+    function: Callable[[Any], Any], total_steps: int, peak_value: float | None
+) -> tuple[dict[str, Any], Schedule]:
+    """(what tells the function's rates from others, the schedule of them)."""
+    lr: Schedule = Function(function, total_steps)
+    if peak_value is not None:
+        lr = registry.scaled(lr, peak_value)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return {"function": name, "table": hashlib.sha256(lr.table().tobytes()).hexdigest()}, lr
 
 
 def _budget(budget: Any) -> Budget:

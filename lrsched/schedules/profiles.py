@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.progress import Progress, Ratio, fraction_of, ratio
+from lrsched.schedules.progress import Progress, Ratio, fraction_of, ratio, sin_squared
 from lrsched.schedules.values import (
     LARGEST_STEP,
     Number,
@@ -27,12 +27,6 @@ from lrsched.schedules.values import (
     namespace,
     value_class,
 )
-
-
-def sin_squared(share: Any) -> Any:
-    """sin(pi share / 2)**2 = (1 - cos(pi share)) / 2, to full relative precision."""
-    xp = namespace(share)
-    return xp.square(xp.sin(share * share.dtype.type(np.pi / 2)))
 
 
 class Profile:
@@ -267,7 +261,7 @@ class Delayed(Profile):
 
     def _check(self) -> None:
         if is_concrete(self.fraction) and self.fraction.numerator == self.fraction.denominator:
-            raise ValueError(f"fraction must be below 1, got {float(self.fraction):g}.")
+            raise ValueError(f"fraction must be below 1, got {float(self.fraction)}.")
 
     def _value(self, p: Progress) -> Any:
         return self.profile(self._rest(p))

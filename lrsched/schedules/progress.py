@@ -145,3 +145,9 @@ def clamp(step: Any, total_steps: Number) -> tuple[Any, Any]:
 def progress_at(step: Any, total_steps: Number) -> Progress:
     """Progress of `step` (any shape) in a budget, held at both ends; a budget of 0 counts as 1."""
     return Progress(*clamp(step, total_steps))
+
+
+def sin_squared(share: Any) -> Any:
+    """sin(pi share / 2)**2 = (1 - cos(pi share)) / 2, to full relative precision."""
+    xp = namespace(share)
+    return xp.square(xp.sin(share * share.dtype.type(np.pi / 2)))

@@ -197,7 +197,10 @@ def _build_foreign(
     given = {key: with_units(key, entry, **sizes) for key, entry in given.items()}
     if isinstance(given.get("sampling"), int):
         given["sampling"] = f"{given['sampling']}st"
-    return foreign.Foreign(path, json.dumps(given), peak, total_steps)
+    schedule = foreign.Foreign(path, json.dumps(given), peak, total_steps)
+    if is_concrete(total_steps):
+        schedule._check_budget(int(total_steps))
+    return schedule
 
 
 def _build_sequence(

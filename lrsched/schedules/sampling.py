@@ -2,7 +2,7 @@
 
 Zero-order hold: the initial value is held until the first sample point; at sample point q the rate becomes f(q) and is
 held until the next one. Nothing is sampled at q = 1. A sampling rate maps exact progress to the exact progress last
-sampled, so profiles need to know nothing of it.
+sampled, so profiles need to know nothing of it. Numbers outside what is allowed raise ValueError.
 """
 
 from __future__ import annotations
@@ -82,16 +82,9 @@ class At:
 def every_step() -> Sampling:
     """Every step: the rate follows its profile at every update.
 
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      Nothing.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every_step())(3):.1f}")
       0.7
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     return EveryStep()
 
@@ -101,16 +94,9 @@ def every_steps(steps: Number) -> Sampling:
 
     Args:
       steps: at least 1; may be traced.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if concrete steps < 1.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every_steps(4))(7):.1f}")
       0.6
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     return EverySteps(steps)
 
@@ -120,16 +106,9 @@ def every(fraction: Number) -> Sampling:
 
     Args:
       fraction: in (0, 1]; 0.05 is every 5 %.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if a concrete fraction is outside (0, 1].
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every(0.5))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (10-10, 5-25, 1-100).
     """
     return Every(ratio("fraction", fraction))
 
@@ -139,16 +118,9 @@ def at(*fractions: Number) -> Sampling:
 
     Args:
       fractions: ascending, each in (0, 1).
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if concrete fractions do not ascend within (0, 1).
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=at(0.5, 0.75))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (50-75, 33-66, 25-50-75).
     """
     return At(tuple(ratio("fractions", part) for part in fractions))
 
@@ -170,16 +142,9 @@ def given(sampling: Sampling | str | None) -> Sampling:
 
     Args:
       sampling: a sampling rate, the words of one (`named`), or None for every update.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if it is none of these.
     Example:
       >>> given("50-75") == at(0.5, 0.75), given(None) == every_step()
       (True, True)
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     rate = EveryStep() if sampling is None else named(sampling) if isinstance(sampling, str) else sampling
     if not dataclasses.is_dataclass(rate) or isinstance(rate, type):
@@ -195,16 +160,11 @@ def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | N
         examples ("50000ex").
       steps_per_epoch: updates in an epoch, for words with epochs.
       batch_size: examples in an update, for words with examples.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
     Raises:
       ValueError: if the words are none of these; the message lists them.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=named('50-75'))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     if isinstance(words, str) and words in PAPER:
         return PAPER[words]

@@ -89,6 +89,8 @@ def _check_field(owner: str, name: str, kind: str, value: Any) -> None:
         fits = isinstance(value, tuple) and (each != inner or len(value) == len(wanted))
         for place, part in enumerate(value if fits else ()):
             _check_field(owner, name, each if each != inner else wanted[place], part)
+    elif kinds == {"Number"}:
+        check_number(name, value)
     elif isinstance(value, bool):
         fits = "bool" in kinds
     elif dataclasses.is_dataclass(value):
@@ -102,7 +104,7 @@ def _check_field(owner: str, name: str, kind: str, value: Any) -> None:
             fits = isinstance(value, int)
         else:
             check_number(name, value)
-    else:
+    elif kind != "Any":
         fits = bool(kinds & _kinds(value))
     if not fits:
         raise ValueError(f"{name} of {owner} must be {kind}, got {short(value)}.")

@@ -129,10 +129,10 @@ def test_exponential_warmup_takes_traced_rates() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({}, "init_value must be above 0 for an exponential warmup, got 0"),
+        ({}, "init_value must be above 0, got 0"),
         ({"init_value": 0.01, "peak_value": 0.0}, "peak_value must be above 0"),
         ({"init_value": -0.01}, "init_value must be at least 0"),
-        ({"init_value": 0.01, "shape": "cubic"}, "shape must be linear or exponential, got 'cubic'"),
+        ({"init_value": 0.01, "shape": "cubic"}, "shape must be one of linear, exponential, got 'cubic'"),
     ],
 )
 def test_exponential_warmup_refuses_rates_without_a_logarithm(words: dict[str, object], message: str) -> None:

@@ -231,7 +231,7 @@ def test_rates_and_times_may_be_traced() -> None:
             "inverse_time:decay_rate=1e308",
             r"decay_rate must be a number that float32 holds, at most 3.4e38, got 1e\+308",
         ),
-        ("noam:warmup=rest", "warmup must be steps or a fraction of the budget, got 'rest'"),
+        ("noam:warmup=rest", "warmup must be steps or a fraction, got 'rest'"),
         ("noam:warmup=0", "warmup must be at least 1 step, got 0"),
         ("rsqrt:timescale=0st", "timescale must be at least 1 step, got '0st'"),
         ("exponential_decay:transition_steps=0", "transition_steps must be at least 1 step, got 0"),

@@ -152,7 +152,7 @@ def test_rates_beyond_float32_are_refused_whatever_they_come_from() -> None:
         (lambda: core.Decay(-0.1, 10, profiles.Linear()), "peak_value must be at least 0"),
         (lambda: core.Decay(0.1, 10, "rex"), "profile of Decay must be Profile, got 'rex'"),
         (lambda: core.Decay(0.1, 10, profiles.Linear(), profiles.Linear()), "sampling of Decay must be Sampling"),
-        (lambda: core.Decay(1 + 2j, 10, profiles.Linear()), "peak_value of Decay must be Number"),
+        (lambda: core.Decay(1 + 2j, 10, profiles.Linear()), "peak_value must be one number"),
         (lambda: core.Decay(10**400, 10, profiles.Linear()), "peak_value must be a number that float32 holds"),
     ],
 )

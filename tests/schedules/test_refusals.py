@@ -43,10 +43,10 @@ def test_from_json_refuses_a_kind_that_is_no_name(kind: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"peak_value": "x"}, "peak_value of Decay must be Number, got 'x'"),
-        ({"peak_value": [0.1]}, "peak_value of Decay must be Number, got"),
-        ({"peak_value": True}, "peak_value of Decay must be Number, got True"),
-        ({"peak_value": {"kind": "Linear"}}, "peak_value of Decay must be Number, got"),
+        ({"peak_value": "x"}, "peak_value must be one number, got 'x'"),
+        ({"peak_value": [0.1]}, "peak_value must be one number, got"),
+        ({"peak_value": True}, "peak_value must be one number, got True"),
+        ({"peak_value": {"kind": "Linear"}}, "peak_value must be one number, got"),
         ({"total_steps": -3}, "total_steps must be at least 1"),
         ({"total_steps": 9.5}, "total_steps must be a whole number of steps, got 9.5"),
         ({"profile": None}, "profile of Decay must be Profile, got None"),

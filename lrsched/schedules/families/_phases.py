@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.durations import in_steps
-from lrsched.schedules.profiles import sin_squared
-from lrsched.schedules.progress import Ratio, progress_at, times_fraction
+from lrsched.schedules.progress import Ratio, progress_at, sin_squared, times_fraction
 from lrsched.schedules.sampling import EveryStep, Sampling
 from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real, static, value_class
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families import _cycles
 from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
@@ -102,8 +103,9 @@ class Snapshots(Schedule):
             raise ValueError(f"shift must be 0 or 1, got {self.shift}.")
 
     def _layout(self, total: Any) -> tuple[Any, Any]:
-        xp = namespace(total)
-        return xp.zeros(1, total.dtype), xp.reshape((total - 1) // xp.asarray(self.count, total.dtype) + 1, (1,))
+        length = (total - 1) // in_steps(total, self.count) + 1
+        xp = namespace(length)
+        return xp.zeros(1, total.dtype), xp.reshape(length, (1,))
 
     def _value(self, step: Any) -> Any:
         step, total = clamp(step, self.total_steps)
@@ -116,6 +118,7 @@ class Snapshots(Schedule):
         return _cycles.ends(*self._layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
+@documented
 def sgdr(
     peak_value: Number,
     *,
@@ -135,7 +138,6 @@ def sgdr(
 
     Args:
       peak_value: rate of the first update of the first cycle; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       first_cycle: the paper's T_0: steps, or a fraction of the budget. 1/7 with cycle_mult 2 makes three whole cycles.
         Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded: a cycle may end between two updates.
       cycle_mult: the paper's T_mult: any rational above 0; a float means the nearest of denominator up to 65,536.
@@ -146,7 +148,7 @@ def sgdr(
         lengths of the cycles, are structure: they cannot be traced.
       end_value: the floor; a cycle's last update is applied just above it.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, or end_value with a warmup;
+      lr(0) = peak_value, or end_value with a warmup;
       lr(total_steps) = end_value if a cycle ends there (else what the cut one has come to), constant after.
     Raises:
       ValueError: if a number is outside what is allowed, or cycles that shrink end before the budget.
@@ -174,6 +176,7 @@ def sgdr(
     return restarts if every == 1 else Subsampled(restarts, every)
 
 
+@documented
 def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number = 5, form: str = "paper") -> Snapshots:
     """Snapshot cosine: equal cosines that restart, one snapshot at the end of each.
 
@@ -181,13 +184,12 @@ def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number =
 
     Args:
       peak_value: the rate at each restart; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       cycles: the paper's M; at least 1. Where M does not divide the budget, c is rounded up, so the last cycle is cut
         (and of a budget of few updates some cycles do not begin at all).
       form: "paper" starts each cycle at peak_value and ends it above 0; "zero", the published code's, is one update
         ahead: it starts just below peak_value, and the last update of each whole cycle has rate 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value ("paper"); lr(total_steps) = 0 if cycles
+      lr(0) = peak_value ("paper"); lr(total_steps) = 0 if cycles
       divides total_steps, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or form is unknown.

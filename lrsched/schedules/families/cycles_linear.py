@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families import _cycles
 from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
@@ -132,6 +133,7 @@ class Averaging(Schedule):
         return (*range(start, int(total), cycle), int(total))
 
 
+@documented
 def clr(
     peak_value: Number,
     *,
@@ -148,7 +150,6 @@ def clr(
 
     Args:
       peak_value: the rate at the middle of the first cycle; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       mode: "triangular", "triangular2", "exp_range" (every published code's: the lower bound stays), or
         "exp_range_text" (the paper's words: both bounds decline).
       initial_fraction: the lower bound over the peak; Smith recommends a third or a quarter.
@@ -156,7 +157,7 @@ def clr(
         Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded. It is structure: it cannot be traced.
       gamma: factor per update in the exp_range modes; above 0. It does not scale with the budget.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = low; lr(total_steps) = low (times gamma**total_steps in
+      lr(0) = low; lr(total_steps) = low (times gamma**total_steps in
       exp_range_text) if a cycle ends there, constant after.
     Raises:
       ValueError: if a number is outside what is allowed, or mode is unknown.
@@ -191,6 +192,7 @@ def clr(
     return made if every == 1 else Subsampled(made, every)
 
 
+@documented
 def fge(
     peak_value: Number,
     *,
@@ -207,12 +209,11 @@ def fge(
 
     Args:
       peak_value: the paper's alpha_1, where each cycle begins; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       cycle: length of a cycle: steps, or a fraction of the budget. 2/9 makes four and a half, so that the budget ends
         where the fifth model is taken. "2.5st" is not rounded. It is structure: it cannot be traced.
       end_fraction: the paper's alpha_2, over the peak.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value; lr(total_steps) is where the cycle has come
+      lr(0) = peak_value; lr(total_steps) is where the cycle has come
       to (low in its middle), constant after.
     Raises:
       ValueError: if a number is outside what is allowed.
@@ -235,6 +236,7 @@ def fge(
     return valleys if every == 1 else Subsampled(valleys, every)
 
 
+@documented
 def swa(
     peak_value: Number,
     *,
@@ -249,15 +251,12 @@ def swa(
 
     Args:
       peak_value: rate until half of `start`; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       start: where averaging starts: steps, or a fraction of the budget. The rate is constant from 9/10 of it on.
       end_fraction: the constant rate over the peak.
       cycle: updates from one averaged model to the next (an epoch in the source): steps, or a fraction of the budget.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_fraction * peak_value
+      lr(0) = peak_value, lr(total_steps) = end_fraction * peak_value
       if start is at most total_steps, constant after. `cycle_ends` is where a model enters the average.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> averaged = swa(0.1, total_steps=225, start=161, cycle=32)   # in epochs, as the source counts
       >>> averaged.cycle_ends, [round(float(averaged(t)), 5) for t in (80, 100, 140, 161)]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled, check_parts
@@ -142,6 +143,7 @@ def _ramp(done: Any, total: Any) -> Any:
     return xp.where(total > 0, share, xp.ones_like(share))
 
 
+@documented
 def exponential_decay(
     peak_value: Number,
     *,
@@ -157,17 +159,13 @@ def exponential_decay(
     belongs to the whole budget.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: factor per transition; above 0.
       transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
         the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value,
+      lr(0) = peak_value,
       lr(total_steps) = peak_value * decay_rate**(total_steps / transition_steps), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halving = exponential_decay(0.1, total_steps=100, transition_steps=10)
       >>> print(f"{halving(10):.4f} {halving(20):.4f}")
@@ -186,6 +184,7 @@ def exponential_decay(
     return _with_period(build, total_steps, transition_steps)
 
 
+@documented
 def inverse_time(
     peak_value: Number,
     *,
@@ -199,17 +198,13 @@ def inverse_time(
     lr(t) = peak_value / (1 + decay_rate * t / transition_steps); with a staircase t / transition_steps is rounded down.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: per transition, so by default per step; at least 0.
       transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
         the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value,
+      lr(0) = peak_value,
       lr(total_steps) = peak_value / (1 + decay_rate * total_steps / transition_steps), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{inverse_time(0.1, total_steps=5000)(1000):.4f}")   # 1 / (1 + 1)
       0.0500
@@ -230,6 +225,7 @@ def inverse_time(
     return _with_period(build, total_steps, transition_steps)
 
 
+@documented
 def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1) -> InverseSqrt:
     """Inverse square root: linear warmup, then one over the square root of time, with the warmup as its scale.
 
@@ -237,14 +233,11 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down. A warmup of no step gives
         peak_value / sqrt(1 + t).
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0, lr(total_steps) = peak_value * sqrt(W / total_steps),
+      lr(0) = 0, lr(total_steps) = peak_value * sqrt(W / total_steps),
       constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = inverse_sqrt(0.1, total_steps=1000, warmup=100)
       >>> print(f"{schedule(50):.3f} {schedule(100):.3f} {schedule(400):.3f}")
@@ -259,6 +252,7 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
     return InverseSqrt(peak_value, total_steps, warm, warm)
 
 
+@documented
 def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1) -> InverseSqrt:
     """Noam: the Transformer's inverse square root, which counts steps from 1.
 
@@ -267,13 +261,10 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
 
     Args:
       peak_value: the rate at s = W, the update W - 1; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down; at least 1.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value / W,
+      lr(0) = peak_value / W,
       lr(total_steps) = peak_value * sqrt(W / (total_steps + 1)), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{noam((512 * 4000) ** -0.5, total_steps=100_000, warmup=4000)(3999):.6f}")
       0.000699
@@ -287,6 +278,7 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
     return InverseSqrt(peak_value, total_steps, warm, warm, first=1)
 
 
+@documented
 def rsqrt(
     peak_value: Number,
     *,
@@ -302,15 +294,12 @@ def rsqrt(
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down.
       timescale: likewise, at least 1: after three of them the rate has halved.
       cooldown: likewise; 0 leaves it out.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 with a warmup, lr(total_steps) = 0 with a cooldown,
+      lr(0) = 0 with a warmup, lr(total_steps) = 0 with a cooldown,
       constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = rsqrt(1.0, total_steps=40_000, warmup=1000)
       >>> print(f"{schedule(500):.2f} {schedule(1000):.2f} {schedule(31_000):.2f}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lrsched.schedules.core import Decay
+from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import duration
 from lrsched.schedules.families._phases import Boundary, Halving, Phases
 from lrsched.schedules.profiles import Constant
@@ -64,6 +65,7 @@ VARIANTS = {
 }
 
 
+@documented
 def onecycle(
     peak_value: Number,
     *,
@@ -101,7 +103,6 @@ def onecycle(
 
     Args:
       peak_value: the rate at the peak; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array, as may every number here.
       variant: a name from the table; None in what follows is what the table says.
       initial_fraction: rate of the first update over the peak; at least 0.
       final_fraction: rate at the end over the peak; at least 0.
@@ -111,7 +112,7 @@ def onecycle(
       annealing: "linear" or "cosine", in every phase.
       sampling: when the cycle is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = initial_fraction * peak_value, lr(total_steps) =
+      lr(0) = initial_fraction * peak_value, lr(total_steps) =
       final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after. A budget
       of a few updates may have no room for the first phases: of one or two "smith" is its tail.
     Raises:

@@ -7,6 +7,7 @@ from typing import Any
 from lrsched.schedules import profiles
 from lrsched.schedules.combine import Sequence, sequence
 from lrsched.schedules.core import Decay, decay
+from lrsched.schedules.documented import documented
 from lrsched.schedules.families import rising
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Profile
@@ -22,6 +23,7 @@ def _hold(value: Number) -> rising.Growth:
     return rising.Growth(value, 1, profiles.constant())
 
 
+@documented
 def wsd(
     peak_value: Number,
     *,
@@ -39,14 +41,13 @@ def wsd(
 
     Args:
       peak_value: the rate between warmup and cooldown; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
       shape: "linear", "one_minus_sqrt", "cosine", "mirror_cosine" or "square".
       init_value: rate of the first update, if there is a warmup.
       end_value: the rate at total_steps, if there is a cooldown.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = init_value if the warmup has an update, else
+      lr(0) = init_value if the warmup has an update, else
       peak_value; lr(total_steps) = end_value if the cooldown has one; constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -68,6 +69,7 @@ def wsd(
     return sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps)
 
 
+@documented
 def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, explore: Number | str = 0.5) -> Sequence:
     """Knee: an optional warmup, the peak for as long as the run explores, then linear to nothing.
 
@@ -76,11 +78,10 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
 
     Args:
       peak_value: the rate between warmup and decay; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       explore: likewise.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 with a warmup and peak_value without;
+      lr(0) = 0 with a warmup and peak_value without;
       lr(total_steps) = 0, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -101,6 +102,7 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
     return sequence(phases, durations=[warmup, explore, "rest"], total_steps=total_steps)
 
 
+@documented
 def delayed(
     peak_value: Number,
     *,
@@ -115,14 +117,12 @@ def delayed(
     lr(t) = end_value + (peak_value - end_value) * profile(max(0, (t / total_steps - fraction) / (1 - fraction))).
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
       fraction: how long the peak is held; in [0, 1).
       end_value: what a profile of 0 stands for.
       sampling: when the whole is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value for a profile that
+      lr(0) = peak_value, lr(total_steps) = end_value for a profile that
       ends at 0, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or no profile has that name.
@@ -137,6 +137,7 @@ def delayed(
     return decay(peak_value, profile=late, total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def infinite(
     peak_value: Number,
     *,
@@ -155,14 +156,13 @@ def infinite(
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
       anneal: likewise; the constant rate takes the rest.
       constant_fraction: the constant rate over the peak; above 0.
       end_fraction: the last rate over the peak; above 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 if the warmup has an update;
+      lr(0) = 0 if the warmup has an update;
       lr(total_steps) = end_fraction * peak_value if anneal has one; constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -199,8 +199,6 @@ def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling |
       sampling: when it is sampled; every update by default.
     Returns:
       int step of any shape -> float32 of that shape. m(0) = init_value, m(total_steps) = 0, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{demon(total_steps=100)(50):.6f}")   # 0.45 / 0.55
       0.818182

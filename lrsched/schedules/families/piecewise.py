@@ -10,6 +10,7 @@ import numpy as np
 
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, Schedule, decay
+from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.progress import clamp, progress_at
@@ -92,6 +93,7 @@ def _points(
     return places
 
 
+@documented
 def step(
     peak_value: Number,
     *,
@@ -105,16 +107,11 @@ def step(
     lr(t) = peak_value * factor**k, k the number of fractions f with t / total_steps >= f.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       fractions: where the rate falls, each in [0, 1]; the drop is at update ceil(f * total_steps).
       factor: at least 0.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = peak_value * factor**n for
+      lr(0) = peak_value, lr(total_steps) = peak_value * factor**n for
       n fractions.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halving = step(0.1, total_steps=100)
       >>> print(f"{halving(49):.4f} {halving(50):.4f} {halving(99):.4f}")
@@ -126,6 +123,7 @@ def step(
     return decay(peak_value, profile=profiles.step(fractions, factor), total_steps=total_steps, sampling=sampling)
 
 
+@documented
 def multi_step(
     peak_value: Number,
     *,
@@ -138,13 +136,11 @@ def multi_step(
     lr(t) = peak_value * product of the factors whose boundary is <= t.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (32000, "32000st") or as a fraction of the budget (0.5, "50%"), rounded down
         (`step` rounds up).
       factor: one for all boundaries or one each; at least 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value unless a boundary is there, as of a budget of
+      lr(0) = peak_value unless a boundary is there, as of a budget of
       one update; constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or factors are not one per boundary.
@@ -167,6 +163,7 @@ def multi_step(
     return PiecewiseConstant(peak_value, total_steps, _points(peak_value, total_steps, places, values), values)
 
 
+@documented
 def piecewise_constant(
     peak_value: Number,
     *,
@@ -180,11 +177,10 @@ def piecewise_constant(
 
     Args:
       peak_value: what a value of 1 stands for; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (500, "500st") or as a fraction of the budget (0.5, "50%"), rounded down.
       values: multiples of peak_value, one more than boundaries; at least 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value * values[0], constant from total_steps on.
+      lr(0) = peak_value * values[0], constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the values are not one more than the boundaries.
     Example:
@@ -200,6 +196,7 @@ def piecewise_constant(
     return PiecewiseConstant(peak_value, total_steps, places, levels)
 
 
+@documented
 def piecewise_interpolate(
     peak_value: Number,
     *,
@@ -215,13 +212,12 @@ def piecewise_interpolate(
 
     Args:
       peak_value: what a value of 1 stands for; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (500, "500st") or as a fraction of the budget (0.5, "50%"), rounded down. Two
         at the same step make a jump.
       values: multiples of peak_value, the first at step 0 and one at each boundary; at least 0.
       interpolation: "linear" or "cosine".
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value * values[0], constant from total_steps on.
+      lr(0) = peak_value * values[0], constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the values are not one more than the boundaries.
     Example:

@@ -109,8 +109,6 @@ def plateau(
     Returns:
       a `Plateau`: `.init()` gives a state, `.update(state, metric)` the next one, `.rate(state)` the rate as float32.
       All three are pure and work under jit; the state is a pytree of five scalars.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = plateau(0.1, patience=1)
       >>> state = schedule.init()

@@ -6,6 +6,7 @@ from typing import Any
 
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Schedule, between, check_rates
+from lrsched.schedules.documented import documented
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Exponential, Linear, Profile
 from lrsched.schedules.progress import progress_at
@@ -59,6 +60,7 @@ class Rise(Schedule):
         return ()
 
 
+@documented
 def warmup(
     peak_value: Number,
     *,
@@ -80,9 +82,7 @@ def warmup(
       shape: "linear", or "exponential" (a straight line where rates are drawn logarithmically), whose init_value and
         peak_value are above 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = init_value, lr(total_steps) = peak_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = init_value, lr(total_steps) = peak_value, constant after.
     Example:
       >>> print(f"{warmup(0.1, total_steps=100)(25):.4f}")
       0.0250
@@ -102,6 +102,7 @@ def warmup(
     return Growth(peak_value, total_steps, Exponential(gamma), given(sampling))
 
 
+@documented
 def growth(
     peak_value: Number,
     *,
@@ -118,13 +119,11 @@ def growth(
 
     Args:
       peak_value: the rate at total_steps, for mirror="value" if the profile ends at 0; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
       mirror: "time" or "value". REX rises steeply at first in time and late in value; the line is the same in both.
       init_value: rate of the first update, for mirror="time" if the profile ends at 0; at least 0.
-      sampling: when it is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape, constant from total_steps on.
+      constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or a word is.
     Example:

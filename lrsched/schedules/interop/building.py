@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
-from lrsched.schedules.combine import sequence, truncated
+from lrsched.schedules.combine import sequence
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.entered import truncated
 from lrsched.schedules.families.inverse import ExponentialDecay, exponential_decay
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.families.rising import growth, warmup

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast
 
-from lrsched.schedules.combine import product, sequence, truncated
+from lrsched.schedules.combine import product, sequence
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.entered import truncated
 from lrsched.schedules.families.cycles import sgdr
 from lrsched.schedules.families.cycles_linear import clr
 from lrsched.schedules.families.decays import constant, cosine, linear, polynomial
