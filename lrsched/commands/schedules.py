@@ -235,13 +235,13 @@ def _factory(words: Mapping[str, Any], kind: Mapping[str, Callable[..., Schedule
     """What makes the schedule of these words, and whose docstring tells of it."""
     name = registry.name_of(words)
     if name is not None:
-        return kind[name]
+        return registry.factory(name, kind)
     return sequence if "sequence" in words else from_json
 
 
 def _python(drawn: Drawn, factory: Callable[..., Schedule]) -> str:
     """The call that makes the schedule, with the arguments that are not their defaults."""
-    if factory in (sequence, from_json):
+    if factory in (sequence, from_json) or language.is_foreign(drawn.words):
         return f"lrsched.from_json({to_json(drawn.plan.lr)!r})"
     parameters = inspect.signature(factory).parameters
     first, *_ = parameters

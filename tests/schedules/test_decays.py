@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrsched
+import lrsched as ls
 from lrsched import profiles, sampling
 from lrsched.schedules import language, registry
 from lrsched.schedules.progress import Progress
@@ -317,3 +318,21 @@ def test_exponential_growth_beyond_float32_is_refused_when_the_budget_is_known()
     short = lrsched.exponential_decay(1.0, total_steps=30, decay_rate=10.0, transition_steps=1)
     with pytest.raises(ValueError, match="decay_rate must give rates that float32 holds, got 10"):
         short.at(100)
+
+
+@pytest.mark.parametrize("profile", [3, ["rex"], None, "mine", profiles.rex, profiles.Rex])
+def test_profile_refuses_what_is_no_name(profile: object) -> None:
+    with pytest.raises(ValueError, match="profile must be one of constant, .*, got"):
+        profiles.named(profile)
+
+
+def test_growth_refuses_what_is_no_profile() -> None:
+    with pytest.raises(ValueError, match="profile must be one of constant, .*, got 5"):
+        ls.growth(0.1, total_steps=10, profile=5)
+
+
+def test_delayed_fraction_may_be_traced() -> None:
+    got = jax.jit(lambda part, t: ls.delayed(0.1, total_steps=300, fraction=part)(t))(0.5, np.arange(301))
+    np.testing.assert_allclose(
+        got, ls.delayed(0.1, total_steps=300, fraction=0.5)(np.arange(301)), rtol=1e-5, atol=1e-9
+    )

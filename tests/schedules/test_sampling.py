@@ -58,3 +58,9 @@ def test_named_refuses_more_than_the_budget() -> None:
 def test_at_refuses_fractions_that_do_not_ascend_within_the_budget(fractions: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"fractions must ascend within \(0, 1\)"):
         sampling.at(*fractions)
+
+
+@pytest.mark.parametrize("words", [5, ["50-75"], None, "x%", "st"])
+def test_sampling_refuses_what_is_no_name(words: object) -> None:
+    with pytest.raises(ValueError, match="sampling must be one of 50-75, .*, got"):
+        sampling.named(words)

@@ -198,3 +198,46 @@ def test_what_is_no_schedule_or_number_is_refused_in_one_line(make: Any) -> None
         make()
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 700
+
+
+@pytest.mark.parametrize("text", ['{"kind": "Nothing"}', '{"kind": "Rex"}', '{"kind": "Rex", "d": 0.5}', "3", "{"])
+def test_from_json_refuses_what_is_no_schedule(text: str) -> None:
+    with pytest.raises(ValueError, match="must|Expecting"):
+        ls.from_json(text)
+
+
+LINEAR = json.loads(ls.to_json(ls.linear(0.1, total_steps=10)))
+
+
+@pytest.mark.parametrize("text", [None, 3, "nope", "{", "[" * 100_000, '"words"', "[1, 2]"])
+def test_from_json_refuses_what_to_json_never_writes(text: object) -> None:
+    with pytest.raises(ValueError, match="^JSON must") as refusal:
+        ls.from_json(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [["a"], None, 3, {"kind": "Linear"}])
+def test_from_json_refuses_a_kind_that_is_no_name(kind: object) -> None:
+    with pytest.raises(ValueError, match="kind must be one of"):
+        ls.from_json(json.dumps({"kind": kind}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"peak_value": "x"}, "peak_value must be one number, got 'x'"),
+        ({"peak_value": [0.1]}, "peak_value must be one number, got"),
+        ({"peak_value": True}, "peak_value must be one number, got True"),
+        ({"peak_value": {"kind": "Linear"}}, "peak_value must be one number, got"),
+        ({"total_steps": -3}, "total_steps must be at least 1"),
+        ({"total_steps": 9.5}, "total_steps must be a whole number of steps, got 9.5"),
+        ({"profile": None}, "profile of Decay must be Profile, got None"),
+        ({"profile": 5}, "profile of Decay must be Profile, got 5"),
+        ({"profile": LINEAR}, "profile of Decay must be Profile, got"),
+        ({"sampling": None}, "sampling of Decay must be Sampling, got None"),
+        ({"sampling": {"kind": "Linear"}}, "sampling of Decay must be Sampling, got"),
+    ],
+)
+def test_from_json_refuses_fields_that_hold_something_else(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ls.from_json(json.dumps({**LINEAR, **fields}))
