@@ -30,10 +30,7 @@ from lrsched.schedules.values import (
 
 
 class Profile:
-    """A shape: progress in, multiplier out (of most 1 at z = 0); `complement` is 1 minus it.
-
-    A profile defines `_value`, its formula in exact progress, and `_complement` where 1 - `_value` would lose digits.
-    """
+    """A shape. A profile defines `_value`, and `_complement` where 1 - `_value` would lose digits; of exact progress."""
 
     def __call__(self, progress: Progress | Any) -> Any:
         return self._value(progress if isinstance(progress, Progress) else Progress.of(progress))
@@ -54,9 +51,6 @@ class Constant(Profile):
 
     def _value(self, p: Progress) -> Any:
         return namespace(p.done).ones_like(p.w)
-
-    def _complement(self, p: Progress) -> Any:
-        return namespace(p.done).zeros_like(p.w)
 
 
 @value_class
@@ -293,7 +287,6 @@ def step(fractions: Number | Sequence[Number] = (0.5, 0.75), factor: Number = 0.
       factor: at least 0.
     Source: He et al., arXiv:1512.03385; Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
-    check_number("factor", factor, at_least=0.0)
     parts = tuple(ratio("fractions", part) for part in listed(fractions))
     return Step(tuple(sorted(parts, key=float)) if all(map(is_concrete, parts)) else parts, factor)
 

@@ -1,3 +1,5 @@
+"""Schedules from schedules: sequences, products, limits, groups, jumps."""
+
 from typing import Any
 
 import jax

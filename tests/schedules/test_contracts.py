@@ -64,7 +64,7 @@ QUICK = {
     "exponential_decay:decay_rate=0.99,transition_steps=7,staircase=1",
     "growth:profile=rex,mirror=value",
     "multi_step:boundaries=3/70,factor=0.1/0.5",
-    "onecycle:variant=optax_linear",
+    "onecycle:variant=optax_cosine",
     "rex@50-75",
     "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
     "sgdr:first_cycle=0.1,cycle_mult=1.5,warmup=0.1,restart_decay=0.9,end_value=0.001",
@@ -73,6 +73,7 @@ QUICK = {
     "tanh",
     "warmup:5%+cosine",
 }
+FEW = [n if n in ("rex", "sgdr") else pytest.param(n, marks=pytest.mark.slow) for n in registry.SCHEDULES]
 CASES = [words if words in QUICK else pytest.param(words, marks=pytest.mark.slow) for words in WORDS]
 
 
@@ -93,7 +94,9 @@ def some_steps(total_steps: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("words", CASES)
-@pytest.mark.parametrize("total_steps", [1, 2, 3, 10, 1173, 100_000])
+@pytest.mark.parametrize(
+    "total_steps", [1, 3, 1173, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 10, 100_000))]
+)
 def test_float32_meets_float64_at_every_step(words: str, total_steps: int) -> None:
     s = schedule(words, total_steps)
     steps = np.arange(total_steps + 1)
@@ -177,7 +180,7 @@ def test_at_another_budget_is_the_schedule_of_that_budget(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", CASES)
-@pytest.mark.parametrize("entered", [1, 37, 99])
+@pytest.mark.parametrize("entered", [37, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 99))])
 def test_after_a_step_is_what_is_left(words: str, entered: int) -> None:
     whole = schedule(words, 100)
     left = lrsched.after(whole, entered)
@@ -195,10 +198,7 @@ def test_last_cycle_ends_with_the_budget(words: str) -> None:
     assert ends == () if rises_only else ends[-1] == 100
 
 
-@pytest.mark.parametrize(
-    "words",
-    [name if name in ("rex", "sgdr") else pytest.param(name, marks=pytest.mark.slow) for name in registry.SCHEDULES],
-)
+@pytest.mark.parametrize("words", FEW)
 def test_optax_optimisers_take_it(words: str) -> None:
     s, params = schedule(words, 10), {"w": jnp.ones(3)}
     with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic

@@ -1,4 +1,4 @@
-"""Words for schedules one after the other, and schedules already made where words are taken."""
+"""The words that schedules are asked for in, and what else is taken where words are."""
 
 import json
 from collections.abc import Callable
