@@ -31,7 +31,7 @@ def to_json(schedule: Schedule) -> str:
     Source:
       The kinds are this library's own classes.
     """
-    return json.dumps(encoded(schedule))
+    return json.dumps(to_document(schedule))
 
 
 def from_json(text: str) -> Schedule:
@@ -50,7 +50,7 @@ def from_json(text: str) -> Schedule:
     Source:
       The kinds are this library's own classes.
     """
-    schedule = decoded(loads(text))
+    schedule = from_document(loads(text))
     check_values("a schedule must have rates of at least 0 that float32 holds", schedule)
     return schedule
 
@@ -79,7 +79,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def encoded(schedule: Schedule) -> dict[str, Any]:
+def to_document(schedule: Schedule) -> dict[str, Any]:
     """The object that stands for a schedule in JSON.
 
     Raises:
@@ -90,7 +90,7 @@ def encoded(schedule: Schedule) -> dict[str, Any]:
     return found
 
 
-def decoded(found: Any) -> Schedule:
+def from_document(found: Any) -> Schedule:
     """The schedule that the object stands for.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates, check_schedule, rebound
+from lrsched.schedules.core import Schedule, check_rates, check_schedule, rebind
 from lrsched.schedules.durations import Duration, Rest, duration, in_steps
 from lrsched.schedules.progress import Ratio, clamp
 from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real, short, unchecked, value_class
@@ -60,7 +60,7 @@ class Sequence(Schedule):
         step, total = clamp(step, self.total_steps)
         start, value = namespace(total).zeros_like(total), None
         for segment, length in zip(self.segments, self.lengths(total), strict=True):
-            here = rebound(segment, length)._value(xp.maximum(step - start, 0))
+            here = rebind(segment, length)._value(xp.maximum(step - start, 0))
             value = here if value is None else xp.where(xp.logical_and(step >= start, length > 0), here, value)
             start = start + length
         return value
@@ -127,9 +127,9 @@ class Product(Schedule):
             if isinstance(each, Schedule):
                 each._check_budget(total_steps)
 
-    def _rebound(self, total_steps: Any) -> Self:
-        factor = rebound(self.factor, total_steps) if isinstance(self.factor, Schedule) else self.factor
-        return unchecked(self, schedule=rebound(self.schedule, total_steps), factor=factor)
+    def _rebind(self, total_steps: Any) -> Self:
+        factor = rebind(self.factor, total_steps) if isinstance(self.factor, Schedule) else self.factor
+        return unchecked(self, schedule=rebind(self.schedule, total_steps), factor=factor)
 
 
 @value_class
@@ -160,8 +160,8 @@ class Clip(Schedule):
     def _check_budget(self, total_steps: int) -> None:
         self.schedule._check_budget(total_steps)
 
-    def _rebound(self, total_steps: Any) -> Self:
-        return unchecked(self, schedule=rebound(self.schedule, total_steps))
+    def _rebind(self, total_steps: Any) -> Self:
+        return unchecked(self, schedule=rebind(self.schedule, total_steps))
 
 
 def product(schedule: Schedule, factor: Number | Schedule) -> Product:

@@ -73,7 +73,7 @@ class Schedule:
         check_steps("total_steps", total_steps)
         if is_concrete(total_steps):
             self._check_budget(int(total_steps))
-        return rebound(self, total_steps)
+        return rebind(self, total_steps)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ class Schedule:
     def _check_budget(self, total_steps: int) -> None:
         """Raises ValueError if what does not scale with the budget does not fit into this one."""
 
-    def _rebound(self, total_steps: Any) -> Self:
+    def _rebind(self, total_steps: Any) -> Self:
         """`at`, unchecked."""
         return unchecked(self, total_steps=total_steps)
 
@@ -100,9 +100,9 @@ class Schedule:
 S = TypeVar("S", bound=Schedule)
 
 
-def rebound(schedule: S, total_steps: Any) -> S:
+def rebind(schedule: S, total_steps: Any) -> S:
     """The schedule with another total_steps, unchecked."""
-    return schedule._rebound(total_steps)
+    return schedule._rebind(total_steps)
 
 
 def check_schedule(name: str, value: Any) -> None:

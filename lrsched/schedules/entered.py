@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_schedule, rebound
+from lrsched.schedules.core import Schedule, check_schedule, rebind
 from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, unchecked, value_class
 
 
@@ -45,8 +45,8 @@ class After(Schedule):
             check_steps("total_steps", total_steps + int(self.step))
             self.schedule._check_budget(total_steps + int(self.step))
 
-    def _rebound(self, total_steps: Any) -> Self:
-        return unchecked(self, schedule=rebound(self.schedule, _plus(total_steps, self.step)))
+    def _rebind(self, total_steps: Any) -> Self:
+        return unchecked(self, schedule=rebind(self.schedule, _plus(total_steps, self.step)))
 
 
 def _plus(total: Any, step: Any, sign: int = 1) -> Any:

@@ -33,7 +33,7 @@ class Foreign(Schedule):
     total_steps: Number
 
     def _check(self) -> None:
-        imported(self.path)
+        import_factory(self.path)
 
     def _check_budget(self, total_steps: int) -> None:
         if is_concrete(self.peak_value):
@@ -52,11 +52,11 @@ class Foreign(Schedule):
             given["sampling"] = sampling.named(given["sampling"])
         total = int(total_steps) if is_concrete(total_steps) else total_steps
         try:
-            made = imported(self.path)(self.peak_value, total_steps=total, **given)
+            made = import_factory(self.path)(self.peak_value, total_steps=total, **given)
         except ValueError:
             raise
         except Exception as error:
-            raise ValueError(f"schedule {self.path} must take its arguments, got {_told(error)}.") from error
+            raise ValueError(f"schedule {self.path} must take its arguments, got {_one_line(error)}.") from error
         if not callable(made) or isinstance(made, type):
             raise ValueError(f"schedule {self.path} must return a schedule, step -> rate, got {short(made)}.")
         if isinstance(made, Schedule) and is_concrete(total) and int(made.total_steps) != total:
@@ -67,7 +67,7 @@ class Foreign(Schedule):
 
     def _value(self, step: Any) -> Any:
         made = self.at_length(self.total_steps)
-        return made._value(step) if isinstance(made, Schedule) else _evaluated(made, clamp(step, self.total_steps)[0])
+        return made._value(step) if isinstance(made, Schedule) else _evaluate(made, clamp(step, self.total_steps)[0])
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -83,10 +83,10 @@ class Function(Schedule):
     total_steps: Number
 
     def _value(self, step: Any) -> Any:
-        return _evaluated(self.function, clamp(step, self.total_steps)[0])
+        return _evaluate(self.function, clamp(step, self.total_steps)[0])
 
 
-def _evaluated(function: Callable[[Any], Any], step: Any) -> Any:
+def _evaluate(function: Callable[[Any], Any], step: Any) -> Any:
     """The function at steps of any shape, in the array library of the steps; each step is a scalar to it."""
 
     def one(step: Any) -> jax.Array:
@@ -98,13 +98,18 @@ def _evaluated(function: Callable[[Any], Any], step: Any) -> Any:
             rates = jax.vmap(one)(flat) if flat.size else jnp.zeros(0, jnp.float32)
     except Exception as error:
         name = getattr(function, "__qualname__", type(function).__name__)
-        raise ValueError(f"schedule {name} must map a step to a rate under jax.jit, got {_told(error)}.") from error
+        raise ValueError(f"schedule {name} must map a step to a rate under jax.jit, got {_one_line(error)}.") from error
     rates = rates.reshape(np.shape(step))
     return np.asarray(rates, np.float64) if namespace(step) is np else rates
 
 
+def is_path(name: Any) -> bool:
+    """Whether a schedule's name is a dotted path."""
+    return isinstance(name, str) and "." in name and all(part.isidentifier() for part in name.split("."))
+
+
 @functools.cache
-def imported(path: str) -> Callable[..., Any]:
+def import_factory(path: str) -> Callable[..., Any]:
     """The factory at a dotted path.
 
     Raises:
@@ -114,11 +119,11 @@ def imported(path: str) -> Callable[..., Any]:
     try:
         factory = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever somebody else's module raises
-        raise ValueError(f"schedule {short(path, str)} must be importable, got {_told(error)}.") from error
+        raise ValueError(f"schedule {short(path, str)} must be importable, got {_one_line(error)}.") from error
     if not callable(factory):
         raise ValueError(f"schedule {path} must be a function that returns a schedule, got {short(factory)}.")
     try:
-        taken = [name for name, parameter in inspect.signature(factory).parameters.items() if _is_named(parameter)]
+        taken = [name for name, parameter in inspect.signature(factory).parameters.items() if is_named(parameter)]
     except (TypeError, ValueError):
         taken = []
     if "total_steps" not in taken[1:]:
@@ -128,10 +133,11 @@ def imported(path: str) -> Callable[..., Any]:
     return factory
 
 
-def _is_named(parameter: inspect.Parameter) -> bool:
+def is_named(parameter: inspect.Parameter) -> bool:
+    """Whether an argument has a name of its own, unlike *args and **kwargs."""
     return parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An exception in one line."""
     return short(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip("."), str)

@@ -29,6 +29,7 @@ import numpy as np
 from lrsched.schedules import codec
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.durations import duration
+from lrsched.schedules.foreign import is_named, is_path
 from lrsched.schedules.registry import SCHEDULES, Factory, build, factory, with_peak
 from lrsched.schedules.values import perhaps, short
 
@@ -49,7 +50,7 @@ def parse(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str,
     """
     given = _given(words)
     if "kind" in given:
-        return codec.encoded(codec.decoded(given))
+        return codec.to_document(codec.from_document(given))
     full = _parse_sequence(given, kind) if "sequence" in given else _parse_one(given, kind)
     if is_foreign(full):  # somebody else's code may need to know the budget, and is called when it is known
         return full
@@ -61,7 +62,7 @@ def parse(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str,
 def _given(words: Any) -> dict[str, Any]:
     """The words as an object of JSON."""
     if isinstance(words, Schedule):
-        return codec.encoded(words)
+        return codec.to_document(words)
     if isinstance(words, str):
         return read(words)
     if not isinstance(words, Mapping):
@@ -74,7 +75,7 @@ def _parse_one(given: dict[str, Any], kind: Mapping[str, Factory]) -> dict[str, 
     given = dict(given)
     name = given.pop("schedule", None)
     first, *rest = inspect.signature(factory(name, kind)).parameters.values()
-    allowed = {p.name: p.default for p in rest if p.name != "total_steps" and p.kind is not p.VAR_KEYWORD}
+    allowed = {p.name: _plain(p.name, p.default, default=True) for p in rest if p.name != "total_steps" and is_named(p)}
     for key in given:
         if key not in allowed and key != first.name:
             names = [first.name, *allowed]
@@ -122,19 +123,17 @@ def is_foreign(parsed: Any) -> bool:
     if not isinstance(parsed, Mapping):
         return False
     name = parsed.get("schedule")
-    return (
-        parsed.get("kind") == "Foreign"
-        or (isinstance(name, str) and "." in name)
-        or any(map(is_foreign, parsed.values()))
-    )
+    return parsed.get("kind") == "Foreign" or is_path(name) or any(map(is_foreign, parsed.values()))
 
 
-def _plain(key: str, value: Any, *, within: bool = False) -> Any:
+def _plain(key: str, value: Any, *, within: bool = False, default: bool = False) -> Any:
     """A value that JSON can hold: of an array's number its Python one.
 
     Raises:
       ValueError: if it has none.
     """
+    if default and value is inspect.Parameter.empty:
+        return value
     if hasattr(value, "item") and np.ndim(value) == 0:
         return value.item()
     if isinstance(value, tuple | list) and not within:
@@ -152,27 +151,28 @@ def label(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> str:
     full = parse(words, kind=kind)
     if "kind" in full:
         digest = hashlib.sha256(json.dumps(full, sort_keys=True).encode()).hexdigest()
-        return f"{_made_of(full)}#{digest[:6]}"
+        return f"{_composition(full)}#{digest[:6]}"
     return "+".join(_label_one(one, kind) for one in full.get("sequence", [full]))
 
 
-def _made_of(found: Mapping[str, Any]) -> str:
+def _composition(found: Mapping[str, Any]) -> str:
     """The kind of an encoded value, and those of the schedules and profiles in it, as in Product(Decay(Rex))."""
     parts = []
     for name in ("schedule", "factor", "segments", "profile"):
         inner = found.get(name)
-        parts += [_made_of(one) for one in (inner if isinstance(inner, list) else [inner]) if isinstance(one, Mapping)]
+        inner = inner if isinstance(inner, list) else [inner]
+        parts += [_composition(each) for each in inner if isinstance(each, Mapping)]
     return found["kind"] + (f"({','.join(parts)})" if parts else "")
 
 
 def _label_one(full: Mapping[str, Any], kind: Mapping[str, Factory]) -> str:
     name = full["schedule"]
     taken = inspect.signature(factory(name, kind)).parameters
-    said = [] if full.get("duration", "rest") == "rest" else [written(full["duration"])]
+    said = [] if full.get("duration", "rest") == "rest" else [write_value(full["duration"])]
     for key, value in full.items():
         if key not in ("schedule", "sampling", "duration") and not _same(value, taken[key]):
             parts = value if isinstance(value, list) else [value]
-            said.append(f"{key}={'/'.join(map(written, parts))}")
+            said.append(f"{key}={'/'.join(map(write_value, parts))}")
     text = name + (":" + ",".join(said) if said else "")
     rate = full.get("sampling", "every")
     return text if rate == "every" else f"{text}@{rate}"
@@ -242,6 +242,6 @@ def _value(text: str) -> Any:
             return text
 
 
-def written(value: Any) -> str:
+def write_value(value: Any) -> str:
     """What `_value` reads."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -134,7 +134,7 @@ def _of_function(
     """(what tells the function's rates from others, the schedule of them)."""
     lr: Schedule = Function(function, total_steps)
     if peak_value is not None:
-        lr = registry.scaled(lr, peak_value)
+        lr = registry.scale_to(lr, peak_value)
     name = getattr(function, "__qualname__", type(function).__name__)
     return {"function": name, "table": hashlib.sha256(lr.table().tobytes()).hexdigest()}, lr
 

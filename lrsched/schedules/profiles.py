@@ -20,17 +20,17 @@ from lrsched.schedules.progress import Progress, Ratio, fraction_of, ratio, sin_
 from lrsched.schedules.values import (
     LARGEST_STEP,
     Number,
+    as_tuple,
     check_choice,
     check_number,
     is_concrete,
-    listed,
     namespace,
     value_class,
 )
 
 
 class Profile:
-    """A shape. A profile defines `_value`, and `_complement` where 1 - `_value` would lose digits; of exact progress."""
+    """A shape. A profile defines `_value`, and `_complement` where 1 - `_value` would lose digits."""
 
     def __call__(self, progress: Progress | Any) -> Any:
         return self._value(progress if isinstance(progress, Progress) else Progress.of(progress))
@@ -287,7 +287,7 @@ def step(fractions: Number | Sequence[Number] = (0.5, 0.75), factor: Number = 0.
       factor: at least 0.
     Source: He et al., arXiv:1512.03385; Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
-    parts = tuple(ratio("fractions", part) for part in listed(fractions))
+    parts = tuple(ratio("fractions", part) for part in as_tuple(fractions))
     return Step(tuple(sorted(parts, key=float)) if all(map(is_concrete, parts)) else parts, factor)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from lrsched.schedules import codec, foreign, sampling
 from lrsched.schedules.combine import Clip, Product, product, sequence
 from lrsched.schedules.combine import Sequence as Segments
-from lrsched.schedules.core import Schedule, rebound
+from lrsched.schedules.core import Schedule, rebind
 from lrsched.schedules.durations import Rest, duration, with_units
 from lrsched.schedules.families import (
     cycles,
@@ -73,8 +73,8 @@ def factory(name: Any, kind: Mapping[str, Factory] = SCHEDULES) -> Callable[...,
     Raises:
       ValueError: if there is none.
     """
-    if isinstance(name, str) and "." in name:
-        return foreign.imported(name)
+    if foreign.is_path(name):
+        return foreign.import_factory(name)
     return kind[check_choice("schedule", name, kind)]
 
 
@@ -103,7 +103,7 @@ def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Fa
       ValueError: if there is no peak, or one too many.
     """
     if "kind" in rate:
-        return dict(rate) if peak_value is None else codec.encoded(scaled(codec.decoded(rate), peak_value))
+        return dict(rate) if peak_value is None else codec.to_document(scale_to(codec.from_document(rate), peak_value))
     segments = rate.get("sequence", [rate])
     if lacks_peak(rate, kind=kind) == (peak_value is None):
         raise ValueError("peak_value must be given once: in the words or beside them.")
@@ -112,7 +112,7 @@ def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Fa
     return {"sequence": full} if "sequence" in rate else full[0]
 
 
-def scaled(schedule: Schedule, peak_value: Any) -> Schedule:
+def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
     """The schedule times what makes peak_value of its highest rate.
 
     Raises:
@@ -127,7 +127,7 @@ def scaled(schedule: Schedule, peak_value: Any) -> Schedule:
     return product(schedule, float(peak_value) / highest)
 
 
-def moved(schedule: Schedule, total_steps: Any) -> Schedule:
+def move(schedule: Schedule, total_steps: Any) -> Schedule:
     """A schedule already made under the budget of a run: `at`, but that a sequence fits any budget, as in words.
 
     Of a sequence whose lengths are all in steps, which no other budget equals, the last segment takes what is left.
@@ -164,8 +164,8 @@ def build(
       ValueError: for a schedule or a value that is refused, or epochs of unknown length.
     """
     if "kind" in parsed:
-        schedule = codec.decoded(parsed)
-        return moved(schedule if first_value is None else scaled(schedule, first_value), total_steps)
+        schedule = codec.from_document(parsed)
+        return move(schedule if first_value is None else scale_to(schedule, first_value), total_steps)
     sizes = {"steps_per_epoch": steps_per_epoch, "batch_size": batch_size}
     if "sequence" in parsed:
         return _build_sequence(parsed["sequence"], first_value, total_steps, kind, sizes)
@@ -176,7 +176,7 @@ def build(
     peak = given.pop(first, first_value)
     if kind is MOMENTA and peak is not None:
         check_number(first, peak, at_least=0.0, below=1.0)
-    if "." in name:
+    if foreign.is_path(name):
         return _build_foreign(name, given, peak, total_steps, sizes)
     if given.get("sampling"):
         given["sampling"] = sampling.named(given["sampling"], **sizes)
@@ -219,5 +219,5 @@ def _build_sequence(
     for segment, length in zip(segments, lengths, strict=True):
         parsed = {key: value for key, value in segment.items() if key != "duration"}
         steps = max(int(length), 1) if is_concrete(length) else length
-        schedules.append(rebound(build(parsed, first_value, total_steps=steps, kind=kind, **sizes), 1))
+        schedules.append(rebind(build(parsed, first_value, total_steps=steps, kind=kind, **sizes), 1))
     return sequence(schedules, durations=durations, total_steps=total_steps)

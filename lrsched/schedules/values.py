@@ -204,6 +204,6 @@ def real(like: Any, value: Number) -> Any:
     return jnp.asarray(value, jnp.float32) if namespace(like) is jnp else np.float64(value)
 
 
-def listed(given: Any) -> tuple[Any, ...]:
+def as_tuple(given: Any) -> tuple[Any, ...]:
     """A list, an array or a tuple as a tuple; anything else as a tuple of one."""
     return tuple(given) if isinstance(given, tuple | list) or np.ndim(given) else (given,)

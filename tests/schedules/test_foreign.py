@@ -137,6 +137,7 @@ def test_foreign_words_are_told_apart(words: language.Words) -> None:
         (f"{__name__}.none", "must return a schedule, step -> rate, got None"),
         (f"{__name__}.vector", "must map a step to a rate under jax.jit, got"),
         (f"{MINE}:cut=2", "fractions must be a fraction of the budget"),
+        ("0.9", "schedule must be one of .*, got .0.9."),
         ("rexx", "schedule must be one of .*, got 'rexx'. Perhaps you meant rex[?]"),
     ],
 )

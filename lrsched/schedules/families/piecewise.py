@@ -17,10 +17,10 @@ from lrsched.schedules.progress import clamp, progress_at
 from lrsched.schedules.sampling import Sampling
 from lrsched.schedules.values import (
     Number,
+    as_tuple,
     check_number,
     check_steps,
     is_concrete,
-    listed,
     namespace,
     real,
     value_class,
@@ -152,7 +152,7 @@ def multi_step(
     Source:
       He et al., arXiv:1512.03385, section 4.2; PyTorch's MultiStepLR.
     """
-    places, factors = listed(boundaries), listed(factor)
+    places, factors = as_tuple(boundaries), as_tuple(factor)
     if not isinstance(factor, tuple | list) and len(factors) == 1:
         factors *= len(places)
     if len(factors) != len(places):
@@ -191,8 +191,8 @@ def piecewise_constant(
     Source:
       The definition of optax.piecewise_constant_schedule; Keras's PiecewiseConstantDecay changes one step later.
     """
-    levels = listed(values)
-    places = _points(peak_value, total_steps, listed(boundaries), levels)
+    levels = as_tuple(values)
+    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
     return PiecewiseConstant(peak_value, total_steps, places, levels)
 
 
@@ -230,6 +230,6 @@ def piecewise_interpolate(
     """
     if interpolation not in ("linear", "cosine"):
         raise ValueError(f"interpolation must be one of linear, cosine, got {interpolation!r}.")
-    levels = listed(values)
-    places = _points(peak_value, total_steps, listed(boundaries), levels)
+    levels = as_tuple(values)
+    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
     return PiecewiseInterpolate(peak_value, total_steps, places, levels, profiles.named(interpolation))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Self
 
-from lrsched.schedules.core import Schedule, rebound
+from lrsched.schedules.core import Schedule, rebind
 from lrsched.schedules.values import LARGEST_STEP, Number, check_steps, is_concrete, namespace, static, value_class
 
 FAR_OFF = 1e-3  # of a step
@@ -46,8 +46,8 @@ class Subsampled(Schedule):
         check_parts(total_steps, self.every)
         self.schedule._check_budget(total_steps * self.every)
 
-    def _rebound(self, total_steps: Any) -> Self:
-        return type(self)(rebound(self.schedule, total_steps * self.every), self.every)
+    def _rebind(self, total_steps: Any) -> Self:
+        return type(self)(rebind(self.schedule, total_steps * self.every), self.every)
 
 
 def check_parts(total_steps: Number, every: int) -> None:
