@@ -191,7 +191,11 @@ def curves(records: Sequence[runs.Record]) -> dict[str, Curve]:
 def _curve(record: runs.Record, points: int = 1000) -> Curve:
     total, peak = record["total_steps"], record["config"]["peak_value"]
     steps = np.unique(np.linspace(0, total - 1, points).round().astype(np.int64))
-    words: dict[str, Any] = {"total_steps": total, "steps_per_epoch": record["steps_per_epoch"]}
+    words: dict[str, Any] = {
+        "total_steps": total,
+        "steps_per_epoch": record["steps_per_epoch"],
+        "batch_size": record["config"]["batch_size"],
+    }
     rate = registry.build(record["plan"]["lr"], **words).table(steps)
     momentum = registry.build(record["plan"]["momentum"], kind=registry.MOMENTA, **words).table(steps)
     return steps / total, rate / (peak or 1.0), momentum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import datetime
 import json
 import math
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 from lrsched.schedules import language, registry
+from lrsched.schedules.foreign import contains_foreign
 from lrsched.schedules.plans import Plan
 from lrsched.runs.task import (
     Devices,
@@ -217,8 +219,11 @@ _evaluate_schedule = jax.jit(lambda schedule, steps: schedule(steps))
 @machine.pinned()
 def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     """The schedule as JAX computes it, float32 [total_steps]; blocks of one shape, so it compiles once per kind."""
+    evaluate: Any = functools.partial(_evaluate_schedule, schedule)
+    if contains_foreign(schedule):
+        evaluate = jax.jit(lambda steps: schedule(steps))  # its numbers are known, not traced
     blocks = [
-        _evaluate_schedule(schedule, np.arange(first, first + block, dtype=np.int32))
+        evaluate(np.arange(first, first + block, dtype=np.int32))
         for first in range(0, total_steps, block)
     ]
     return np.concatenate(jax.device_get(blocks))[:total_steps]

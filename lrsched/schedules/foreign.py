@@ -86,6 +86,12 @@ class Function(Schedule):
         return _evaluate(self.function, clamp(step, self.total_steps)[0])
 
 
+def contains_foreign(schedule: Schedule) -> bool:
+    """Whether a schedule calls somebody else's code, which may need to know the budget while JAX traces it."""
+    kinds = Foreign | Function
+    return any(isinstance(each, kinds) for each in jax.tree.leaves(schedule, is_leaf=lambda x: isinstance(x, kinds)))
+
+
 def _evaluate(function: Callable[[Any], Any], step: Any) -> Any:
     """The function at steps of any shape, in the array library of the steps; each step is a scalar to it."""
 

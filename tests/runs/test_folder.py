@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 from lrsched import cli
-from lrsched.runs import folder
-from lrsched.runs import interrupts
-from lrsched.runs import records
+from lrsched.runs import folder, interrupts, records
 from lrsched.runs import resume as saving
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks

@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 
 from lrsched import files
-from lrsched.runs import claims
-from lrsched.runs import interrupts
-from lrsched.runs import many
-from lrsched.runs import records
-from lrsched.runs import workers as spread
+from lrsched.runs import claims, interrupts, many, records
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
+from lrsched.runs import workers as spread
 from lrsched.runs.task import RunConfig
 
 TWO = [RunConfig(schedule=schedule, budget="0.4ep") for schedule in ("rex", "linear")]  # 18 updates each

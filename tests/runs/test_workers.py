@@ -15,12 +15,11 @@ from typing import Any
 import jax
 import pytest
 
-from lrsched.runs import interrupts
-from lrsched.runs import records
-from lrsched.runs import workers as spread
 from lrsched.commands import study
-from lrsched.runs import run as runs
 from lrsched.commands.study import StudyConfig
+from lrsched.runs import interrupts, records
+from lrsched.runs import run as runs
+from lrsched.runs import workers as spread
 from lrsched.runs.task import RunConfig
 
 SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
