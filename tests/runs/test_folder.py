@@ -176,7 +176,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         ({"branch": "TRUNK@7"}, "must be one of|no such|got 7"),
         ({"branch": "TRUNK", "seed": 3}, "seed must be 0 as in"),
         ({"branch": "TRUNK", "keep": ("41",)}, r"keep must be from 42 to 82 \(updates in all\), got \[41\]"),
-        ({"save_every": "5m"}, r"save_every must be updates \(200\), .*a percentage \(5%\), seconds \(90s\) or minutes"),
+        ({"save_every": "5m"}, r"save_every must be updates \(200\), .*percentage \(5%\), seconds \(90s\) or minutes"),
         ({"save_every": "1.2.3s"}, "save_every must be updates"),
         ({"save_every": "0s"}, "save_every must be above 0"),
         ({"extend": "TRUNK", "schedule": "rex"}, "schedule must be"),

@@ -62,18 +62,14 @@ WORDS += [
 QUICK = {
     "clr:mode=exp_range,gamma=0.999",
     "exponential_decay:decay_rate=0.99,transition_steps=7,staircase=1",
-    "growth:profile=rex,mirror=value",
     "multi_step:boundaries=3/70,factor=0.1/0.5",
     "onecycle:variant=optax_cosine",
     "rex@50-75",
     "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
     "sgdr:first_cycle=0.1,cycle_mult=1.5,warmup=0.1,restart_decay=0.9,end_value=0.001",
-    "snapshot_cosine:cycles=7,form=zero",
-    "swa:start=0.3,end_fraction=0",
-    "tanh",
     "warmup:5%+cosine",
 }
-FEW = [n if n in ("rex", "sgdr") else pytest.param(n, marks=pytest.mark.slow) for n in registry.SCHEDULES]
+FEW = [n if n in ("rex", "sgdr") else pytest.param(n, marks=pytest.mark.slow) for n in WORDS]
 CASES = [words if words in QUICK else pytest.param(words, marks=pytest.mark.slow) for words in WORDS]
 
 
@@ -131,7 +127,7 @@ def test_jit_with_traced_numbers_equals_eager_to_a_rounding(words: str) -> None:
     np.testing.assert_allclose(traced, s(steps), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize("words", FEW)
 def test_vmap_over_budget_and_peak_equals_a_loop(words: str) -> None:
     budgets, peaks, steps = np.array([1, 3, 50, 1000], np.int32), np.float32([0.1, 1.0, 0.3, 2.0]), np.arange(60)
     together = jax.vmap(lambda peak, total: schedule(words, total, peak)(steps))(peaks, budgets)
@@ -198,7 +194,7 @@ def test_last_cycle_ends_with_the_budget(words: str) -> None:
     assert ends == () if rises_only else ends[-1] == 100
 
 
-@pytest.mark.parametrize("words", FEW)
+@pytest.mark.parametrize("words", FEW[: len(registry.SCHEDULES)])
 def test_optax_optimisers_take_it(words: str) -> None:
     s, params = schedule(words, 10), {"w": jnp.ones(3)}
     with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
