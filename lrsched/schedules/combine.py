@@ -92,7 +92,7 @@ def _check_durations(durations: SequenceOf[Duration], total_steps: Number) -> No
 
 
 class Jump(NamedTuple):
-    """Two updates in a row whose rates differ by more than was asked for."""
+    """Two consecutive updates whose rates differ by more than the threshold."""
 
     step: int  # the first update at the new rate
     before: float

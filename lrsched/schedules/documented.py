@@ -1,4 +1,4 @@
-"""What the docstrings of all schedules share, said once and filled in."""
+"""What the docstrings of all schedules share: written once here, filled in at import."""
 
 from __future__ import annotations
 

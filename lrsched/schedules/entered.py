@@ -129,7 +129,7 @@ def truncated(schedule: Schedule, total_steps: Number) -> Truncated:
 
     Args:
       schedule: made for the whole budget.
-      total_steps: updates that are made; at least 1. May be a traced array.
+      total_steps: updates of the run; at least 1. May be a traced array.
     Returns:
       int step of any shape -> float32 of that shape. lr(total_steps) = schedule(total_steps), constant after.
     Raises:

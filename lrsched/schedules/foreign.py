@@ -1,4 +1,4 @@
-"""Schedules that are somebody else's: a factory asked for by its dotted path, and an Optax schedule's own function.
+"""Schedules from outside: factories by their dotted path, and functions such as Optax's schedules.
 
 A factory is called as ours are, factory(peak_value, *, total_steps, **arguments), and returns a schedule of this
 library or any function step -> rate. Such a function is evaluated by JAX, in float32, and held outside its budget.

@@ -1,4 +1,4 @@
-"""The words that schedules are asked for in.
+"""The language of schedules: text or JSON in, checked JSON out, and the shortest text for it.
 
 Words are `name`, `name:argument=value,argument=value` and `...@sampling`, as in `rex`, `rex:d=0.9`, `linear@50-75`,
 `step:fractions=0.3/0.6/0.8,factor=0.2`; or the same as JSON: {"schedule": "rex", "d": 0.9, "sampling": "50-75"}.
@@ -10,8 +10,8 @@ Schedules one after the other are joined by a plus sign, each with its duration 
 `warmup:100st+constant+linear:20%,end_value=0.001`. A duration is a percentage, steps, epochs (2ep) or rest; the one
 segment without a duration takes the rest. As JSON: {"sequence": [{"schedule": "warmup", "duration": "5%"}, ...]}.
 
-A schedule already made, or the JSON that `to_json` writes of it, is taken wherever words are. It carries its rates:
-where a peak is given beside it, all are scaled so that the highest, as it was made, becomes that peak.
+A schedule value, or its `to_json`, may stand wherever words may. It carries its rates: where a peak is given beside
+it, all are scaled so that the highest under its own budget becomes that peak.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ YOUNGER = {"warmup": ("shape",)}
 
 
 def parse(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str, Any]:
-    """Words -> what JSON holds of them, checked and with every default filled in; what comes out may go in again.
+    """Words -> their JSON, checked, with every default filled in; parsing that again changes nothing.
 
     Of one schedule {"schedule": name, every argument but the budget}; of several, one after the other,
     {"sequence": [{"schedule": ..., "duration": "5%"}, ...]}; of a schedule already made, or its `to_json`, that JSON.
@@ -146,7 +146,7 @@ def _plain(key: str, value: Any, *, within: bool = False, default: bool = False)
 def label(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> str:
     """The shortest words for the same schedule: defaults left out, arguments in the signature's order.
 
-    A schedule already made has no words: it goes by what it is made of, and six digits of its JSON's SHA-256.
+    A schedule value has no words: its label names its classes, with six digits of its JSON's SHA-256.
     """
     full = parse(words, kind=kind)
     if "kind" in full:
@@ -168,12 +168,12 @@ def _composition(found: Mapping[str, Any]) -> str:
 def _label_one(full: Mapping[str, Any], kind: Mapping[str, Factory]) -> str:
     name = full["schedule"]
     taken = inspect.signature(factory(name, kind)).parameters
-    said = [] if full.get("duration", "rest") == "rest" else [write_value(full["duration"])]
+    arguments = [] if full.get("duration", "rest") == "rest" else [write_value(full["duration"])]
     for key, value in full.items():
         if key not in ("schedule", "sampling", "duration") and not _same(value, taken[key]):
             parts = value if isinstance(value, list) else [value]
-            said.append(f"{key}={'/'.join(map(write_value, parts))}")
-    text = name + (":" + ",".join(said) if said else "")
+            arguments.append(f"{key}={'/'.join(map(write_value, parts))}")
+    text = name + (":" + ",".join(arguments) if arguments else "")
     rate = full.get("sampling", "every")
     return text if rate == "every" else f"{text}@{rate}"
 
@@ -186,10 +186,10 @@ def _same(value: Any, taken: inspect.Parameter) -> bool:
 
 
 def read(words: str) -> dict[str, Any]:
-    """The words as the object of JSON that says the same; which schedules there are is not looked at.
+    """Words -> the same as a JSON object; names and arguments are not checked here.
 
     Raises:
-      ValueError: if they are not written as words are.
+      ValueError: for text that does not follow the grammar.
     """
     text = words.strip()
     if text.startswith("{"):
@@ -243,5 +243,5 @@ def _value(text: str) -> Any:
 
 
 def write_value(value: Any) -> str:
-    """What `_value` reads."""
+    """The text that `_value` reads as this value."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""A plan: what a run follows at every update, bound to its budget at the last moment."""
+"""A plan: the rate and momentum of every update of a run, bound to its budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Plan:
       lr: the learning rate.
       momentum: the momentum (for Adam, b1).
       budget: what both are bound to.
-      words: the JSON it was made from, all defaults written out.
+      words: the JSON it was built from, all defaults written out.
     """
 
     lr: Schedule
@@ -51,7 +51,7 @@ class Plan:
         return {"step": steps, "lr": self.lr.table(steps), "momentum": self.momentum.table(steps)}
 
     def after(self, step: int) -> Plan:
-        """What is left of the plan from update `step` on, as a plan: its update 0 is this one's update `step`.
+        """The rest of the plan from update `step` on: its update 0 is this one's update `step`.
 
         Raises:
           ValueError: if step is outside [0, total_steps).
@@ -61,7 +61,7 @@ class Plan:
         return plan(lr, Budget.of_steps(self.total_steps - int(step), per_epoch), momentum=momentum)
 
     def digest(self) -> str:
-        """SHA-256 of words and budget: two plans with the same digest are the same plan."""
+        """SHA-256 of words and budget: equal digests mean equal plans."""
         text = json.dumps([self.words, self.budget.epochs, self.budget.steps_per_epoch])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -78,19 +78,18 @@ def plan(
 
     Args:
       words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
-        `lrsched.schedules.language`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
-        `to_json` writes of one, which is moved to the budget: `at`, but that of a sequence whose lengths are all in
-        steps the last segment takes what is left. From Python also a function step -> rate, such as Optax's schedules
-        are: a name with a dot (`my_package.mine:cut=0.1`) is its form that records can hold.
+        `lrsched.schedules.language`), or a schedule value or its `to_json`, which is moved to the budget: `at`, except
+        that in a sequence whose lengths are all in steps the last segment takes the rest. Also a function
+        step -> rate, such as Optax's schedules; a factory's dotted path (`my_package.mine:cut=0.1`) is the form of it
+        that records can hold.
       budget: how long the run is; a whole number is so many updates.
-      peak_value: the peak rate, unless the words give one. A schedule already made keeps its rates without one; with
-        one all of them are scaled, so that the highest, as it was made, becomes peak_value.
+      peak_value: the peak rate, unless the words give one. A schedule value keeps its rates without one; with one
+        all are scaled so that the highest under its own budget becomes peak_value.
       momentum: a number, words of a momentum schedule, a schedule, or None: of the words "onecycle" 1cycle's, else 0.9.
-        It must be given where a 1cycle is already made or a segment of several: they do not say which momentum is
-        theirs.
+        It must be given where a 1cycle is a value or one of several segments: those do not name their momentum.
       batch_size: examples in an update, for lengths in examples ("50000ex").
     Returns:
-      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is what is left of it.
+      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is the rest of it.
     Raises:
       ValueError: for words that name no schedule, or numbers it refuses; peak_value given twice or not at all; rates
         that float32 cannot hold; a momentum outside [0, 1) (of long runs 10,000 updates are looked at).
@@ -131,7 +130,7 @@ def plan(
 def _of_function(
     function: Callable[[Any], Any], total_steps: int, peak_value: float | None
 ) -> tuple[dict[str, Any], Schedule]:
-    """(what tells the function's rates from others, the schedule of them)."""
+    """(JSON that identifies the function's rates, its schedule)."""
     lr: Schedule = Function(function, total_steps)
     if peak_value is not None:
         lr = registry.scale_to(lr, peak_value)

@@ -56,7 +56,7 @@ _FACTORIES: tuple[Factory, ...] = (
     rising.warmup,
     phased.wsd,
 )
-#: Every schedule that is asked for by name: factory(peak_value, *, total_steps, ...).
+#: Every schedule with a name: factory(peak_value, *, total_steps, ...).
 SCHEDULES: dict[str, Factory] = {each.__name__: each for each in _FACTORIES}
 #: Momentum schedules: factory(first value, *, total_steps, ...); any schedule whose first value is below 1.
 MOMENTA: dict[str, Factory] = {
@@ -68,7 +68,7 @@ LONGEST_TABLE = 1_000_000  # updates that are all looked at for the highest rate
 
 
 def factory(name: Any, kind: Mapping[str, Factory] = SCHEDULES) -> Callable[..., Any]:
-    """What makes the schedule of a name: one of ours, or, of a name with a dot, what is imported from there.
+    """The factory with this name: one of ours, or for a dotted path what is imported from there.
 
     Raises:
       ValueError: if there is none.
@@ -79,7 +79,7 @@ def factory(name: Any, kind: Mapping[str, Factory] = SCHEDULES) -> Callable[...,
 
 
 def name_of(rate: Mapping[str, Any]) -> str | None:
-    """The name of the one schedule that parsed words ask for; None for several, and for one already made."""
+    """The name in parsed words of one schedule; None for a sequence and for a schedule value."""
     return None if "kind" in rate or "sequence" in rate else str(rate["schedule"])
 
 
@@ -89,15 +89,15 @@ def _first(segment: Mapping[str, Any], kind: Mapping[str, Factory]) -> str:
 
 
 def lacks_peak(rate: Mapping[str, Any], *, kind: Mapping[str, Factory] = SCHEDULES) -> bool:
-    """Whether parsed words leave their peak, or a segment's, to be said; a schedule already made has its rates."""
+    """Whether parsed words lack a peak, of the whole or of a segment; a schedule value has its rates."""
     return "kind" not in rate and any(_first(one, kind) not in one for one in rate.get("sequence", [rate]))
 
 
 def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str, Any]:
     """Parsed words with their peak: of a sequence, in each segment that has none of its own.
 
-    A schedule already made carries its rates: without peak_value they stay, with one all are scaled so that its highest
-    rate, as it was made, becomes peak_value.
+    A schedule value carries its rates: without peak_value they stay; with one all are scaled so that the highest under
+    its own budget becomes peak_value.
 
     Raises:
       ValueError: if there is no peak, or one too many.
@@ -113,7 +113,7 @@ def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Fa
 
 
 def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
-    """The schedule times what makes peak_value of its highest rate.
+    """The schedule scaled so that its highest rate is peak_value.
 
     Raises:
       ValueError: if its rates are all 0, or peak_value is no rate.
@@ -128,7 +128,7 @@ def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
 
 
 def move(schedule: Schedule, total_steps: Any) -> Schedule:
-    """A schedule already made under the budget of a run: `at`, but that a sequence fits any budget, as in words.
+    """A schedule value under the budget of a run: `at`, except that a sequence fits any budget, as words do.
 
     Of a sequence whose lengths are all in steps, which no other budget equals, the last segment takes what is left.
     """
@@ -138,7 +138,7 @@ def move(schedule: Schedule, total_steps: Any) -> Schedule:
 
 
 def _with_rest(schedule: Any) -> Any:
-    """The schedule with what `moved` changes of it, in a product or within limits, too."""
+    """The schedule with its last segment taking the rest, also inside a product or limits."""
     if isinstance(schedule, Segments):
         if not any(isinstance(length, Ratio | Rest) for length in schedule.durations):
             return unchecked(schedule, durations=(*schedule.durations[:-1], Rest()))

@@ -66,8 +66,8 @@ class At:
         if all(map(is_concrete, self.fractions)):
             values = [0.0, *map(float, self.fractions), 1.0]
             if not self.fractions or any(a >= b for a, b in itertools.pairwise(values)):
-                said = ", ".join(f"{value:g}" for value in values[1:-1])
-                raise ValueError(f"fractions must ascend within (0, 1), got {said or 'none'}.")
+                listed = ", ".join(f"{value:g}" for value in values[1:-1])
+                raise ValueError(f"fractions must ascend within (0, 1), got {listed or 'none'}.")
 
     def __call__(self, progress: Progress) -> Progress:
         xp = namespace(progress.done)
@@ -168,12 +168,12 @@ def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | N
     """
     if isinstance(words, str) and words in PAPER:
         return PAPER[words]
-    length = read("1ep" if words == "epoch" else words)
+    text = "1ep" if words == "epoch" else words
+    length = read(text)
     if length is None or length.unit not in ("%", "st", "ep", "ex") or not length.number > 0:
         raise ValueError(
             f"sampling must be one of {', '.join(PAPER)}, or a length with its unit (5%, 7st, 1ep, 50000ex), got "
             f"{short(words)}."
         )
-    said = "1ep" if words == "epoch" else words
-    found = duration(said, name="sampling", above_zero=True, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
+    found = duration(text, name="sampling", above_zero=True, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
     return Every(found) if isinstance(found, Ratio) else EverySteps(found)

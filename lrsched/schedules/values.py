@@ -29,9 +29,9 @@ def static(**words: Any) -> Any:
 def value_class(cls: type[T]) -> type[T]:
     """A frozen, comparable, hashable value whose fields, but for those made by `static()`, JAX sees as leaves.
 
-    Whoever makes one, a factory, an importer, JSON or a call of the class, has its fields checked: that each holds what
-    its type says, then whatever the class's own `_check` looks at. Both raise ValueError, and let traced numbers pass.
-    JAX puts anything it likes into the leaves, so what it rebuilds, and what `unchecked` makes, is not looked at.
+    A new value is checked, whether a factory, an importer, JSON or a call of the class makes it: each field against its
+    type, then by the class's own `_check`. Both raise ValueError and let traced numbers pass. What JAX rebuilds, and
+    what `unchecked` returns, is not checked, for JAX may put anything into the leaves.
 
     Not jax.tree_util.register_dataclass: in jax 0.10.2 the structures of two dataclasses with as many fields compare
     equal, and now and then jit took the program of one for the other's. Here the class is part of the structure.
@@ -69,7 +69,7 @@ def raw(cls: type[T], fields: Mapping[str, Any]) -> T:
 
 
 def _checked(value: Any) -> None:
-    """What `value_class` runs after a value is made: raises ValueError for a field that holds what it cannot."""
+    """Checks the fields of a new value, then whatever its `_check` does; raises ValueError."""
     for field in dataclasses.fields(value):
         _check_field(type(value).__name__, field.name, str(field.type), getattr(value, field.name))
     if hasattr(value, "_check"):

@@ -166,8 +166,11 @@ def sgdr(
     check_steps("total_steps", total_steps)
     name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)
     lengths = given if isinstance(given, tuple | list) else [given]
-    said = [duration(warmup, name="warmup", parts=True), *(duration(each, name=name, parts=True) for each in lengths)]
-    every, (warm, *parts) = parts_of_a_step(said, total_steps)
+    durations = [
+        duration(warmup, name="warmup", parts=True),
+        *(duration(each, name=name, parts=True) for each in lengths),
+    ]
+    every, (warm, *parts) = parts_of_a_step(durations, total_steps)
     made = _cycles.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
     log_decay = logarithm("restart_decay", restart_decay)
     restarts = Restarts(peak_value, total_steps * every, made, warm, end_value, log_decay)

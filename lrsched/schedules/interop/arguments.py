@@ -23,7 +23,7 @@ SHORTEST = 2**-10  # of a step
 
 
 def call(library: str, known: Mapping[str, Importer], name: str, arguments: Mapping[str, Any]) -> Schedule:
-    """The importer of that name with these arguments; whatever it cannot take is said in one line."""
+    """Calls the importer of that name; arguments that it cannot take raise a ValueError of one line."""
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"{library} schedule must be one of {', '.join(known)}, got {name!r}.")
     try:
