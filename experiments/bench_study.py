@@ -47,6 +47,7 @@ from lrsched.commands.study import StudyConfig, configs
 from lrsched.runs import records
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
+from lrsched.runs.config import RunConfig
 from lrsched.training import batches, data, devices, provenance, train
 
 PARTS, CONTENDERS = ("digits", "cifar", "compile_once"), ("optax_per_run", "optax_per_schedule", "ours")
@@ -187,11 +188,11 @@ def contender(name: str, size: str, *schedules: str) -> Json:
     words = StudyConfig(schedules=schedules, peak_values=(0.1,), momentum="0.9")  # digits: updates of few milliseconds
     todo = configs(words if size == "full" else dataclasses.replace(words, seeds=1, budgets=("5%", "10%")))
     with timed() as turn:
-        losses = [runs.finish(runs.run(c))["train_loss"] if name == "ours" else user_run(c, make) for c in todo]
+        losses = [our_run(config) if name == "ours" else user_run(config, make) for config in todo]
     return turn | {
         "runs": len(todo),
-        "updates": sum(tasks.check(config).total_steps for config in todo),
-        "batch_size": todo[0].batch,
+        "updates": sum(tasks.resolve(config).total_steps for config in todo),
+        "batch_size": todo[0].written_out().batch_size,
         "train_steps_compiled": train.compiled_steps() if name == "ours" else _traced,
         "compilations": len(compiled),
         "compile_seconds": sum(compiled),
@@ -200,18 +201,24 @@ def contender(name: str, size: str, *schedules: str) -> Json:
     }
 
 
-def make_train_step(config: tasks.RunConfig, total_steps: int) -> tuple[Any, Any]:
+def our_run(config: RunConfig) -> float:
+    """The training loss of a run by our step."""
+    return float(runs.record_of(runs.train(tasks.resolve(config)))["train_loss"])
+
+
+def make_train_step(config: RunConfig, total_steps: int) -> tuple[Any, Any]:
     """The user's: the schedule is a constant of the jitted step."""
     schedule = OPTAX[str(config.schedule)](config.peak_value, total_steps)
     sgd = optax.sgd(schedule, momentum=float(config.momentum or 0))
-    pad = tasks.task(config).data.pad
+    task = tasks.load(config)
+    batch_size, pad = task.batch_size, task.data.pad
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train_step(state: TrainState, split: train.Data, order: jax.Array, key: jax.Array) -> tuple[TrainState, Any]:
         global _traced
         _traced += 1
-        rows, first = batches.positions(order, state.step, config.batch), jnp.int32(0)
-        cut = {"step": state.step, "first": first, "batch_size": config.batch, "pad": pad, "flip": False}
+        rows, first = batches.positions(order, state.step, batch_size), jnp.int32(0)
+        cut = {"step": state.step, "first": first, "batch_size": batch_size, "pad": pad, "flip": False}
         images = batches.normalise(batches.augment(split.images[rows], key=key, **cut), split.mean, split.std)
 
         def loss_fn(params: Any) -> tuple[jax.Array, Any]:
@@ -228,9 +235,10 @@ def make_train_step(config: tasks.RunConfig, total_steps: int) -> tuple[Any, Any
 epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
-def user_run(config: tasks.RunConfig, make: Callable[..., tuple[Any, Any]]) -> float:
+def user_run(config: RunConfig, make: Callable[..., tuple[Any, Any]]) -> float:
     """The same run by the user's loop. Data, its order, network, first weights and evaluation are ours."""
-    shared, total_steps = tasks.task(config), tasks.check(config).total_steps
+    run = tasks.resolve(config)
+    shared, total_steps = run.task, run.total_steps
     shape: Any = shared.data.train.images.shape[1:]
     start = train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=config.seed)
     tx, train_step = make(dataclasses.replace(config, seed=0), total_steps)
@@ -238,7 +246,7 @@ def user_run(config: tasks.RunConfig, make: Callable[..., tuple[Any, Any]]) -> f
     split = train.Data(*map(jnp.asarray, jax.device_get(shared.train)))  # placed as JAX places things by itself
     key, examples, losses = jax.random.key(config.seed), len(split.labels), []
     for k in range(total_steps):
-        epoch, position = divmod(k, batches.steps_per_epoch(examples, config.batch))
+        epoch, position = divmod(k, batches.steps_per_epoch(examples, shared.batch_size))
         if position == 0:
             order = epoch_order(key, np.int32(epoch), examples)
         state, loss = train_step(state, split, order, key)

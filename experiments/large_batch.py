@@ -18,11 +18,10 @@ from collections.abc import Sequence
 
 import jax
 
-from lrsched import cli
-from lrsched.commands import range_test as sweep
+from lrsched.runs import ramps
 from lrsched.runs import run as runs
-from lrsched.runs import task
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
+from lrsched.runs.task import load, resolve
 from lrsched.training import devices
 
 RULE = "minimum_tenth"
@@ -36,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--updates", type=int, default=200)
     args = parser.parse_args(words)
     devices.prepare()
-    examples = len(task.task(RunConfig(data=args.data, model="mlp"), data_dir=args.data_dir).data.train)
+    examples = len(load(RunConfig(data=args.data, model="mlp"), data_dir=args.data_dir).data.train)
     for batch_size in (32, examples - examples % jax.local_device_count()):  # that can be shared out
         per_epoch = -(-examples // batch_size)
         config = RunConfig(
@@ -48,12 +47,14 @@ def main(words: Sequence[str] | None = None) -> int:
             budget=f"{args.updates / per_epoch}ep",
         )
         print(f"batch size {batch_size} of {examples}, peak rate {args.rate:g}")
-        ramp = sweep.Ramp(init_value=1e-3, end_value=10.0, beta=0.5)
-        found = cli.told(sweep.swept(dataclasses.replace(config, momentum="0.9"), ramp, data_dir=args.data_dir))
+        ramp = ramps.Ramp(init_value=1e-3, end_value=10.0, beta=0.5)
+        task = load(config, data_dir=args.data_dir)
+        found = ramps.measure(ramps.prepare(task, ramp, momentum=0.9), report=print)
         print(f"  the range test says: {found.verdict(args.rate) or 'nothing against it'}")
         rate = found.suggestions[RULE].value
         for peak in [args.rate, *([] if rate is None else [float(f"{rate:.2g}")])]:
-            record = runs.finish(runs.run(dataclasses.replace(config, peak_value=peak), data_dir=args.data_dir))
+            run = resolve(dataclasses.replace(config, peak_value=peak), data_dir=args.data_dir)
+            record = runs.record_of(runs.train(run))
             end = f"test error {100 * (record['test_error'] or 0):.1f} % of the variance"
             if record["diverged_at"] is not None:
                 end = f"diverged at update {record['diverged_at']} of {record['total_steps']}"

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lrsched.runs import run as runs
-from lrsched.runs import task as tasks
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
+from lrsched.runs.task import resolve
 from lrsched.training import train
 
 TRAIN, TEST = 50_000, 10_000  # CIFAR-10's examples
@@ -77,26 +77,16 @@ def counted(config: RunConfig) -> list[Counts]:
 
     The last batch of an epoch is filled up, so that a few training examples count twice.
     """
-    plan, task = tasks.check(config), tasks.task(config)
-    steps = train.updates(
-        tasks.initial_state(config),
-        model=task.model,
-        optimizer=task.optimizer,
-        data=task.train,
-        batch_size=config.batch,
-        seed=config.seed,
-        rates=runs.values(plan.lr, plan.total_steps),
-        momenta=runs.values(plan.momentum, plan.total_steps),
-        weight_decay=config.weight_decay,
-        pad=0,
-        flip=False,
-    )
+    run = resolve(config)
+    plan, task = run.plan, run.task
+    rates, momenta = (runs.values(each, plan.total_steps) for each in (plan.lr, plan.momentum))
+    steps = task.updates(run.initial_state(), seed=config.seed, rates=rates, momenta=momenta)
     counts, accuracies = list[Counts](), list[float]()
     for state, metrics in steps:
         accuracies.append(float(metrics.accuracy))
         if len(accuracies) == plan.budget.steps_per_epoch:
-            counts.append((round(sum(accuracies) * config.batch), len(accuracies) * config.batch))
-            test = train.evaluate(state.variables, model=task.model, data=task.test, batch_size=config.batch)
+            counts.append((round(sum(accuracies) * task.batch_size), len(accuracies) * task.batch_size))
+            test = train.evaluate(state.variables, model=task.model, data=task.test, batch_size=task.batch_size)
             counts.append((round(test.accuracy * test.examples), test.examples))
             accuracies = []
     return counts

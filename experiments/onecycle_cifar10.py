@@ -18,25 +18,27 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import cli, files
-from lrsched.commands import range_test as sweep
-from lrsched.commands import study
-from lrsched.runs.task import RunConfig
+from lrsched import display, files
+from lrsched.commands import range_test, study
+from lrsched.commands.range_test import RangeTestConfig
+from lrsched.runs import many
+from lrsched.runs.config import RunConfig
+from lrsched.runs.ramps import Ramp
 from lrsched.training import devices
 
 ONECYCLE, RULE = "onecycle", "minimum_tenth"
 RIVALS = ("constant", "step")
 
 
-def suggested(config: RunConfig, ramp: sweep.Ramp, *, data_dir: str | None, out: pathlib.Path) -> float:
+def suggested(config: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path) -> float:
     """The rate of the rule in the range test of these runs, which is made once."""
     path = out / "range_test.json"
     words: dict[str, Any] = {**config.recipe(), "holdout_fraction": config.holdout_fraction, "data_dir": data_dir}
-    asked = sweep.RangeTestConfig(**words, ramp=ramp, out=str(out))
+    asked = RangeTestConfig(**words, ramp=ramp, out=str(out))
     if not path.exists():
-        cli.told(sweep.range_test(asked))
+        range_test.run(asked, print)
     record = json.loads(files.read_text(path))
-    wanted = json.loads(json.dumps({**dataclasses.asdict(asked), "batch_size": config.batch}))
+    wanted = json.loads(json.dumps({**dataclasses.asdict(asked), "batch_size": config.written_out().batch_size}))
     there = record["config"]
     if there["ramp"]["beta"] is None:  # the record of version 0.1.0, whose default is told by its curves
         there["ramp"]["beta"] = record["curves"]["beta"]
@@ -82,15 +84,17 @@ def main(words: Sequence[str] | None = None) -> int:
     def at(schedule: str, rate: float, seed: int) -> RunConfig:
         return dataclasses.replace(common, schedule=schedule, peak_value=rate, seed=seed)
 
-    def made(todo: Sequence[RunConfig]) -> list[dict[str, Any]]:
-        return cli.followed(study.made(todo, data_dir=args.data_dir, out=args.out, workers=1))
+    def train(todo: Sequence[RunConfig]) -> list[dict[str, Any]]:
+        resolved = many.resolve_all(todo, data_dir=args.data_dir, count=1)
+        with display.progress("onecycle") as report:
+            return many.train_all(resolved, args.out, count=1, report=report)
 
-    ramp = sweep.Ramp(length=args.length, seeds=args.seeds, beta=0.98)  # fastai's, as the articles have it
+    ramp = Ramp(length=args.length, seeds=args.seeds, beta=0.98)  # fastai's, as the articles have it
     rate = suggested(common, ramp, data_dir=args.data_dir, out=args.out)
-    first = made([at(ONECYCLE, rate, 0)])
-    choice = made([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
+    first = train([at(ONECYCLE, rate, 0)])
+    choice = train([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
     rates = {ONECYCLE: rate, **{schedule: best_rate(choice, schedule) for schedule in RIVALS}}
-    rest = made([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
+    rest = train([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
     records = {record["run"]: record for record in [*first, *choice, *rest]}
     text, files = study.write_results(list(records.values()), args.out)
     print(text)

@@ -19,9 +19,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import cli
+from lrsched import display
 from lrsched.commands import study
-from lrsched.runs.task import RunConfig
+from lrsched.runs import many
+from lrsched.runs.config import RunConfig
 from lrsched.schedules import language
 from lrsched.training import devices
 
@@ -59,14 +60,16 @@ def main(words: Sequence[str] | None = None) -> int:
         for schedule in SCHEDULES
     ]
 
-    def made(todo: Sequence[RunConfig], out: pathlib.Path) -> list[dict[str, Any]]:
-        return cli.followed(study.made(todo, data_dir=args.data_dir, out=out, workers=args.workers))
+    def train(todo: Sequence[RunConfig], out: pathlib.Path) -> list[dict[str, Any]]:
+        resolved = many.resolve_all(todo, data_dir=args.data_dir, count=args.workers)
+        with display.progress("rex") as report:
+            return many.train_all(resolved, out, count=args.workers, report=report)
 
     tried = [dataclasses.replace(cell, peak_value=rate, holdout_fraction=0.1) for rate in args.rates for cell in cells]
-    choice = made(tried, args.out / "selection")
+    choice = train(tried, args.out / "selection")
     chosen = [dataclasses.replace(cell, peak_value=best_rate(choice, cell)) for cell in cells]
     fresh = [dataclasses.replace(cell, seed=seed) for seed in range(1, args.seeds + 1) for cell in chosen]
-    text, files = study.write_results(made(fresh, args.out), args.out)
+    text, files = study.write_results(train(fresh, args.out), args.out)
     print(text)
     print("written:", *files, sep="\n  ")
     return 0

@@ -3,10 +3,11 @@
     sched = lrsched.rex(0.1, total_steps=1173)      # an Optax schedule
     tx = optax.sgd(sched, momentum=0.9)
 
-The public names are the schedule library and the LR range test, which is loaded when it is first used; training and
-studies are in submodules.
+The public names are the schedule library, the LR range test of any training step, and `train`, `study` and `load_run`,
+which need the extra `train`: pip install 'lrsched[train]'.
 """
 
+from lrsched.api import load_run, study, train
 from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.codec import from_json, to_json
@@ -40,7 +41,7 @@ from lrsched.schedules.interop.from_optax import from_optax
 from lrsched.schedules.interop.from_torch import from_torch, from_torch_momentum
 from lrsched.schedules.plans import Plan, plan
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Budget",
     "Plan",
@@ -70,6 +71,7 @@ __all__ = [
     "jumps",
     "knee",
     "linear",
+    "load_run",
     "mirror_cosine",
     "multi_step",
     "noam",
@@ -94,9 +96,11 @@ __all__ = [
     "snapshot_cosine",
     "square",
     "step",
+    "study",
     "swa",
     "tanh",
     "to_json",
+    "train",
     "truncated",
     "warmup",
     "whole",

@@ -6,51 +6,24 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import rich.console
 import rich.progress
 import rich.table
 
-from lrsched.commands import study as studies
-from lrsched.runs import run as runs
-from lrsched.runs.many import describe
+from lrsched.runs.report import Overall, Report, Status, describe
 
-Event = str | studies.Status | runs.Status
-Show = Callable[[Event], None]
+Event = str | Status | Overall
 
 
-def followed(steps: Generator[Any, None, Any], name: str = "study") -> Any:
-    """Does the work while its lines and statuses are shown under a name; what the generator returns."""
+@contextlib.contextmanager
+def progress(name: str) -> Iterator[Report]:
+    """Shows what it is told under the name of the command, until the `with` ends."""
     console = rich.console.Console(stderr=True)
     with _bar(name, console) if console.is_terminal and not console.is_dumb_terminal else _lines() as show:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                return end.value
-            show(event)
-
-
-def told(steps: Generator[str, None, Any]) -> Any:
-    """Prints a line at a time; what the generator returns."""
-    while True:
-        try:
-            print(next(steps), flush=True)
-        except StopIteration as end:
-            return end.value
-
-
-def summary(record: dict[str, Any], part: str = "test") -> str:
-    """A run that has ended, in a line."""
-    config = record["config"]
-    if record["diverged_at"] is None:
-        end = f"{part.replace('holdout', 'held-out')} error {100 * record[f'{part}_error']:.2f} %"
-    else:
-        end = f"diverged at update {record['diverged_at']}"
-    run = f"{record['label']} at {config['budget']}, rate {config['peak_value']:g}, seed {record['seed']}"
-    return f"{run}: {end}, {record['seconds']:.1f} s, {record['images_per_second']:.0f} images/s"
+        yield show
 
 
 class Pace:
@@ -61,7 +34,7 @@ class Pace:
         self.left = self.made = 0
 
     def time_left(self, left: int) -> str:
-        """In words, of so many updates or runs that are left; "" before the first one is made."""
+        """As text, for so many updates or runs that are left; "" before the first one is made."""
         if self.began is None:
             self.began, self.left = time.perf_counter(), left
         self.made += max(self.left - left, 0)
@@ -76,7 +49,7 @@ class Pace:
 
 
 @contextlib.contextmanager
-def _lines(every_seconds: float = 30.0) -> Iterator[Show]:
+def _lines(every_seconds: float = 30.0) -> Iterator[Report]:
     """For a pipe or a file: a line as each run ends, and in long ones a line now and then."""
     pace, said = Pace(), time.perf_counter()
 
@@ -85,7 +58,7 @@ def _lines(every_seconds: float = 30.0) -> Iterator[Show]:
         if isinstance(event, str):
             print(event, flush=True)
             return
-        if isinstance(event, studies.Status) and event.record is not None:
+        if isinstance(event, Overall) and event.record is not None:
             print(f"[{event.completed}/{event.total}] {_ended(event)}", flush=True)
             said = time.perf_counter()
         run, left = _running(event)
@@ -93,7 +66,7 @@ def _lines(every_seconds: float = 30.0) -> Iterator[Show]:
             return
         now = f"{_speed(run)}  {pace.time_left(left)}".rstrip()
         if time.perf_counter() - said >= every_seconds:
-            name = "" if isinstance(event, runs.Status) else f"{describe(event.config)}: "
+            name = "" if isinstance(event, Status) else f"{event.run.describe()}: "
             print(f"  {name}{run.completed}/{run.total_steps}  {now}", flush=True)
             said = time.perf_counter()
 
@@ -101,8 +74,8 @@ def _lines(every_seconds: float = 30.0) -> Iterator[Show]:
 
 
 @contextlib.contextmanager
-def _bar(name: str, console: rich.console.Console) -> Iterator[Show]:
-    """For a terminal: a bar, its count and the time left, then as much of what is going on as there is room for.
+def _bar(name: str, console: rich.console.Console) -> Iterator[Report]:
+    """For a terminal: a bar, its count and the time left, then as much of the latest progress as there is room for.
 
     Lines, and runs that diverged, stand above the bar.
     """
@@ -117,8 +90,9 @@ def _bar(name: str, console: rich.console.Console) -> Iterator[Show]:
     )
     updates, counted = Pace(), Pace()
     how: dict[str, Any] = {"console": console, "transient": True, "expand": True, "redirect_stdout": False}
-    with rich.progress.Progress(*columns, **how) as bar:
-        task = bar.add_task(name, total=None, left="", now="")
+    bar = rich.progress.Progress(*columns, **how)
+    task = bar.add_task(name, total=None, left="", now="compiling")
+    try:
 
         def say(line: str) -> None:
             if sys.stdout.isatty():
@@ -127,6 +101,7 @@ def _bar(name: str, console: rich.console.Console) -> Iterator[Show]:
                 print(line, flush=True)
 
         def show(event: Event) -> None:
+            bar.start()  # with the first event: what is done at once shows no bar
             if isinstance(event, str):
                 say(event)
                 if found := re.match(r"\[(\d+)/(\d+)\] ", event):
@@ -134,29 +109,33 @@ def _bar(name: str, console: rich.console.Console) -> Iterator[Show]:
                     bar.update(task, total=total, completed=done, left=counted.time_left(total - done))
                 return
             run, left = _running(event)
-            words: dict[str, Any] = {} if run is None else {"left": updates.time_left(left)}
-            if isinstance(event, runs.Status):
-                bar.update(task, total=event.total_steps, completed=event.completed, now=_speed(event), **words)
+            fields: dict[str, Any] = {} if run is None else {"left": updates.time_left(left)}
+            if isinstance(event, Status):
+                bar.update(task, total=event.total_steps, completed=event.completed, now=_speed(event), **fields)
                 return
             if event.record is not None and event.record["diverged_at"] is not None:
                 say(_ended(event))
-            now = "" if run is None else f"{describe(event.config)}  {_speed(run)}"
-            bar.update(task, total=event.total, completed=event.completed, now=now, **words)
+            now = "compiling" if run is None else f"{event.run.describe()}  {_speed(run)}"
+            bar.update(task, total=event.total, completed=event.completed, now=now, **fields)
 
         yield show
+    finally:
+        bar.stop()
 
 
-def _running(event: studies.Status | runs.Status) -> tuple[runs.Status | None, int]:
+def _running(event: Overall | Status) -> tuple[Status | None, int]:
     """The run in progress, and how many updates are left: of it, or of the whole study."""
-    if isinstance(event, runs.Status):
+    if isinstance(event, Status):
         return event, event.total_steps - event.completed
-    return event.run, event.updates_left
+    return event.latest, event.updates_left
 
 
-def _ended(status: studies.Status) -> str:
+def _ended(status: Overall) -> str:
     assert status.record is not None
-    return summary(status.record, "holdout" if status.config.holdout_fraction else "test")  # what choices are made on
+    return describe(
+        status.record, "holdout" if status.run.config.holdout_fraction else "test"
+    )  # what choices are made on
 
 
-def _speed(run: runs.Status) -> str:
+def _speed(run: Status) -> str:
     return f"rate {run.rate:.4f}  loss {run.loss:.3f}  {run.images_per_second:.0f} images/s"

@@ -44,6 +44,15 @@ def local_folder(name: str, path: Path) -> pathlib.Path:
         raise ValueError(f"{name} must be a local folder, got {text}: {error}") from error
 
 
+def out_folder(out: Path | None, default: str) -> pathlib.Path:
+    """The folder of results that the user gave, or the default one.
+
+    Raises:
+      ValueError: as `local_folder`.
+    """
+    return local_folder("out", default if out is None else out)
+
+
 def check_writable(name: str, folder: Path) -> None:
     """Makes a folder and sees that files can be written in it, before hours are spent on what goes there.
 

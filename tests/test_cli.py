@@ -65,15 +65,17 @@ def test_data_list_says_what_is_missing_and_how_to_get_it(
     assert cli.main(["data", "list", "--data-dir", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("digits")
-    assert "lrsched data prepare cifar10" in lines[1]
+    assert lines[1].split() == ["cifar10", "-", "not", "prepared"]
+    assert "lrsched data prepare cifar10" in lines[-1]
 
 
 def test_piped_study_prints_plain_lines_and_the_table(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "lrsched.cli", *STUDY, "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("[1/1] rex at 1ep, rate 0.1, seed 0: test error ")
-    assert lines[1].split() == ["schedule", "1ep"]
+    assert lines[0] == "1 run to train; compiling the first."
+    assert lines[1].startswith("[1/1] rex at 1ep, rate 0.1, seed 0: test error ")
+    assert lines[2].split() == ["schedule", "1ep"]
     assert (tmp_path / "out" / "table.md").exists()
     assert not any(ord(c) < 32 and c != "\n" for c in done.stdout)
 

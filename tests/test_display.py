@@ -12,40 +12,37 @@ import termios
 
 import pytest
 
-from lrsched import display as progress_bars
+from lrsched import display
 
-# Statuses of a study, a tune and a train, without their training.
+# Progress of a study, a tune and a train, without their training.
 SCRIPT = """
 import sys, time
-from lrsched import display as progress_bars
-from lrsched.runs import run
-from lrsched.commands import study
-from lrsched.runs.task import RunConfig
+from lrsched import display
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Overall, Status
+from lrsched.runs.task import resolve
 
-config = RunConfig(schedule="onecycle:variant=rex_paper", budget="25%", peak_value=0.1)
-update = run.Status(120, 12000, 0.5, 0.1, 1234.0)
-words = {"config": config.as_json(), "label": "rex", "seed": 0, "seconds": 1.0, "images_per_second": 9.0}
-gone = {**words, "diverged_at": 7}
-ended = {**words, "diverged_at": None, "test_error": 0.125}
-
-def events():
-    if sys.argv[1] == "study":
-        yield study.Status(0, 18, 300, config, update, None)
-        yield study.Status(0, 18, 200, config, update, None)
-        yield study.Status(1, 18, 200, config, None, gone)
-        yield study.Status(2, 18, 100, config, None, ended)
-        yield study.Status(2, 18, 90, config, update, None)
-    elif sys.argv[1] == "train":
-        yield "going on after update 100 of 12000."
-        yield run.Status(119, 12000, 0.5, 0.1, 1234.0)
-        yield update
-    else:
-        yield "[1/27] tpe trial 0, rate 0.1: held-out error 3 %"
-        yield "[2/27] tpe trial 1, rate 0.2: diverged"
+run = resolve(RunConfig(schedule="onecycle:variant=rex_paper", budget="25%", peak_value=0.1))
+update = Status(120, 12000, 0.5, 0.1, 1234.0)
+fields = {"config": run.config.as_json(), "label": "rex", "seed": 0, "seconds": 1.0, "images_per_second": 9.0}
+gone = {**fields, "diverged_at": 7}
+ended = {**fields, "diverged_at": None, "test_error": 0.125}
+events = {
+    "study": [
+        Overall(0, 18, 300, run, update, None),
+        Overall(0, 18, 200, run, update, None),
+        Overall(1, 18, 200, run, None, gone),
+        Overall(2, 18, 100, run, None, ended),
+        Overall(2, 18, 90, run, update, None),
+    ],
+    "train": ["resuming after update 100 of 12000.", Status(119, 12000, 0.5, 0.1, 1234.0), update],
+    "tune": ["[1/27] tpe trial 0, rate 0.1: held-out error 3 %", "[2/27] tpe trial 1, rate 0.2: diverged"],
+}
+with display.progress(sys.argv[1]) as report:
+    for event in events[sys.argv[1]]:
+        report(event)
     time.sleep(0.3)  # rich draws ten times a second
-    return "the end"
-
-print(progress_bars.followed(events(), sys.argv[1]))
+print("the end")
 """
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -91,7 +88,7 @@ def test_run_that_diverged_stands_above_the_bar() -> None:
 
 def test_train_has_a_bar_of_its_updates_and_its_lines() -> None:
     lines = on_terminal(80, sys.executable, "-c", SCRIPT, "train")
-    assert "going on after update 100 of 12000." in [line.strip() for line in lines]
+    assert "resuming after update 100 of 12000." in [line.strip() for line in lines]
     bar = [line for line in lines if line.startswith("train ")][-1]
     assert re.match(r"train .*120/12000 \S+ \w+ left rate 0.1000  loss 0.500", bar)
 
@@ -121,7 +118,7 @@ def test_train_says_where_it_wrote_and_study_fits_the_terminal(tmp_path: pathlib
 def test_time_left_has_a_unit_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    pace = progress_bars.Pace()
+    pace = display.Pace()
     assert pace.time_left(1000) == ""
     said = []
     for seconds, left in (10.0, 990), (20.0, 500), (20.0, 10):

@@ -10,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import listen, train
 
 import lrsched
+from lrsched.commands import Outcome
 from lrsched.commands import range_test as sweep
 from lrsched.commands.range_test import Ramp, RangeTestConfig
-from lrsched.runs import run
-from lrsched.runs.task import RunConfig
+from lrsched.runs import ramps
+from lrsched.runs.config import RunConfig
+from lrsched.runs.task import resolve
 
 BATCHES = [None] * 100
 
@@ -88,9 +91,9 @@ def test_training_after_a_range_test_is_bitwise_that_without_one() -> None:
 
 def test_run_after_a_range_test_is_bitwise_that_without_one(tmp_path: pathlib.Path) -> None:
     config = RunConfig(budget="0.2ep")
-    without = run.finish(run.run(config))
-    run.finish(sweep.range_test(RangeTestConfig(ramp=Ramp(length="10", seeds=1, skip_end=0), out=str(tmp_path))))
-    after = run.finish(run.run(config))
+    without = train(config)
+    sweep.run(RangeTestConfig(ramp=Ramp(length="10", seeds=1, skip_end=0), out=str(tmp_path)))
+    after = train(config)
     assert after["params_digest"] == without["params_digest"]
     assert after["train_losses"] == without["train_losses"]
 
@@ -120,7 +123,9 @@ def test_one_noisy_batch_stops_no_ramp_whose_measure_is_read() -> None:
 def test_range_test_of_a_run_has_the_momentum_of_its_peak() -> None:
     def curve(momentum: str | None, schedule: str) -> np.ndarray:
         config = RunConfig(schedule=schedule, momentum=momentum)
-        return run.finish(sweep.swept(config, Ramp(length="8", seeds=1), data_dir=None)).curves.values
+        one = resolve(config)
+        prepared = ramps.prepare(one.task, Ramp(length="8", seeds=1), momentum=ramps.momentum_at_peak(one.plan))
+        return ramps.measure(prepared).curves.values
 
     cycled = curve(None, "onecycle:variant=torch")  # from 0.95 down to 0.85 at its peak
     np.testing.assert_allclose(cycled, curve("0.85", "constant"), rtol=1e-3)
@@ -170,9 +175,9 @@ def test_bad_numbers_end_in_one_line(changes: dict[str, Any], said: str) -> None
 
 def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(length="30", seeds=2, end_value=30.0, beta=0.5)
-    outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path))))
+    outcome = sweep.run(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path)))
     record = json.loads((tmp_path / "range_test.json").read_text())
-    assert record["curves"] == outcome.record["curves"]
+    assert record["curves"] == outcome.result["curves"]
     assert np.shape(record["curves"]["values"]) == np.shape(record["curves"]["smooth"]) == (2, 30)
     assert len(record["curves"]["rates"]) == 30
     assert record["warnings"]
@@ -185,13 +190,10 @@ def small(out: pathlib.Path, **changes: Any) -> RangeTestConfig:
     return RangeTestConfig(ramp=Ramp(**{"length": "12", "seeds": 2, "end_value": 1.0, **changes}), out=str(out))
 
 
-def said_of(config: RangeTestConfig) -> tuple[list[str], sweep.Outcome]:
-    lines, steps = [], sweep.range_test(config)
-    while True:
-        try:
-            lines.append(next(steps))
-        except StopIteration as end:
-            return lines, end.value
+def said_of(config: RangeTestConfig) -> tuple[list[str], Outcome]:
+    lines, report = listen()
+    outcome = sweep.run(config, report)
+    return lines, outcome
 
 
 def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
@@ -199,11 +201,13 @@ def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
 
 
 def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pathlib.Path) -> None:
-    run.finish(sweep.range_test(small(tmp_path / "whole")))
-    steps = sweep.range_test(small(tmp_path / "cut"))
-    next(steps)  # the first ramp has ended
+    sweep.run(small(tmp_path / "whole"))
+
+    def interrupt(line: object) -> None:  # the first ramp has ended
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        steps.throw(KeyboardInterrupt)
+        sweep.run(small(tmp_path / "cut"), interrupt)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["ramps"]
     lines, _ = said_of(small(tmp_path / "cut"))
     assert [line.endswith("kept from before") for line in lines] == [True, False]
@@ -213,32 +217,32 @@ def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pat
 def test_finished_range_test_gives_its_record_without_training(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run.finish(sweep.range_test(small(tmp_path)))
+    first = sweep.run(small(tmp_path))
     (tmp_path / "range_test.svg").unlink()
-    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained again"))
+    monkeypatch.setattr(ramps, "_measure_one", lambda ramps, seed: pytest.fail("trained again"))
     lines, again = said_of(small(tmp_path))
-    assert again.record == first.record
-    assert lines == [f"{tmp_path / 'range_test.json'} is of these words: it is shown as it is."]
+    assert again.result == first.result
+    assert lines == [f"{tmp_path / 'range_test.json'} has the same arguments: it is shown as it is."]
     assert (tmp_path / "range_test.svg").exists()
 
 
 def test_ramps_are_taken_up_for_another_reading_and_for_more_seeds(tmp_path: pathlib.Path) -> None:
-    run.finish(sweep.range_test(small(tmp_path)))
+    sweep.run(small(tmp_path))
     lines, outcome = said_of(small(tmp_path, seeds=3, beta=0.5))
     assert [line.endswith("kept from before") for line in lines] == [True, True, False]
-    assert outcome.record["curves"]["beta"] == 0.5
+    assert outcome.result["curves"]["beta"] == 0.5
 
 
 @pytest.mark.parametrize("changes", [{"end_value": 2.0}, {"length": "13"}, {"kind": "linear"}, {"divergence": 3.0}])
 def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes: dict[str, Any]) -> None:
-    run.finish(sweep.range_test(small(tmp_path, seeds=1)))
+    sweep.run(small(tmp_path, seeds=1))
     lines, _ = said_of(small(tmp_path, seeds=1, **changes))
     assert not any("kept from before" in line for line in lines)
 
 
 @pytest.mark.parametrize("damage", ["byte", "empty", "swapped"])
 def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str) -> None:
-    whole = run.finish(sweep.range_test(small(tmp_path)))
+    whole = sweep.run(small(tmp_path))
     (tmp_path / "range_test.json").unlink()
     first, second = sorted((tmp_path / "ramps").iterdir())
     content = first.read_bytes()
@@ -246,29 +250,25 @@ def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str
     assert altered != content
     first.write_bytes(altered)
     lines, again = said_of(small(tmp_path))
-    assert sum(str(first) in line and line.endswith("The ramp is made anew.") for line in lines) == 1
-    assert again.record["curves"] == whole.record["curves"]
+    assert sum(str(first) in line and "the ramp is measured again." in line.lower() for line in lines) == 1
+    assert again.result["curves"] == whole.result["curves"]
     assert first.read_bytes() == content
 
 
 def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
-    whole = run.finish(sweep.range_test(small(tmp_path)))
+    whole = sweep.run(small(tmp_path))
     path = tmp_path / "range_test.json"
     path.write_bytes(path.read_bytes().replace(b'"seed', b'"zeed', 1))
     lines, again = said_of(small(tmp_path))
     assert str(path) in lines[0]
-    assert again.record["curves"] == whole.record["curves"]
+    assert again.result["curves"] == whole.result["curves"]
 
 
 def test_table_is_shown_where_it_cannot_be_written(tmp_path: pathlib.Path) -> None:
     (tmp_path / "range_test.md").mkdir()
-    lines, steps = [], sweep.range_test(small(tmp_path))
+    lines, report = listen()
     with pytest.raises(OSError, match="range_test.md"):
-        lines.extend(steps)
-    for line in sweep.range_test(small(tmp_path)):
-        lines.append(line)
-        if line.startswith("| rule"):
-            break
+        sweep.run(small(tmp_path), report)
     assert "minimum_tenth" in lines[-1]
 
 
@@ -283,15 +283,15 @@ def test_table_is_shown_where_it_cannot_be_written(tmp_path: pathlib.Path) -> No
 def test_folder_that_cannot_be_written_is_refused_before_training(
     out: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained"))
+    monkeypatch.setattr(ramps, "_measure_one", lambda ramps, seed: pytest.fail("trained"))
     with pytest.raises(ValueError, match=said):
-        run.finish(sweep.range_test(RangeTestConfig(out=out)))
+        sweep.run(RangeTestConfig(out=out))
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_peak_values_that_are_no_rates_are_refused(rate: float, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="peak_values must be above 0 and finite"):
-        run.finish(sweep.range_test(RangeTestConfig(peak_values=(0.1, rate), out=str(tmp_path))))
+        sweep.run(RangeTestConfig(peak_values=(0.1, rate), out=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_peak_values_that_are_no_rates_are_refused(rate: float, tmp_path: pathli
 )
 def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="length must be") as error:
-        run.finish(sweep.range_test(small(tmp_path / "none", length=length)))
+        sweep.run(small(tmp_path / "none", length=length))
     assert len(str(error.value)) < 200
     assert not (tmp_path / "none").exists()
 
@@ -307,7 +307,7 @@ def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathl
 @pytest.mark.parametrize("length", ["100", "300"])
 def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) -> None:
     config = RangeTestConfig(ramp=Ramp(length=length), peak_values=(1.0, 8.0), out=str(tmp_path))
-    (warning,) = run.finish(sweep.range_test(config)).record["warnings"]
+    (warning,) = sweep.run(config).result["warnings"]
     assert warning.startswith("rate 8 is ")
 
 
@@ -315,9 +315,9 @@ def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -
     ramp = Ramp(
         length="1ep", seeds=1, init_value=0.0, end_value=0.5, kind="linear", quantity="holdout_accuracy", every=5
     )
-    outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, out=str(tmp_path))))
-    assert set(outcome.record["suggestions"]) == {"smith_min", "smith_max"}
-    assert outcome.record["config"]["holdout_fraction"] == 0.1
+    outcome = sweep.run(RangeTestConfig(ramp=ramp, out=str(tmp_path)))
+    assert set(outcome.result["suggestions"]) == {"smith_min", "smith_max"}
+    assert outcome.result["config"]["holdout_fraction"] == 0.1
 
 
 def test_step_whose_loss_is_no_number_ends_in_one_line() -> None:
@@ -411,5 +411,5 @@ def test_command_refuses_before_anything_is_written(
 ) -> None:  # fmt: skip
     config = RangeTestConfig(ramp=Ramp(**changes), out=str(tmp_path / "none"))
     with pytest.raises(ValueError, match=said):
-        run.finish(sweep.range_test(config))
+        sweep.run(config)
     assert not (tmp_path / "none").exists()

@@ -1,1 +1,17 @@
-"""What the words of the command line do: one file per word."""
+"""What each word of the command line does: `lrsched X` is X.py, with `XConfig` and `run(config, report)`.
+
+A new command is one new file here: its first line is what `lrsched --help` says of it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any, NamedTuple
+
+
+class Outcome(NamedTuple):
+    """What a command came to: its result, what is to be printed of it, and the files and folders it wrote."""
+
+    result: Any
+    text: str
+    files: list[pathlib.Path]

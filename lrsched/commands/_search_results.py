@@ -1,4 +1,4 @@
-"""What a search came to: the command of its choice, its tables and its figures."""
+"""The results of a search: the command of its choice, its tables and its figures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from lrsched import files
 from lrsched.analysis import range_plots, range_tests, search_plots, search_tables
 from lrsched.analysis.search_tables import Part, Tried
-from lrsched.commands import range_test as sweep
 from lrsched.range_test import RangeTest
-from lrsched.runs.task import RunConfig
+from lrsched.runs import ramps
+from lrsched.runs.config import RunConfig
 from lrsched.schedules import language
 
 
@@ -42,7 +42,7 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     files.write_text(out / "search.md", text)
     figures = {f"{part.question.replace(' ', '_')}.svg": functools.partial(search_plots.answer, part) for part in parts}
     if begun := document["curves"].get("peak rate"):
-        found = sweep.restored(begun["as begun"])
+        found = ramps.from_json(begun["as begun"])
         if np.isfinite(found.curves.values).any():
             figures["range_test.svg"] = functools.partial(
                 range_plots.loss_over_rate, found.curves, found.suggestions
@@ -57,36 +57,36 @@ def command(chosen: Mapping[str, Any]) -> str:
     searched = ("peak_value", "weight_decay", "momentum", "batch_size")
     always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
     usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
-    said = ["lrsched", "train"]
+    parts = ["lrsched", "train"]
     for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
         value = language.label(chosen[name]) if name == "schedule" else chosen[name]
         if value is not None and (name in always or value != usual[name]):
-            said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
-            said += [] if isinstance(value, bool) else [str(value)]
-    return shlex.join(said)
+            parts.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+            parts += [] if isinstance(value, bool) else [str(value)]
+    return shlex.join(parts)
 
 
-def _part(words: Mapping[str, Any]) -> Part:
+def _part(document: Mapping[str, Any]) -> Part:
     tried = [
         Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
-        for each in words["tried"]
+        for each in document["tried"]
     ]
-    return Part(words["question"], tuple(tried))
+    return Part(document["question"], tuple(tried))
 
 
 def suggested_rates(found: RangeTest) -> dict[str, float]:
     """Rule -> rate as it is tried."""
-    return {rule: rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+    return {rule: round_rate(one.value) for rule, one in found.suggestions.items() if one.value is not None}
 
 
 def _regret(part: Part, curves: Mapping[str, Any]) -> str:
     """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
     errors = {tried.rate: tried.errors for tried in part.tried}
-    suggested = suggested_rates(sweep.restored(curves[part.question]["as begun"]))
+    suggested = suggested_rates(ramps.from_json(curves[part.question]["as begun"]))
     rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
     return range_tests.regret_table(rows) if rows else ""
 
 
-def rounded(rate: float) -> float:
+def round_rate(rate: float) -> float:
     """Two digits: a range test knows no more."""
     return float(f"{rate:.2g}")

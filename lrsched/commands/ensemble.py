@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import itertools
 import os
 import pathlib
-import time
-from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import tyro
 
 from lrsched import files
 from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
 from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
+from lrsched.commands import Outcome
 from lrsched.runs import networks
-from lrsched.runs.folder import located, thinned
+from lrsched.runs.evaluator import Averages, average_weights, evaluator
+from lrsched.runs.folder import parse_location, select_members
 from lrsched.runs.networks import Network
-from lrsched.runs.task import Task, task
-from lrsched.training import devices as machine
-from lrsched.training import provenance, train
+from lrsched.runs.records import Beginning
+from lrsched.runs.report import Report, ignore
+from lrsched.runs.task import Task, load
+from lrsched.training import devices, provenance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,28 +55,20 @@ class EnsembleConfig:
     out: str | None = None
 
 
-class Outcome(NamedTuple):
-    """What an ensemble came to: its record, its tables as text, and the files written."""
-
-    record: dict[str, Any]
-    text: str
-    files: list[pathlib.Path]
-
-
 Row = dict[str, Any]
 
 
-def check(config: EnsembleConfig) -> dict[str, list[str]]:
-    """The words of each baseline, by its name.
+def _check(config: EnsembleConfig) -> dict[str, list[str]]:
+    """The locations of each baseline, by its name.
 
     Raises:
-      ValueError: for words that cannot be followed.
+      ValueError: for arguments that cannot be followed.
     """
     if not config.runs:
         raise ValueError("runs must name at least one folder, got none.")
-    for word in config.runs:
-        _local("runs", word)
-    thinned(config.members, [])
+    for location in config.runs:
+        _expand("runs", location)
+    select_members(config.members, [])
     for name, least in {"batches": 1, "points": 3, "bins": 1}.items():
         if getattr(config, name) < least:
             raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}.")
@@ -83,84 +76,133 @@ def check(config: EnsembleConfig) -> dict[str, list[str]]:
         raise ValueError(f"out must be a folder, got the file {_out(config)}.")
     named: dict[str, list[str]] = {}
     for baseline in config.baselines:
-        name, _, words = baseline.partition("=")
-        if not name or not all(words.split(",")):
+        name, _, locations = baseline.partition("=")
+        if not name or not all(locations.split(",")):
             raise ValueError(f"baselines must be NAME=FOLDER[@STEP][,FOLDER...], got {baseline!r}.")
-        files.local_folder("baselines", words)  # before `located`, so that a URL is refused by this name
-        whole = os.path.isdir(files.local_folder("baselines", located(words)[0]))
-        each = [words] if whole else words.split(",")
-        named.setdefault(name, []).extend(_local("baselines", word) for word in each)
+        files.local_folder("baselines", locations)  # first, so that a URL is refused by this name
+        whole = os.path.isdir(files.local_folder("baselines", parse_location(locations)[0]))
+        each = [locations] if whole else locations.split(",")
+        named.setdefault(name, []).extend(_expand("baselines", location) for location in each)
     return named
 
 
-def _local(name: str, word: str) -> str:
+def _expand(name: str, location: str) -> str:
     """FOLDER or FOLDER@STEP with ~ expanded."""
-    files.local_folder(name, word)  # which refuses a URL by this name
-    folder, step = located(word)
+    files.local_folder(name, location)  # which refuses a URL by this name
+    folder, step = parse_location(location)
     return f"{files.local_folder(name, folder)}" + ("" if step is None else f"@{step}")
 
 
-def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
-    """Evaluates members, baselines and combinations, and writes the results; yields how it is getting on.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Gathered:
+    """The networks of an ensemble, and what is compared with it."""
+
+    task: Task
+    members: list[Network]
+    aside: list[Network]  # of cycles that the budget cut
+    baselines: dict[str, list[Network]]
+    labels: Labels
+
+    @property
+    def everyone(self) -> dict[str, Network]:
+        """Each network once, by its digest."""
+        there = [*self.members, *self.aside, *itertools.chain(*self.baselines.values())]
+        return {network.digest: network for network in there}
+
+
+def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
+    """Evaluates members, baselines and combinations, and writes the results.
 
     Predictions are kept in the user's cache by what they depend on: a second start evaluates only what is new, but
-    re-estimates the batch statistics of averaged weights and takes the losses on a barrier's way again.
+    re-estimates the batch statistics of averaged weights and measures the losses on the barriers again.
 
     Raises:
-      ValueError: before anything is evaluated, for words that cannot be followed, and networks that do not belong
+      ValueError: before anything is evaluated, for arguments that cannot be followed, and networks that do not belong
         together or diverged.
     """
-    started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    commit = provenance.commit()  # of the code as it is now, not when the record is written
-    named = check(config)
-    words = [_local("runs", word) for word in config.runs]
-    first = networks.check_alike([*words, *itertools.chain(*named.values())])
-    shared = task(first, data_dir=config.data_dir)
-    there = [network for word in words for network in networks.members(word, config.members, shared)]
+    devices.prepare()
+    devices.start()
+    beginning = Beginning()
+    gathered = _gather(config)
+    task, labels = gathered.task, gathered.labels
+    files.check_writable("out", _out(config))
+    at = evaluator(task, batches=config.batches)
+    predictions: dict[str, Predicted] = {}
+    evaluations = 0
+    for number, (digest, network) in enumerate(gathered.everyone.items(), start=1):
+        predictions[digest], made = at.predict(network.variables)
+        evaluations += made
+        how = "evaluated" if made else "from the cache"
+        report(f"{number}/{len(gathered.everyone)}  {network.name}  {how}")
+    averages = Averages({}, [], [], 0)
+    averaging = config.weight_averages and networks.share_a_trunk(gathered.members)
+    if averaging:
+        averages = average_weights(at, gathered.members, labels, points=config.points, report=report)
+    first = gathered.members[0].config
+    normalised = bool(gathered.members[0].variables["batch_stats"])
+    document = {
+        "config": provenance.said(config),
+        "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
+        **_describe(gathered),
+        **_score(gathered, predictions, averages, bins=config.bins),
+        "notes": [
+            *_notes(config, labels, normalised=normalised, averaging=averaging),
+            *_cut_notes(gathered.members, gathered.aside),
+        ],
+        "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
+        **beginning.provenance(task.data, devices=len(task.devices)),
+    }
+    path = _out(config) / "record.json"
+    files.write_json(path, document, indent=1)
+    record = files.read_json(path)
+    text, written = write_results(record, path.parent)
+    return Outcome(record, text, [path, *written])
+
+
+def _gather(config: EnsembleConfig) -> _Gathered:
+    named = _check(config)
+    locations = [_expand("runs", location) for location in config.runs]
+    first = networks.check_alike([*locations, *itertools.chain(*named.values())])
+    task = load(first, holdout_fraction=first.holdout_fraction, data_dir=config.data_dir)
+    there = [network for each in locations for network in networks.load_members(each, config.members, task)]
     aside = [network for network in there if network.cut and config.members != "all"]
     members = [network for network in there if not network.cut or config.members == "all"]
     _check_members(members, aside)
-    baselines = {name: [networks.state(word, shared) for word in those] for name, those in named.items()}
-    labels = Labels(shared.data.test.labels, shared.data.holdout.labels if shared.data.holdout else None)
-    files.check_writable("out", _out(config))
-    at = networks.bench(first, shared, batches=config.batches)
+    baselines = {name: [networks.load_state(each, task) for each in those] for name, those in named.items()}
+    labels = Labels(task.data.test.labels, task.data.holdout.labels if task.data.holdout else None)
+    return _Gathered(task, members, aside, baselines, labels)
 
-    asked: dict[str, Predicted] = {}
-    evaluations = 0
-    everyone = {network.digest: network for network in itertools.chain(there, *baselines.values())}
-    for number, (digest, network) in enumerate(everyone.items(), start=1):
-        asked[digest], made = networks.predicted(at, network.variables)
-        evaluations += made
-        yield f"{number}/{len(everyone)}  {network.name}  {'evaluated' if made else 'from the cache'}"
-    predicted = [asked[network.digest] for network in members]
-    others = {name: [asked[network.digest] for network in those] for name, those in baselines.items()}
-    averages = networks.Averages({}, [], [], 0)
-    averaging = config.weight_averages and networks.share_a_trunk(members)
-    if averaging:
-        averages = yield from networks.weight_averages(at, members, labels, points=config.points)
 
+def _describe(gathered: _Gathered) -> Row:
+    """Where each network comes from."""
+    return {
+        "members": [_facts(network) for network in gathered.members],
+        "aside": [_facts(network) for network in gathered.aside],
+        "baselines": {name: [_facts(network) for network in those] for name, those in gathered.baselines.items()},
+    }
+
+
+def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Averages, *, bins: int) -> Row:
+    """Every way of combining the members, with its errors and its cost."""
+    members, labels = gathered.members, gathered.labels
+    predicted = [predictions[network.digest] for network in members]
+    others = {name: [predictions[network.digest] for network in those] for name, those in gathered.baselines.items()}
     combined = ensemble_scores.combinations(predicted, labels)
     whole = combined[ensemble_scores.ENSEMBLE].predicted
     beside = {name: Combined(ensemble_scores.averaged(those)) for name, those in others.items()}
-    alone = [Combined(found) for found in predicted]
-    apart = [Combined(asked[network.digest]) for network in aside]
-    rows = [
-        *(_row(f"member {i + 1}", "member", members[i : i + 1], found) for i, found in enumerate(alone)),
-        *(_row("cut cycle", "cut", aside[i : i + 1], found) for i, found in enumerate(apart)),
-        *(_row(name, "ensemble", members, found) for name, found in combined.items()),
-        *(_row(name, "weights", members, found) for name, found in averages.found.items()),
-        *(_row(name, "baseline", baselines[name], found) for name, found in beside.items()),
+    each = [
+        *((f"member {i + 1}", "member", [one], Combined(predictions[one.digest])) for i, one in enumerate(members)),
+        *(("cut cycle", "cut", [one], Combined(predictions[one.digest])) for one in gathered.aside),
+        *((name, "ensemble", members, one) for name, one in combined.items()),
+        *((name, "weights", members, one) for name, one in averages.combined.items()),
+        *((name, "baseline", gathered.baselines[name], one) for name, one in beside.items()),
     ]
-    everything = [*alone, *apart, *combined.values(), *averages.found.values(), *beside.values()]
-    for row, found in zip(rows, everything, strict=True):
-        row.update(ensemble_scores.scored(found.predicted, labels, bins=config.bins))
-    calibrated_nll = rows[len(members) + len(aside)]["calibrated_nll"]
-    record = {
-        "config": provenance.said(config),
-        "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
-        "members": [_facts(network) for network in members],
-        "aside": [_facts(network) for network in aside],
-        "baselines": {name: [_facts(network) for network in those] for name, those in baselines.items()},
+    rows = [
+        _row(name, kind, those, one) | ensemble_scores.scored(one.predicted, labels, bins=bins)
+        for name, kind, those, one in each
+    ]
+    calibrated_nll = rows[len(members) + len(gathered.aside)]["calibrated_nll"]
+    return {
         "rows": rows,
         "growing": {
             "forward": _growing(predicted, members, labels, "forward"),
@@ -171,31 +213,17 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
         "barriers": averages.barriers or None,
         "deep_ensemble_equivalents": [
             {"baseline": name, **ensemble_scores.equivalent(calibrated_nll, others[name], labels)}
-            for name, those in baselines.items()
+            for name, those in gathered.baselines.items()
             if labels.held is not None and networks.independent(those)
         ],
         "comparisons": ensemble_scores.comparisons(
-            whole, predicted, {name: found.predicted for name, found in beside.items()}, labels
+            whole, predicted, {name: one.predicted for name, one in beside.items()}, labels
         ),
         "reliability": {
-            "last member": ensemble_scores.reliability(predicted[-1], labels, bins=config.bins),
-            "ensemble": ensemble_scores.reliability(whole, labels, bins=config.bins),
+            "last member": ensemble_scores.reliability(predicted[-1], labels, bins=bins),
+            "ensemble": ensemble_scores.reliability(whole, labels, bins=bins),
         },
-        "notes": [
-            *_notes(config, labels, normalised=bool(members[0].variables["batch_stats"]), averaging=averaging),
-            *_cut_notes(members, aside),
-        ],
-        "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
-        **_provenance(shared),
-        "commit": commit,
-        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round(time.perf_counter() - begun, 3),
     }
-    path = _out(config) / "record.json"
-    files.write_json(path, record, indent=1)
-    record = files.read_json(path)
-    text, written = write_results(record, path.parent)
-    return Outcome(record, text, [path, *written])
 
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
@@ -210,7 +238,7 @@ def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[
 def _out(config: EnsembleConfig) -> pathlib.Path:
     if config.out is not None:
         return files.local_folder("out", config.out)
-    return files.local_folder("runs", located(_local("runs", config.runs[0]))[0]) / "ensemble"
+    return files.local_folder("runs", parse_location(_expand("runs", config.runs[0]))[0]) / "ensemble"
 
 
 def _check_members(members: Sequence[Network], aside: Sequence[Network]) -> None:
@@ -280,13 +308,3 @@ def _facts(network: Network) -> Row:
     where = {"run": network.run, "folder": network.folder, "step": network.step, "seed": network.config.seed}
     where |= {"cut": True} if network.cut else {}
     return {**where, **facts, "digest": network.digest}
-
-
-def _provenance(shared: Task) -> Row:
-    data = shared.data
-    sizes = {"train": len(data.train), "holdout": len(data.holdout or ()), "test": len(data.test)}
-    return {
-        "data": {"name": data.name, "version": data.version, "digest": data.digest, **sizes},
-        "device": {**machine.describe(), "run_devices": train.device_count(shared.test)},
-        "versions": provenance.versions(),
-    }

@@ -1,65 +1,27 @@
-"""The LR range test of a task: a configuration in, curves, suggestions, a table and a figure out."""
+"""The LR range test of a task: the loss while the rate rises, and the rates that each rule suggests."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import hashlib
 import json
 import math
 import pathlib
-import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import range_plots, range_rules, range_tests
-from lrsched.analysis.range_tests import Curves
-from lrsched.range_test import RangeTest, Reading, check_seeds, suggested
-from lrsched.runs import resume as saving
-from lrsched.runs import task as tasks
-from lrsched.runs.task import Recipe, RunConfig, Task
-from lrsched.schedules import durations
-from lrsched.schedules.plans import Plan
-from lrsched.training import devices as machine
-from lrsched.training import provenance, train
-
-HOW = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers, and of Ramp
-Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Ramp:
-    """How a range test goes up, and how it is read.
-
-    Attributes:
-      length: how long the ramp is: updates (100) or epochs (3ep; Smith's range tests take a few).
-      init_value: rate of the first update.
-      end_value: rate of the last one.
-      kind: exponential (fastai's finder) or linear (Smith's range test).
-      seeds: how many ramps, each with weights and an order of the data of its own; they are 0, 1, ...
-      quantity: what is read: train_loss, or on held-out data holdout_loss or holdout_accuracy (Smith's).
-      every: updates between two looks at held-out data.
-      beta: of the bias-corrected smoothing; 0: none; None: for the training loss one that remembers a twentieth of the
-        ramp (0.8 for 100 updates; fastai's is 0.98 for all), 0 for held-out measures.
-      divergence: a ramp ends once the running median of its training loss exceeds this multiple of the lowest so far.
-      skip_start: points left out at the start when rates are suggested; None: a tenth of them.
-      skip_end: points left out at the end.
-    """
-
-    length: str = "100"
-    init_value: float = 1e-5
-    end_value: float = 10.0
-    kind: Literal["exponential", "linear"] = "exponential"
-    seeds: int = 3
-    quantity: Quantity = "train_loss"
-    every: int = 1
-    beta: float | None = None
-    divergence: float = 4.0
-    skip_start: int | None = None
-    skip_end: int = 5
+from lrsched.analysis import range_plots
+from lrsched.commands import Outcome
+from lrsched.runs import ramps
+from lrsched.runs.config import Recipe, RunConfig, number_or_words
+from lrsched.runs.ramps import Ramp, Ramps
+from lrsched.runs.records import Beginning
+from lrsched.runs.report import Record, Report, ignore
+from lrsched.runs.task import load
+from lrsched.schedules import plans
+from lrsched.schedules.durations import Budget
+from lrsched.training import devices, provenance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,209 +48,82 @@ class RangeTestConfig(Recipe):
     out: str | None = None
 
 
-class Outcome(NamedTuple):
-    """What a range test came to: its record, its table as text, and the files written."""
-
-    record: dict[str, Any]
-    text: str
-    files: list[pathlib.Path]
-
-
-def run_config(config: RangeTestConfig) -> RunConfig:
-    """The runs that the ramps are of; their seed is the ramp's."""
-    held_out = config.ramp.quantity != "train_loss"
-    fraction = (0.1 if held_out else 0.0) if config.holdout_fraction is None else config.holdout_fraction
-    return RunConfig(
-        **config.recipe(), schedule="constant", peak_value=config.ramp.end_value, holdout_fraction=fraction
-    )
-
-
-def momentum_at_peak(follow: Plan) -> float:
-    """The momentum at the first update of the highest rate."""
-    return float(follow.momentum(int(np.argmax(follow.lr.table()))))
-
-
-def swept(
-    config: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path | None = None
-) -> Generator[str, None, RangeTest]:
-    """The range test of a run's data, model, optimiser and weight decay; a line per ramp.
-
-    The momentum is constant: what the run has where its rate is highest (1cycle's is lowest there).
-
-    Args:
-      out: where each ramp is kept as it ends, in out/ramps, and taken from if it is there.
-    Raises:
-      ValueError: before anything is trained or written, for a configuration that cannot be run or numbers out of range.
-    """
-    made = _prepared(config, ramp, data_dir=data_dir)
-    if out is not None:
-        files.check_writable("out", out)
-    return (yield from _swept(made, out))
-
-
-def check(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> None:
-    """Raises the ValueError that `swept` would raise, and trains nothing."""
-    _prepared(config, ramp, data_dir=data_dir)
-
-
-class _Prepared(NamedTuple):
-    """A range test that can be made."""
-
-    config: RunConfig
-    ramp: Ramp
-    data_dir: str | None
-    task: Task
-    how: Reading
-    momentum: float
-
-    def identity(self, seed: int) -> dict[str, Any]:
-        """All that decides the numbers of a seed's ramp, and the libraries and the machine it is made with."""
-        one = tasks.resolve(dataclasses.replace(self.config, seed=seed), data_dir=self.data_dir)
-        ramp = {name: getattr(self.ramp, name) for name in ("init_value", "end_value", "kind", "quantity")}
-        numbers = {"steps": len(self.how.rates), "every": self.ramp.every, "divergence": self.ramp.divergence}
-        known = saving.identify(one)
-        about = {name: known[name] for name in ("data_digest", "versions", "machine")}
-        return {"run": one.id, "seed": seed, "ramp": ramp | numbers, "momentum": self.momentum, **about}
-
-
-def _prepared(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> _Prepared:
-    """Checks numbers before data, and everything before anything is trained or written."""
-    check_seeds(ramp.seeds)
-    range_tests.ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
-    follow, shared = tasks.check(config, data_dir=data_dir), tasks.task(config, data_dir=data_dir)
-    sizes: dict[str, Any] = {"steps_per_epoch": follow.budget.steps_per_epoch, "batch_size": config.batch}
-    steps = durations.steps(ramp.length, name="length", **sizes)
-    if steps > range_rules.MOST_STEPS:
-        raise ValueError(f"length must be at most {range_rules.MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
-    rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
-    if ramp.quantity != "train_loss" and shared.holdout is None:
-        raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
-    how = Reading(rates, **{name: getattr(ramp, name) for name in ("every", *HOW)})
-    return _Prepared(config, ramp, data_dir, shared, how, momentum_at_peak(follow))
-
-
-def _swept(made: _Prepared, out: pathlib.Path | None) -> Generator[str, None, RangeTest]:
-    rows, rates, count = [], made.how.rates, made.ramp.seeds
-    for seed in range(count):
-        row, note = None, ""
-        if out is not None:
-            identity = made.identity(seed)
-            path = out / "ramps" / f"{_name(identity)}.json"
-            row, lines = _read(path, identity, made.how.points)
-            yield from lines
-            note = ", kept from before" if row is not None else ""
-        if row is None:
-            row = _ramp(made, seed)
-            if out is not None:
-                files.write_json(path, {"identity": identity, "values": _numbers(row)})
-        rows.append(row)
-        curves = made.how.result([row]).curves
-        (point,) = curves.blow_ups
-        end = "to its end" if point is None else f"blew up at rate {curves.rates[point]:.3g}"
-        yield f"[{seed + 1}/{count}] ramp from {rates[0]:.3g} to {rates[-1]:.3g}: {end}{note}"
-    return made.how.result(rows)
-
-
-def _ramp(made: _Prepared, seed: int) -> np.ndarray:
-    """The measures along the ramp of one seed."""
-    config, shared, quantity = dataclasses.replace(made.config, seed=seed), made.task, made.ramp.quantity
-    measure = None if quantity == "train_loss" else (lambda state: _held_out(config, shared, state, quantity))
-    return made.how.row(_updates(config, shared, made.how.rates, made.momentum, made.data_dir), measure)
-
-
-def _name(identity: dict[str, Any]) -> str:
-    """Of a kept ramp's file: a hash over what decides its numbers; other libraries only change the last digits."""
-    decides = {name: value for name, value in identity.items() if name not in ("versions", "machine")}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _read(path: pathlib.Path, identity: dict[str, Any], points: int) -> tuple[np.ndarray | None, list[str]]:
-    """A kept ramp, and what is to be said of it; None if there is none that can be used."""
-    try:
-        found = files.read_json(path)
-        there, values = found["identity"], _values(found["values"])
-        if _name(there) != _name(identity) or values.shape != (points,):
-            raise ValueError(f"{path} must be the ramp of seed {identity['seed']}, got another one.")
-        changes = saving.changed(there, identity)
-    except FileNotFoundError:
-        return None, []
-    except (AttributeError, KeyError, TypeError):
-        return None, [f"{path} must be as it was written, got an altered file: the ramp is made anew."]
-    except (OSError, ValueError) as error:
-        return None, [f"{error} The ramp is made anew."]
-    return values, [f"{path} was made with other libraries or settings: {', '.join(changes)}."] if changes else []
-
-
-def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
-    """Makes the ramps, then the record, the table and the figure; yields how it is getting on.
+def run(config: RangeTestConfig, report: Report = ignore) -> Outcome:
+    """Makes the ramps, then the record, the table and the figure.
 
     Each ramp is kept as it ends: a range test that was cut off takes up those, bit for bit, and makes the others. One
-    that had ended, with the same words, gives its record as it is.
+    that had ended, with the same arguments, gives its record as it is.
 
     Raises:
       ValueError: before anything is written, if it cannot be made.
     """
-    started, begun = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    commit = provenance.commit()  # of the code as it is now, not when the record is written
-    out = files.local_folder(
-        "out", config.out if config.out is not None else f"runs/range-test-{config.data}-{config.model}"
-    )
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out must be a folder, got the file {out}.")
-    if any(not (math.isfinite(rate) and rate > 0) for rate in config.peak_values):
-        raise ValueError(f"peak_values must be above 0 and finite, got {', '.join(map(str, config.peak_values))}.")
-    of = run_config(config)
-    made = _prepared(of, config.ramp, data_dir=config.data_dir)
-    said = {**provenance.said(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction}
-    said, path = json.loads(json.dumps(said)), out / "range_test.json"
+    devices.prepare()
+    devices.start()
+    beginning = Beginning()
+    out = files.out_folder(config.out, f"runs/range-test-{config.data}-{config.model}")
+    prepared, asked = _prepare(config, out)
+    path = out / "range_test.json"
     files.check_writable("out", out)
-    ramps = [_name(made.identity(seed)) for seed in range(config.ramp.seeds)]
-    record, lines = _finished(path, said, ramps)
-    yield from lines
+    names = [prepared.name(seed) for seed in range(config.ramp.seeds)]
+    record = _find_ended(path, asked, names, report)
     if record is None:
-        found = yield from _swept(made, out)
+        found = ramps.measure(prepared, out=out, report=report)
         if not np.isfinite(found.curves.values).any():
             raise ValueError("init_value must be a rate at which the loss is finite, got none for any seed.")
-        record = {
-            "config": said,
-            "ramps": ramps,
-            "curves": kept(found.curves),
+        document = {
+            "config": asked,
+            "ramps": names,
+            "curves": ramps.to_json(found.curves),
             "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
             "advice": found.advice(),
             "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
-            "device": machine.describe(),
-            "versions": provenance.versions(),
-            "commit": commit,
-            "data_digest": made.task.data.digest,
-            "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "seconds": round(time.perf_counter() - begun, 3),
+            **beginning.provenance(prepared.task.data, devices=len(prepared.task.devices)),
         }
-        record = json.loads(json.dumps(record, allow_nan=False))
+        record = json.loads(json.dumps(document, allow_nan=False))
     try:
         files.write_json(path, record)
         text, written = write_results(record, out)
     except OSError:  # a full disk: what was found is at least seen
-        yield _text(record)
+        report(_text(record))
         raise
     return Outcome(record, text, [path, *written])
 
 
-def _finished(path: pathlib.Path, said: dict[str, Any], ramps: list[str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The record of a range test that had ended, if it is of these words and ramps, and what is to be said of it."""
+def _prepare(config: RangeTestConfig, out: pathlib.Path) -> tuple[Ramps, dict[str, Any]]:
+    """The ramps, and the configuration as the record holds it; refuses everything that can be refused."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out must be a folder, got the file {out}.")
+    if any(not (math.isfinite(rate) and rate > 0) for rate in config.peak_values):
+        raise ValueError(f"peak_values must be above 0 and finite, got {', '.join(map(str, config.peak_values))}.")
+    ramps.check_numbers(config.ramp)
+    held_out = config.ramp.quantity != "train_loss"
+    fraction = (0.1 if held_out else 0.0) if config.holdout_fraction is None else config.holdout_fraction
+    task = load(config, holdout_fraction=fraction, data_dir=config.data_dir)
+    momentum = None if config.momentum is None else number_or_words(config.momentum)
+    plan = plans.plan("constant", Budget(RunConfig.max_epochs, task.steps_per_epoch), peak_value=1.0, momentum=momentum)
+    prepared = ramps.prepare(task, config.ramp, momentum=float(plan.momentum(0)))
+    asked = {**provenance.said(config), "batch_size": task.batch_size, "holdout_fraction": fraction}
+    return prepared, json.loads(json.dumps(asked))
+
+
+def _find_ended(path: pathlib.Path, asked: dict[str, Any], names: list[str], report: Report) -> Record | None:
+    """The record of a range test that had ended, if it is of these arguments and ramps."""
     try:
         record = files.read_json(path)
     except FileNotFoundError:
-        return None, []
+        return None
     except (OSError, ValueError) as error:
-        return None, [f"{error} It is made anew."]
-    if record.get("config") != said or record.get("ramps") != ramps:
-        return None, []
-    return record, [f"{path} is of these words: it is shown as it is."]
+        report(f"{error} It is made anew.")
+        return None
+    if record.get("config") != asked or record.get("ramps") != names:
+        return None
+    report(f"{path} has the same arguments: it is shown as it is.")
+    return record
 
 
-def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+def write_results(record: Record, out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned, with what to do and the warnings, and written) and the figure of a record."""
-    found, text = restored(record["curves"]), _text(record)
+    found, text = ramps.from_json(record["curves"]), _text(record)
     table, figure = out / "range_test.md", out / "range_test.svg"
     files.write_text(table, text)
     with files.replacing(figure) as beside:
@@ -296,44 +131,6 @@ def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[
     return text, [table, figure]
 
 
-def _text(record: dict[str, Any]) -> str:
-    found = restored(record["curves"])
+def _text(record: Record) -> str:
+    found = ramps.from_json(record["curves"])
     return "\n".join([found.table(), found.advice(), *(f"warning: {line}" for line in record["warnings"])]) + "\n"
-
-
-def kept(curves: Curves) -> dict[str, Any]:
-    """Curves for JSON: raw values, null where there is none; smoothed ones for readers; how they are read."""
-    rows = {"values": curves.values, "smooth": curves.smooth}
-    lists = {name: [_numbers(row) for row in values] for name, values in rows.items()}
-    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in (*HOW, "window")}}
-
-
-def _numbers(row: np.ndarray) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in row.tolist()]
-
-
-def _values(row: Sequence[float | None]) -> np.ndarray:
-    return np.array([math.nan if value is None else value for value in row], np.float64)
-
-
-def restored(words: dict[str, Any]) -> RangeTest:
-    """The range test whose curves `kept` made these words of."""
-    values = np.stack([_values(row) for row in words["values"]])
-    how = {**{name: words[name] for name in HOW}, "window": words.get("window", 0)}  # 0.1.0 watched the smoothed loss
-    curves = Curves(np.array(words["rates"]), values, **how)
-    return suggested(curves)
-
-
-def _updates(
-    config: RunConfig, shared: Task, rates: np.ndarray, momentum: float, data_dir: str | None
-) -> Iterator[tuple[train.State, Any]]:
-    state, momenta = tasks.initial_state(config, data_dir=data_dir), np.full(len(rates), momentum)
-    made = tasks.updates(config, shared, state, rates=rates, momenta=momenta)
-    return ((state, metrics.loss) for state, metrics in made)
-
-
-def _held_out(config: RunConfig, shared: Task, state: train.State, quantity: str) -> float:
-    assert shared.holdout is not None
-    variables = tasks.variables(config, shared, state)
-    found = tasks.evaluate(shared, variables, shared.holdout)
-    return found.accuracy if quantity == "holdout_accuracy" else found.loss

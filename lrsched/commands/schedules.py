@@ -1,28 +1,27 @@
-"""The schedules to look at: a list, drawings in the terminal and in files, a page, and where two of them differ."""
+"""The schedules: a list, drawings in the terminal and in files, a page, and where two of them differ."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
-import json
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import rich.console
 import tyro
 
 from lrsched import files
 from lrsched.analysis import gallery, plots, terminal
-from lrsched.schedules import language, registry
-from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.combine import Jump, jumps, sequence
-from lrsched.schedules.core import Schedule
+from lrsched.commands import Outcome
+from lrsched.commands._cards import Drawn, card, describe, sections
+from lrsched.runs.report import Report, ignore
+from lrsched.schedules import language, plans, registry
+from lrsched.schedules.combine import Jump, jumps
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.families import onecycle
-from lrsched.schedules.plans import Plan, plan
 from lrsched.schedules.values import check_steps
 
 #: Forms of the schedules that go by a name of their own: the page shows them as well.
@@ -44,7 +43,7 @@ MOMENTA = {name: made for name, made in registry.MOMENTA.items() if made not in 
 
 
 @dataclasses.dataclass(frozen=True)
-class Catalogue:
+class SchedulesConfig:
     """Schedules: lists them; draws the ones that are named; or says where two differ.
 
     Without words, the list (with --html, the page of them all). `diff A B` says where the two differ most.
@@ -70,14 +69,6 @@ class Catalogue:
     html: str | None = None
 
 
-class Drawn(NamedTuple):
-    """A schedule bound to its budget: its label, its words as JSON would hold them, and what a run of it follows."""
-
-    label: str
-    words: dict[str, Any]
-    plan: Plan
-
-
 class Difference(NamedTuple):
     """Where the rates of two schedules differ most, and their means (the area under each, over progress in [0, 1])."""
 
@@ -88,7 +79,15 @@ class Difference(NamedTuple):
     second_mean: float
 
 
-def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
+def run(config: SchedulesConfig, report: Report = ignore) -> Outcome:
+    """Lists, draws or compares schedules, in the width and colours of the terminal."""
+    terminal = rich.console.Console()
+    colour = terminal.is_terminal and not terminal.no_color
+    text = show(config, width=min(terminal.width, 120), colour=colour)
+    return Outcome(text, text, [])
+
+
+def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> str:
     """What `lrsched schedules` prints; a file that was asked for is written.
 
     Args:
@@ -131,10 +130,11 @@ def show(config: Catalogue, *, width: int = 80, colour: bool = False) -> str:
         _picture(drawn, config.out)
         return f"written: {config.out}"
     rates, momenta = ({one.label: one.plan.table()[name] for one in drawn} for name in ("lr", "momentum"))
-    return terminal.draw(rates, momenta, width=max(width, 40), colour=colour)
+    text = terminal.draw(rates, momenta, width=max(width, 40), colour=colour)
+    return text if len(drawn) > 1 else f"{text}\n\n{describe(card(drawn[0]), max(width, 40))}"
 
 
-def draw_up(words: str, config: Catalogue) -> Drawn:
+def draw_up(words: str, config: SchedulesConfig) -> Drawn:
     """The schedule of these words under the budget, peak rate, sampling rate and momentum of the command."""
     full = language.parse(words)
     if config.sampling is not None and (config.words or "sampling" in full):
@@ -153,7 +153,7 @@ def draw_up(words: str, config: Catalogue) -> Drawn:
     momentum: str | float | None = config.momentum
     with contextlib.suppress(ValueError):  # words of a momentum schedule
         momentum = None if momentum is None else float(momentum)
-    return Drawn(label, full, plan(full, budget, momentum=momentum))
+    return Drawn(label, full, plans.plan(full, budget, momentum=momentum))
 
 
 def listing(width: int = 80) -> str:
@@ -171,51 +171,12 @@ def listing(width: int = 80) -> str:
     return "\n".join([*lines, "", "Draw some: lrsched schedules rex linear@50-75. All on a page: --html FILE."])
 
 
-def sections(doc: str) -> dict[str, str]:
-    """The parts of a docstring: Summary, Formula, and each section by its name; the words of Source on one line."""
-    summary, _, rest = inspect.cleandoc(doc).partition("\n")
-    formula, *parts = re.split(r"^(Args|Returns|Raises|Example|Source):\n", rest, flags=re.MULTILINE)
-    found = {name: textwrap.dedent(text).strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
-    source = " ".join(found.get("Source", "").split())
-    return {"Summary": summary, "Formula": formula.strip(), "Args": "", "Returns": "", **found, "Source": source}
-
-
-def momentum_card(name: str, config: Catalogue) -> gallery.Card:
+def momentum_card(name: str, config: SchedulesConfig) -> gallery.Card:
     """The card of a schedule of the momentum, beside a constant rate."""
     words = language.parse(name, kind=registry.MOMENTA)
     budget = Budget(config.total_steps)
-    follow = plan("constant", budget, peak_value=config.peak_value, momentum=words)
+    follow = plans.plan("constant", budget, peak_value=config.peak_value, momentum=words)
     return card(Drawn(name, words, follow), MOMENTA)
-
-
-def card(drawn: Drawn, kind: Mapping[str, Callable[..., Schedule]] = registry.SCHEDULES) -> gallery.Card:
-    """What the page says of a schedule: its docstring's words, its curves, and the lines that make it."""
-    factory = _factory(drawn.words, kind)
-    said = sections(factory.__doc__ or "")
-    meanings = dict(re.findall(r"^(\w+): (.*(?:\n +.*)*)", said["Args"], flags=re.MULTILINE))
-    formula, _, notes = said["Formula"].partition("\n\n")
-    parameters = inspect.signature(factory).parameters
-    table = drawn.plan.table()
-    return gallery.Card(
-        name=drawn.label,
-        summary=said["Summary"],
-        formula=re.sub(r"\n *(?!\w+\(t\) = )", " ", formula),  # the page breaks lines by itself
-        notes=notes,
-        returns=" ".join(said["Returns"].split()),
-        source=said["Source"],
-        arguments=tuple(
-            gallery.Argument(
-                parameter.name,
-                _default(parameter),
-                " ".join(meanings.get(parameter.name, "").split()),
-            )
-            for parameter in parameters.values()
-        ),
-        python=_python(drawn, factory),
-        json=json.dumps(drawn.words),
-        rate=table["lr"],
-        momentum=table["momentum"],
-    )
 
 
 def difference(first: Drawn, second: Drawn) -> Difference:
@@ -223,37 +184,6 @@ def difference(first: Drawn, second: Drawn) -> Difference:
     a, b = first.plan.lr.table(), second.plan.lr.table()
     step = int(np.abs(a - b).argmax())
     return Difference(step, float(a[step]), float(b[step]), float(a.mean()), float(b.mean()))
-
-
-def _default(parameter: inspect.Parameter) -> str:
-    if parameter.default is parameter.empty:
-        return ""
-    return f"{parameter.default:.6g}" if isinstance(parameter.default, float) else repr(parameter.default)
-
-
-def _factory(words: Mapping[str, Any], kind: Mapping[str, Callable[..., Schedule]]) -> Callable[..., Schedule]:
-    """What makes the schedule of these words, and whose docstring tells of it."""
-    name = registry.name_of(words)
-    if name is not None:
-        return registry.factory(name, kind)
-    return sequence if "sequence" in words else from_json
-
-
-def _python(drawn: Drawn, factory: Callable[..., Schedule]) -> str:
-    """The call that makes the schedule, with the arguments that are not their defaults."""
-    if factory in (sequence, from_json) or language.is_foreign(drawn.words):
-        return f"lrsched.from_json({to_json(drawn.plan.lr)!r})"
-    parameters = inspect.signature(factory).parameters
-    first, *_ = parameters
-    said = [repr(drawn.words[first])] if drawn.words[first] != parameters[first].default else []
-    said += [f"total_steps={drawn.plan.total_steps}"]
-    for name, value in drawn.words.items():
-        value = tuple(value) if isinstance(value, list) else value
-        if name == "sampling" and value != "every":
-            said.append(f"sampling=lrsched.sampling.named({value!r})")
-        elif name not in ("schedule", "sampling", first) and value != parameters[name].default:
-            said.append(f"{name}={value!r}")
-    return f"lrsched.{factory.__name__}({', '.join(said)})"
 
 
 def _picture(drawn: Sequence[Drawn], path: str) -> None:

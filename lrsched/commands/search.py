@@ -5,25 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Generator, Sequence
-from typing import Any, Literal, NamedTuple
-
-import jax
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from lrsched import files
 from lrsched.analysis import range_rules, search_tables
 from lrsched.analysis.search_tables import Part, Tried
-from lrsched.commands import range_test as sweep
-from lrsched.commands._search_results import rounded, suggested_rates, write_results
-from lrsched.commands.range_test import Ramp
-from lrsched.runs import many
-from lrsched.runs import speeds as measured
-from lrsched.runs import task as tasks
-from lrsched.runs import workers as spread
-from lrsched.runs.task import RunConfig
+from lrsched.commands import Outcome
+from lrsched.commands._search_results import round_rate, suggested_rates, write_results
+from lrsched.range_test import RangeTest
+from lrsched.runs import many, ramps, speeds, workers
+from lrsched.runs.config import SHORT, RunConfig
+from lrsched.runs.ramps import Ramp
+from lrsched.runs.records import Beginning
+from lrsched.runs.report import Record, Report, ignore
+from lrsched.runs.task import resolve
 from lrsched.schedules import language, registry
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families.onecycle import paired_momentum
+from lrsched.training import devices, provenance
 
 Question = Literal["rate", "weight_decay", "momentum", "batch_size"]
 
@@ -53,12 +53,10 @@ class SearchConfig:
         A range test has the momentum that the run has at its peak rate.
       batch_sizes: to compare; none given: half, the same, twice and four times the batch_size.
       workers: as of lrsched study.
-      out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start goes on there.
+      out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start resumes there.
     """
 
-    config: RunConfig = dataclasses.field(
-        default_factory=lambda: RunConfig(schedule="onecycle", max_epochs=4.0, holdout_fraction=0.1)
-    )
+    config: RunConfig = SHORT
     data_dir: str | None = None
     ramp: Ramp = dataclasses.field(default_factory=Ramp)
     runs_each: int = 3
@@ -72,25 +70,98 @@ class SearchConfig:
     out: str | None = None
 
 
-class Outcome(NamedTuple):
-    """What a search came to: the configuration it chose, its tables as text, and the files written."""
-
-    chosen: RunConfig
-    text: str
-    files: list[pathlib.Path]
-
-
-Steps = Generator["many.Status | str", None, Any]
-Setting = tuple[str, RunConfig]  # in words, and its first run
+Setting = tuple[str, RunConfig]  # its name, and its first run
 Place = tuple[str, str]  # of a range test's curves: question, setting
+_BEGUN = "as begun"  # the setting that a question starts from
 
 
-def check(config: SearchConfig) -> pathlib.Path:
-    """The folder of a search.
+@dataclasses.dataclass
+class _Search:
+    """A search under way, and what it has learned."""
+
+    config: SearchConfig
+    out: pathlib.Path
+    report: Report
+    rule: str | None = None  # the best of the range test's rules
+    speeds: dict[str, float] | None = None  # images per second of each batch size
+    curves: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # of range tests, by Place
+
+    def train(self, todo: Sequence[RunConfig]) -> list[Record]:
+        """The records of these runs, which share their folder with those of all questions."""
+        config = self.config
+        settings = len(config.grid) + len(config.weight_decays) + config.bisections + len(config.momenta) + 4
+        resolved = many.resolve_all(todo, data_dir=config.data_dir, count=config.workers)
+        begun = resolve(config.config, data_dir=config.data_dir)
+        updates = settings * config.runs_each * begun.total_steps
+        return many.train_all(resolved, self.out, count=config.workers, report=self.report, updates=updates)
+
+    def seeds(self, first: RunConfig) -> list[RunConfig]:
+        return [_at(first, seed=self.config.config.seed + i) for i in range(self.config.runs_each)]
+
+    def range_test(self, one: RunConfig, place: Place) -> RangeTest:
+        """The range test at a run's settings; its momentum is the one at the run's peak rate."""
+        found = ramps.measure(_ramps(self.config, one), out=self.out, report=self.report)
+        self.curves.setdefault(place[0], {})[place[1]] = ramps.to_json(found.curves)
+        return found
+
+    def at_own_rate(self, chosen: RunConfig, one: RunConfig, place: Place) -> RunConfig:
+        """The run at the chosen rate times what the best rule's suggestion changes by; without a rule, as it is."""
+        if self.rule is None:
+            return one
+        before, after = self.range_test(chosen, (place[0], _BEGUN)), self.range_test(one, place)
+        was, now = (found.suggestions[self.rule].value for found in (before, after))
+        return one if was is None or now is None else _at(one, peak_value=round_rate(chosen.peak_value * now / was))
+
+    def compare(self, question: str, settings: Sequence[Setting]) -> tuple[Part, RunConfig]:
+        """The part, and the best setting's run."""
+        each = self.config.runs_each
+        records = self.train([one for _, first in settings for one in self.seeds(first)])
+        tried = []
+        for i, (name, first) in enumerate(settings):
+            rows = records[i * each : (i + 1) * each]
+            errors = {row["seed"]: row["holdout_error"] for row in rows}
+            tried.append(Tried(name, first.peak_value, rows[0]["epochs"], errors))
+        part = Part(question, tuple(tried))
+        return part, settings[part.best][1]
+
+
+def run(config: SearchConfig, report: Report = ignore) -> Outcome:
+    """Makes the range tests and runs that are not on record yet, then the tables; its result is the chosen run.
 
     Raises:
-      ValueError: for anything that cannot be searched.
+      ValueError: before anything is written, for arguments that cannot be followed; later, if no setting trains.
     """
+    devices.prepare()
+    devices.start()
+    beginning = Beginning()
+    _check(config)
+    begun = config.config
+    out = files.out_folder(config.out, f"runs/search-{begun.data}-{begun.model}")
+    files.check_writable("out", out)
+    search, chosen, parts = _Search(config, out, report), begun, []
+    for question in config.questions:
+        part, chosen = _ANSWERS[question](search, chosen)
+        parts.append(part)
+        report(search_tables.part_table(part))
+    final = search.train(search.seeds(chosen))
+    task = resolve(chosen, data_dir=config.data_dir).task
+    document = {
+        "config": provenance.said(config),
+        "parts": [dataclasses.asdict(part) for part in parts],
+        "chosen": chosen.as_json(),
+        "test_errors": {str(record["seed"]): record["test_error"] for record in final},
+        "rule": search.rule,
+        "speeds": search.speeds,
+        "curves": search.curves,
+        **beginning.provenance(task.data, devices=len(task.devices)),
+    }
+    files.write_json(out / "search.json", document)
+    text, written = write_results(files.read_json(out / "search.json"), out)
+    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *written])
+
+
+def _check(config: SearchConfig) -> None:
+    """Raises the ValueError that anything in it deserves which cannot be searched."""
     begun = config.config
     if not begun.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: settings are compared on held-out data, got 0.")
@@ -107,10 +178,11 @@ def check(config: SearchConfig) -> pathlib.Path:
         raise ValueError("quantity must be train_loss or holdout_loss: Smith's bounds give a cycle, not one rate.")
     if "batch_size" in config.questions and not begun.budget.endswith("%"):
         raise ValueError(f"budget must be a percentage: max_epochs is scaled to equal time, got {begun.budget}.")
-    spread.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
+    workers.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
     tried = [begun, _at(begun, seed=begun.seed + config.runs_each - 1)]
     if "rate" in config.questions:
-        sweep.check(begun, config.ramp, data_dir=config.data_dir)
+        ramps.check_numbers(config.ramp)
+        _ramps(config, begun)
         for multiple in config.grid:
             range_rules.check_rate("peak_value times each of grid", multiple * begun.peak_value)
     if "momentum" in config.questions:
@@ -120,43 +192,17 @@ def check(config: SearchConfig) -> pathlib.Path:
     if "batch_size" in config.questions:
         tried += [_at(begun, batch_size=size) for size in config.batch_sizes]
     for one in tried:
-        tasks.check(one, data_dir=config.data_dir)
-    return files.local_folder(
-        "out", config.out if config.out is not None else f"runs/search-{begun.data}-{begun.model}"
-    )
+        resolve(one, data_dir=config.data_dir)
 
 
-def search(config: SearchConfig) -> Generator[many.Status | str, None, Outcome]:
-    """Makes the range tests and runs that are not on record yet, then the tables; yields how it is getting on.
-
-    Raises:
-      ValueError: before anything is written, for words that cannot be followed; later, if no setting trains.
-    """
-    out, chosen = check(config), config.config
-    files.check_writable("out", out)
-    parts: list[Part] = []
-    notes: dict[str, Any] = {"rule": None, "speeds": None, "curves": {}}
-    asked = {"rate": _rate, "weight_decay": _weight_decay, "momentum": _momentum, "batch_size": _batch_size}
-    for question in config.questions:
-        part, chosen = yield from asked[question](config, chosen, out, notes)
-        parts.append(part)
-        yield search_tables.part_table(part)
-    final = yield from _made(config, _seeds(config, chosen), out)
-    document = {
-        "parts": [dataclasses.asdict(part) for part in parts],
-        "chosen": chosen.as_json(),
-        "test_errors": {str(record["seed"]): record["test_error"] for record in final},
-        **notes,
-    }
-    measured.write_record(out / "search.json", config, document)
-    text, written = write_results(files.read_json(out / "search.json"), out)
-    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *written])
+def _ramps(config: SearchConfig, one: RunConfig) -> ramps.Ramps:
+    run = resolve(one, data_dir=config.data_dir)
+    return ramps.prepare(run.task, config.ramp, momentum=ramps.momentum_at_peak(run.plan))
 
 
-def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    found = yield from _ramps(config, chosen, out, notes, ("peak rate", "as begun"))
-    suggested = suggested_rates(found)
-    grid = [rounded(multiple * chosen.peak_value) for multiple in config.grid]
+def _rate(search: _Search, chosen: RunConfig) -> tuple[Part, RunConfig]:
+    suggested = suggested_rates(search.range_test(chosen, ("peak rate", _BEGUN)))
+    grid = [round_rate(multiple * chosen.peak_value) for multiple in search.config.grid]
     rules: dict[float, list[str]] = {}
     for rule, rate in suggested.items():
         rules.setdefault(rate, []).append(rule)
@@ -164,123 +210,84 @@ def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dic
         (" ".join([f"{rate:g}", *(f"`{rule}`" for rule in rules.get(rate, []))]), _at(chosen, peak_value=rate))
         for rate in sorted({*suggested.values(), *grid})
     ]
-    part, best = yield from _compared(config, "peak rate", settings, out)
+    part, best = search.compare("peak rate", settings)
     if suggested:
         means = {tried.rate: math.inf if tried.mean is None else tried.mean for tried in part.tried}
-        notes["rule"] = min(suggested, key=lambda rule: means[suggested[rule]])
+        search.rule = min(suggested, key=lambda rule: means[suggested[rule]])
     return part, best
 
 
-def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
+def _weight_decay(search: _Search, chosen: RunConfig) -> tuple[Part, RunConfig]:
     tried = {chosen.weight_decay: chosen}
-    wanted = list(dict.fromkeys(config.weight_decays))
-    for halved in range(config.bisections + 1):
+    wanted = list(dict.fromkeys(search.config.weight_decays))
+    for halving in range(search.config.bisections + 1):
         for decay in wanted:
             if decay not in tried:
                 one, place = _at(chosen, weight_decay=decay), ("weight decay", f"{decay:g}")
-                tried[decay] = yield from _at_own_rate(config, chosen, one, out, notes, place)
+                tried[decay] = search.at_own_rate(chosen, one, place)
         order = sorted(tried, reverse=True)
-        settings = [(f"{decay:g}", tried[decay]) for decay in order]
-        part, best = yield from _compared(config, "weight decay", settings, out)
+        part, best = search.compare("weight decay", [(f"{decay:g}", tried[decay]) for decay in order])
         middle = search_tables.bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
-        if halved == config.bisections or middle is None or middle in tried:
+        if halving == search.config.bisections or middle is None or middle in tried:
             break
         wanted = [middle]
     return part, best
 
 
-def _momentum(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    def followed(one: RunConfig) -> Schedule:
-        return tasks.check(one, data_dir=config.data_dir).momentum
+def _momentum(search: _Search, chosen: RunConfig) -> tuple[Part, RunConfig]:
+    def momentum(one: RunConfig) -> Schedule:
+        return resolve(one, data_dir=search.config.data_dir).plan.momentum
 
-    ones = {words: _with_momentum(chosen, words) for words in config.momenta}
-    seen = {followed(chosen)}
-    name = next((words for words, one in ones.items() if followed(one) in seen), "as begun")
+    ones = {words: _with_momentum(chosen, words) for words in search.config.momenta}
+    seen = {momentum(chosen)}
+    name = next((words for words, one in ones.items() if momentum(one) in seen), _BEGUN)
     settings = [(name, chosen)]
     for words, one in ones.items():
-        if followed(one) not in seen:
-            seen.add(followed(one))
-            settings.append((words, (yield from _at_own_rate(config, chosen, one, out, notes, ("momentum", words)))))
-    return (yield from _compared(config, "momentum", settings, out))
+        if momentum(one) not in seen:
+            seen.add(momentum(one))
+            settings.append((words, search.at_own_rate(chosen, one, ("momentum", words))))
+    return search.compare("momentum", settings)
 
 
-def _batch_size(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:
-    batch, examples = chosen.batch, len(tasks.task(chosen, data_dir=config.data_dir).data.train)
-    sizes = {*(config.batch_sizes or (batch // 2, 2 * batch, 4 * batch)), batch}
-    count, settings = jax.local_device_count(), []
-    speeds: dict[int, float] = {}
+def _batch_size(search: _Search, chosen: RunConfig) -> tuple[Part, RunConfig]:
+    task = resolve(chosen, data_dir=search.config.data_dir).task
+    batch, examples, count = task.batch_size, len(task.data.train), len(task.devices)
+    sizes = {*(search.config.batch_sizes or (batch // 2, 2 * batch, 4 * batch)), batch}
+    images_per_second: dict[int, float] = {}
     for size in sorted(size for size in sizes if 1 <= size <= examples and size % count == 0):
-        speeds[size] = yield from measured.speed(_at(chosen, batch_size=size), data_dir=config.data_dir, out=out)
-    for size, speed in speeds.items():
+        task = resolve(_at(chosen, batch_size=size), data_dir=search.config.data_dir).task
+        images_per_second[size] = speeds.measure(task, out=search.out, report=search.report)
+    settings = []
+    for size, speed in images_per_second.items():
         one = chosen
         if size != batch:
-            epochs = float(f"{chosen.max_epochs * speed / speeds[batch]:.3g}")
+            epochs = float(f"{chosen.max_epochs * speed / images_per_second[batch]:.3g}")
             one = _at(chosen, batch_size=size, max_epochs=epochs)
-            one = yield from _at_own_rate(config, chosen, one, out, notes, ("batch size", str(size)))
+            one = search.at_own_rate(chosen, one, ("batch size", str(size)))
         settings.append((str(size), one))
-    notes["speeds"] = {str(size): speed for size, speed in speeds.items()}
-    return (yield from _compared(config, "batch size", settings, out))
+    search.speeds = {str(size): speed for size, speed in images_per_second.items()}
+    return search.compare("batch size", settings)
 
 
-def _at_own_rate(
-    config: SearchConfig, chosen: RunConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place
-) -> Steps:
-    """The run at the chosen rate times what the best rule's suggestion changes by; without a rule, as it is."""
-    rule = notes["rule"]
-    if rule is None:
-        return one
-    before = yield from _ramps(config, chosen, out, notes, (place[0], "as begun"))
-    after = yield from _ramps(config, one, out, notes, place)
-    was, now = (found.suggestions[rule].value for found in (before, after))
-    return one if was is None or now is None else _at(one, peak_value=rounded(chosen.peak_value * now / was))
+_ANSWERS: dict[Question, Callable[[_Search, RunConfig], tuple[Part, RunConfig]]] = {
+    "rate": _rate,
+    "weight_decay": _weight_decay,
+    "momentum": _momentum,
+    "batch_size": _batch_size,
+}
 
 
-def _ramps(config: SearchConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place) -> Steps:
-    same = _at(one, peak_value=config.ramp.end_value, max_epochs=config.config.max_epochs)  # without effect on a ramp
-    found = yield from sweep.swept(same, config.ramp, data_dir=config.data_dir, out=out)
-    notes["curves"].setdefault(place[0], {})[place[1]] = sweep.kept(found.curves)
-    return found
-
-
-def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], out: pathlib.Path) -> Steps:
-    """The part, and the best setting's run."""
-    todo = [one for _, first in settings for one in _seeds(config, first)]
-    records = yield from _made(config, todo, out)
-    tried = []
-    for i, (words, first) in enumerate(settings):
-        rows = records[i * config.runs_each : (i + 1) * config.runs_each]
-        errors = {row["seed"]: row["holdout_error"] for row in rows}
-        tried.append(Tried(words, first.peak_value, rows[0]["epochs"], errors))
-    part = Part(question, tuple(tried))
-    return part, settings[part.best][1]
-
-
-def _made(
-    config: SearchConfig, todo: Sequence[RunConfig], out: pathlib.Path
-) -> Generator[many.Status | str, None, Any]:
-    """The records of these runs, which share their folder with those of all questions."""
-    settings = len(config.grid) + len(config.weight_decays) + config.bisections + len(config.momenta) + 4
-    updates = settings * config.runs_each * tasks.check(config.config, data_dir=config.data_dir).total_steps
-    return (
-        yield from many.made(todo, data_dir=config.data_dir, out=out, workers=config.workers, updates=updates)
-    )  # fmt: skip
-
-
-def _seeds(config: SearchConfig, first: RunConfig) -> list[RunConfig]:
-    return [_at(first, seed=config.config.seed + i) for i in range(config.runs_each)]
-
-
-def _with_momentum(one: RunConfig, words: str) -> RunConfig:
+def _with_momentum(one: RunConfig, momentum: str) -> RunConfig:
     """With a constant momentum, or one cycled against the rate as the schedule's own variant does."""
     try:
-        high, low = (float(word) for word in words.split("-")) if "-" in words else (float(words), None)
+        high, low = (float(part) for part in momentum.split("-")) if "-" in momentum else (float(momentum), None)
     except ValueError:
-        raise ValueError(f"momenta must be numbers (0.9) or ranges (0.95-0.85), got {words!r}.") from None
+        raise ValueError(f"momenta must be numbers (0.9) or ranges (0.95-0.85), got {momentum!r}.") from None
     if low is None:
-        return _at(one, momentum=words)
+        return _at(one, momentum=momentum)
     rate = language.parse(one.schedule)
     if registry.name_of(rate) != "onecycle":
-        raise ValueError(f"momenta must be numbers where the schedule is {language.label(rate)}, got {words!r}.")
+        raise ValueError(f"momenta must be numbers where the schedule is {language.label(rate)}, got {momentum!r}.")
     cycle = {**paired_momentum(rate), "max_value": high, "min_value": low}
     return _at(one, momentum=language.label(cycle, kind=registry.MOMENTA))
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from lrsched import files
 from lrsched.analysis import ledger, paper, plots, range_plots, tables
-from lrsched.runs import run as runs
-from lrsched.runs.many import MOST_RUNS, Status, made
-from lrsched.runs.task import Recipe, RunConfig, Words
+from lrsched.commands import Outcome
+from lrsched.runs.config import Recipe, RunConfig, Words
+from lrsched.runs.many import MOST_RUNS, resolve_all, train_all
+from lrsched.runs.report import Record, Report, ignore
 from lrsched.schedules import language, registry
 from lrsched.schedules.durations import budget_length
 from lrsched.training import data as datasets
+from lrsched.training import devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,14 +63,6 @@ class StudyConfig(Recipe):
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class Outcome(NamedTuple):
-    """What a study came to: its records in order, its table as text, and the files written."""
-
-    records: list[runs.Record]
-    text: str
-    files: list[pathlib.Path]
-
-
 def configs(study: StudyConfig) -> list[RunConfig]:
     """The runs of a study in the order they are made: seed by seed, so that a study cut short is a smaller study.
 
@@ -82,7 +76,7 @@ def configs(study: StudyConfig) -> list[RunConfig]:
         raise ValueError(f"a study must have at most {MOST_RUNS:,} runs, got {count:,}.")
     spellings: dict[str, Callable[[Any], Any]] = {
         "schedules": language.label,
-        "budgets": lambda words: budget_length(words, max_epochs=study.max_epochs),
+        "budgets": lambda text: budget_length(text, max_epochs=study.max_epochs),
         "peak_values": float,
     }
     for name, same in spellings.items():
@@ -108,21 +102,24 @@ def configs(study: StudyConfig) -> list[RunConfig]:
     ]  # fmt: skip
 
 
-def study(config: StudyConfig) -> Generator[Status | str, None, Outcome]:
-    """Makes the runs that are not on record yet, then the table and the figures; yields how it is getting on.
+def run(config: StudyConfig, report: Report = ignore) -> Outcome:
+    """Trains the runs that are not on record yet, then writes the table and the figures.
 
     Raises:
       ValueError: before anything is written, if any run of it cannot be run.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    out = files.local_folder("out", config.out if config.out is not None else f"runs/{config.data}-{config.model}")
-    records = yield from made(configs(config), data_dir=config.data_dir, out=out, workers=config.workers)
+    devices.prepare()
+    devices.start()
+    out = files.out_folder(config.out, f"runs/{config.data}-{config.model}")
+    todo = resolve_all(configs(config), data_dir=config.data_dir, count=config.workers)
+    records = train_all(todo, out, count=config.workers, report=report)
     records = [{**record, "place": place} for place, record in enumerate(records)]  # an earlier study had others
     text, written = write_results(records, out)
     return Outcome(records, text, [out / "records.jsonl", *written])
 
 
-def write_results(records: Sequence[runs.Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+def write_results(records: Sequence[Record], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text, written as Markdown) and the figures of the records of one study.
 
     Schedules and budgets stand in the order in which they were asked for; in records of version 0.1.0, which do not
@@ -155,7 +152,7 @@ def _remove(path: pathlib.Path, written: list[pathlib.Path]) -> None:
     written.remove(path)
 
 
-def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def losses(records: Sequence[Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Label -> updates, training losses [seeds, points]: of the longest budget, at each schedule's chosen rate."""
     longest = max(cells, key=lambda cell: cell.epochs).budget
     drawn = {}
@@ -179,16 +176,16 @@ def losses(records: Sequence[runs.Record], cells: Sequence[ledger.Cell]) -> dict
     return drawn
 
 
-def curves(records: Sequence[runs.Record]) -> dict[str, Curve]:
+def curves(records: Sequence[Record]) -> dict[str, Curve]:
     """Label -> progress, rate over peak, momentum: each schedule of the records, under its longest budget."""
-    longest: dict[str, runs.Record] = {}
+    longest: dict[str, Record] = {}
     for record in records:
         label = record["label"]
         longest[label] = max(longest.get(label, record), record, key=lambda one: one["total_steps"])
     return {label: _curve(record) for label, record in longest.items()}
 
 
-def _curve(record: runs.Record, points: int = 1000) -> Curve:
+def _curve(record: Record, points: int = 1000) -> Curve:
     total, peak = record["total_steps"], record["config"]["peak_value"]
     steps = np.unique(np.linspace(0, total - 1, points).round().astype(np.int64))
     words: dict[str, Any] = {

@@ -6,19 +6,21 @@ import dataclasses
 import itertools
 import math
 import pathlib
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from lrsched import files
 from lrsched.analysis import search_plots, search_tables
 from lrsched.analysis.search_tables import Found
-from lrsched.runs import many
-from lrsched.runs import speeds as measured
-from lrsched.runs import task as tasks
-from lrsched.runs import workers as spread
-from lrsched.runs.task import RunConfig
+from lrsched.commands import Outcome
+from lrsched.runs import many, workers
+from lrsched.runs.config import SHORT, RunConfig
+from lrsched.runs.records import Beginning
+from lrsched.runs.report import Record, Report, ignore
+from lrsched.runs.task import Run, resolve
+from lrsched.training import devices, provenance
 
 Sampler = Literal["grid", "random", "tpe"]
 Space = tuple[float, float]
@@ -46,9 +48,7 @@ class TuneConfig:
       out: folder of records, table and figure; None: runs/tune-DATA-MODEL.
     """
 
-    config: RunConfig = dataclasses.field(
-        default_factory=lambda: RunConfig(schedule="onecycle", max_epochs=4.0, holdout_fraction=0.1)
-    )
+    config: RunConfig = SHORT
     data_dir: str | None = None
     samplers: tuple[Sampler, ...] = ("grid", "random", "tpe")
     trials: int = 27
@@ -60,16 +60,8 @@ class TuneConfig:
     out: str | None = None
 
 
-class Outcome(NamedTuple):
-    """What the samplers came to: their findings, the table as text, and the files written."""
-
-    found: list[Found]
-    text: str
-    files: list[pathlib.Path]
-
-
-def check(config: TuneConfig) -> pathlib.Path:
-    """The folder of a search by samplers.
+def _check(config: TuneConfig) -> Run:
+    """The run in the middle of the search.
 
     Raises:
       ValueError: for anything that cannot be searched, and if Optuna is not installed.
@@ -88,7 +80,7 @@ def check(config: TuneConfig) -> pathlib.Path:
             raise ValueError(f"{name} must be two numbers, 0 < low < high < {top:g}, got {low:g} and {high:g}.")
     if not config.config.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: trials are compared on held-out data, got 0.")
-    spread.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
+    workers.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number
     try:
         import optuna
     except ImportError:
@@ -96,29 +88,41 @@ def check(config: TuneConfig) -> pathlib.Path:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not (math.isfinite(config.config.peak_value) and config.config.peak_value > 0):
         raise ValueError(f"peak_value must be above 0: rates are multiples of it, got {config.config.peak_value:g}.")
-    tasks.check(config.config, data_dir=config.data_dir)
-    return files.local_folder(
-        "out", config.out if config.out is not None else f"runs/tune-{config.config.data}-{config.config.model}"
-    )
+    return resolve(config.config, data_dir=config.data_dir)
 
 
-def tune(config: TuneConfig) -> Generator[many.Status | str, None, Outcome]:
+def run(config: TuneConfig, report: Report = ignore) -> Outcome:
     """Makes the trials that are left, runs each sampler's best again, then writes the table and the figure.
 
     Raises:
-      ValueError: before anything is written, for words that cannot be followed; later, if no trial trains.
+      ValueError: before anything is written, for arguments that cannot be followed; later, if no trial trains.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    out = check(config)
+    devices.prepare()
+    devices.start()
+    beginning, middle = Beginning(), _check(config)
+    out = files.out_folder(config.out, f"runs/tune-{config.config.data}-{config.config.model}")
+    updates = len(config.samplers) * (config.trials + config.runs_each) * middle.total_steps
+
+    def train(todo: Sequence[RunConfig]) -> list[Record]:
+        """The records of these runs, which share their folder with those of all trials."""
+        resolved = many.resolve_all(todo, data_dir=config.data_dir, count=config.workers)
+        return many.train_all(resolved, out, count=config.workers, report=report, updates=updates)
+
     found = []
     for sampler in config.samplers:
-        values, best = yield from _sampled(config, sampler, out)
+        values, best = _sample(config, sampler, train, report)
         again = [dataclasses.replace(best, seed=config.config.seed + 1 + i) for i in range(config.runs_each)]
-        records = yield from _made(config, again, out)
+        records = train(again)
         setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0)}
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
-    measured.write_record(out / "tune.json", config, {"found": [dataclasses.asdict(one) for one in found]})
+    document = {
+        "config": provenance.said(config),
+        "found": [dataclasses.asdict(one) for one in found],
+        **beginning.provenance(middle.task.data, devices=len(middle.task.devices)),
+    }
+    files.write_json(out / "tune.json", document)
     text, written = write_results(found, out)
     return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *written])
 
@@ -131,24 +135,25 @@ def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[path
     return text, [out / "tune.md", figure]
 
 
-def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[many.Status | str, None, Any]:
+def _sample(
+    config: TuneConfig, sampler: Sampler, train: Callable[[Sequence[RunConfig]], list[Record]], report: Report
+) -> tuple[tuple[float | None, ...], RunConfig]:
     """The held-out error of each of a sampler's trials (None: diverged), and the best one's run."""
     points = _grid(config) if sampler == "grid" else []
     wanted = len(points) or config.trials
     drawn, errors = list(points), list[float]()
     if sampler == "random":
-        drawn = [_drawn(config, sampler, [], number) for number in range(wanted)]
+        drawn = [_draw(config, sampler, [], number) for number in range(wanted)]
     while len(errors) < wanted:
         if sampler == "tpe":
-            drawn.append(_drawn(config, sampler, list(zip(drawn, errors, strict=True)), len(errors)))
+            drawn.append(_draw(config, sampler, list(zip(drawn, errors, strict=True)), len(errors)))
         todo = [_run_of(config, point) for point in drawn[len(errors) :]]
-        records = yield from _made(config, todo, out)
-        for one, record in zip(todo, records, strict=True):
+        for one, record in zip(todo, train(todo), strict=True):
             error = record["holdout_error"]
             errors.append(math.inf if error is None else error)
             where = f"rate {one.peak_value:g}, weight_decay {one.weight_decay:g}, momentum {one.momentum}"
             end = "diverged" if error is None else f"held-out error {100 * error:.4g} %"
-            yield f"[{len(errors)}/{wanted}] {sampler} trial {len(errors) - 1}, {where}: {end}"
+            report(f"[{len(errors)}/{wanted}] {sampler} trial {len(errors) - 1}, {where}: {end}")
     best = min(range(wanted), key=errors.__getitem__)
     if not math.isfinite(errors[best]):
         raise ValueError(f"{sampler}: at least one trial must train, got {wanted} that diverged.")
@@ -156,16 +161,7 @@ def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generat
     return values, _run_of(config, drawn[best])
 
 
-def _made(config: TuneConfig, todo: Sequence[RunConfig], out: pathlib.Path) -> Generator[many.Status | str, None, Any]:
-    """The records of these runs, which share their folder with those of all trials."""
-    count = len(config.samplers) * (config.trials + config.runs_each)
-    updates = count * tasks.check(config.config, data_dir=config.data_dir).total_steps
-    return (
-        yield from many.made(todo, data_dir=config.data_dir, out=out, workers=config.workers, updates=updates)
-    )  # fmt: skip
-
-
-def _drawn(config: TuneConfig, sampler: Sampler, before: Sequence[tuple[Point, float]], number: int) -> Point:
+def _draw(config: TuneConfig, sampler: Sampler, before: Sequence[tuple[Point, float]], number: int) -> Point:
     """What a sampler draws for a trial, given those before it: a function of these and the trial's number alone."""
     import optuna
 
@@ -234,6 +230,6 @@ def _points(low: float, high: float, log: bool, *, count: int) -> list[float]:
     return [low + (high - low) * part for part in parts]
 
 
-def _run_of(config: TuneConfig, drawn: Point) -> RunConfig:
-    rate, decay, momentum = (float(f"{drawn[axis]:.4g}") for axis in ("rate", "weight_decay", "momentum"))
+def _run_of(config: TuneConfig, point: Point) -> RunConfig:
+    rate, decay, momentum = (float(f"{point[axis]:.4g}") for axis in ("rate", "weight_decay", "momentum"))
     return dataclasses.replace(config.config, peak_value=rate, weight_decay=decay, momentum=f"{momentum:g}")

@@ -1,7 +1,7 @@
-"""One run of several that share a folder: claimed by the process that makes it, resumed, recorded once.
+"""One run of several that share a folder: claimed by the process that trains it, resumed, recorded once.
 
 OUT/records.jsonl    a line a run
-OUT/states/RUN/      its claim (locked while it is made) and the states it can be resumed from; gone once it is recorded
+OUT/states/RUN/      its claim (locked while it is trained) and its newest states; gone once it is recorded
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Iterator
 
 from lrsched import files
-from lrsched.runs import records
-from lrsched.runs import resume as saving
-from lrsched.runs import run as runs
+from lrsched.runs import records, resume
+from lrsched.runs.report import Record, Status
 from lrsched.runs.task import Run
 from lrsched.training import snapshots
 
@@ -26,7 +25,7 @@ def ledger(out: pathlib.Path) -> pathlib.Path:
 
 
 def tidy(out: pathlib.Path, recorded: Collection[str]) -> None:
-    """Removes what runs on record have left: a kill may have fallen between a record and the end of its states."""
+    """Removes the states of runs on record: a kill may have fallen between a record and the end of its states."""
     for name in {path.name for path in (out / "states").glob("*")} & set(recorded):
         with _claim(out / "states" / name) as claimed:
             if claimed:
@@ -34,7 +33,7 @@ def tidy(out: pathlib.Path, recorded: Collection[str]) -> None:
 
 
 def is_free(out: pathlib.Path, run: str) -> bool:
-    """Whether no process is making a run."""
+    """Whether no process is training a run."""
     path = out / "states" / run / "claim"
     if not path.exists():
         return True
@@ -42,41 +41,41 @@ def is_free(out: pathlib.Path, run: str) -> bool:
         return claimed
 
 
-def make(
-    run: Run, out: pathlib.Path, *, workers: int, place: int
-) -> Generator[runs.Status | str, None, runs.Record | None]:
-    """Makes a run from its newest state on and records it.
+def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> Iterator[Status | str | Record | None]:
+    """Trains a run from its newest state and records it; yields progress and messages, then its record.
+
+    The record may be another process's, which has trained the run by now; None if one is training it.
 
     Args:
-      workers: how many runs this process has made at once, for the record.
+      workers: how many runs this process trains at once, for the record.
       place: of the run among those that were asked for, for the record: tables go by it.
-    Returns:
-      its record, which another process may have made by now; None if one is making it.
     Raises:
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
     folder, path = out / "states" / run.id, ledger(out)
     with _claim(folder) as claimed, contextlib.ExitStack() as stack:
         if not claimed:
-            return None
-        if found := records.find(path, run.id):
+            yield None
+            return
+        if there := records.find(path, run.id):
             _remove(folder)
-            return found
+            yield there
+            return
         stores = list[snapshots.Store]()
 
-        def opened() -> snapshots.Store:
+        def open_store() -> snapshots.Store:
             if not stores:  # most runs are too short to need one
                 stores.append(stack.enter_context(snapshots.open_store(folder)))
             return stores[0]
 
-        due = saving.due_after(saving.SAVE_EVERY, run)
-        record = yield from saving.follow_saved(run, folder, opened, due=due)
-        record["device"]["workers"] = workers
-        record["place"] = place
-        records.append(path, record)
-        stack.close()
-        _remove(folder)
-        return record
+        due = resume.due_every(resume.SAVE_EVERY, run)
+        for event in resume.train_saved(run, folder, open_store, due=due):
+            if isinstance(event, dict):
+                event["device"]["workers"], event["place"] = workers, place
+                records.append(path, event)
+                stack.close()
+                _remove(folder)
+            yield event
 
 
 def _remove(folder: pathlib.Path) -> None:
@@ -86,7 +85,7 @@ def _remove(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _claim(folder: pathlib.Path) -> Iterator[bool]:
-    """Whether the run of a folder is this process's to make, inside the `with`; a claim ends with its process."""
+    """Whether the run of a folder is this process's to train, inside the `with`; a claim ends with its process."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "claim"

@@ -46,7 +46,7 @@ def cut_steps(follow: Plan, offset: int = 0) -> frozenset[int]:
     return frozenset({offset + follow.total_steps}) if is_cut(follow) else frozenset()
 
 
-def said(follow: Plan) -> Iterator[str]:
+def describe(follow: Plan) -> Iterator[str]:
     """Lines about the cycles of a plan; none if there is one cycle."""
     ends = follow.cycle_ends
     if len(ends) < 2:
@@ -54,7 +54,7 @@ def said(follow: Plan) -> Iterator[str]:
     lengths = [end - start for start, end in itertools.pairwise((0, *ends))]
     per_epoch = follow.budget.steps_per_epoch
     epochs = [f"{length / per_epoch:.3g}" for length in lengths]
-    yield f"{len(lengths)} cycles, of {_listed(lengths)} updates ({_listed(epochs)} epochs)."
+    yield f"{len(lengths)} cycles, of {_enumerate(lengths)} updates ({_enumerate(epochs)} epochs)."
     first = _in_updates(json.loads(follow.words)["lr"], lengths[0])
     if first is not None and lengths[0] < per_epoch:
         yield f"The first is shorter than an epoch: {first} means {first} updates; {first}ep is {first} epochs."
@@ -75,7 +75,7 @@ def _first(follow: Plan) -> int:
     return follow.total_steps - next(length for length in reversed(lengths) if length)
 
 
-def _listed(items: Sequence[object]) -> str:
+def _enumerate(items: Sequence[object]) -> str:
     """As in "1, 2 and 3"; of many the first ones and the last."""
     texts = [str(item) for item in items]
     if len(texts) > SHOWN:

@@ -1,124 +1,132 @@
-"""Many runs in one folder: those that are on record, and the others, made by this process and any that share it."""
+"""Many runs in one folder: those that are on record, and the others, trained by this process and any that share it."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
 import time
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 
 from lrsched import files
-from lrsched.runs import claims
-from lrsched.runs import interrupts
-from lrsched.runs import records
-from lrsched.runs import resume as saving
-from lrsched.runs import workers as spread
-from lrsched.runs import run as runs
-from lrsched.runs import task as tasks
-from lrsched.schedules import language, registry
-from lrsched.runs.task import RunConfig
+from lrsched.runs import claims, identity, interrupts, records, workers
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Overall, Record, Report, Status
+from lrsched.runs.task import Devices, Run, resolve
 from lrsched.training import devices as machine
 from lrsched.training import provenance
 
 MOST_RUNS = 100_000  # of one study: more were asked for by mistake
-_SECONDS_BETWEEN_LOOKS = 1.0  # at what another process is making
+_SECONDS_BETWEEN_LOOKS = 1.0  # at what another process is training
 
 
-class Status(NamedTuple):
-    """Progress of several runs. `record` is set once a run has ended, or was already on record."""
+def resolve_all(configs: Sequence[RunConfig], *, data_dir: str | None, count: int | None) -> list[Run]:
+    """The runs of these configurations, for so many workers (None: as many as `train_all` chooses).
 
-    completed: int
-    total: int
-    updates_left: int  # in all runs that are not done
-    config: RunConfig
-    run: runs.Status | None
-    record: runs.Record | None
+    Raises:
+      ValueError: if any of them cannot be run, there are too many, or the number of workers is refused.
+    """
+    if len(configs) > MOST_RUNS:
+        raise ValueError(f"runs must be at most {MOST_RUNS:,} in all, got {len(configs):,}.")
+    workers.choose(asked=count, left=1, updates=0)  # says what is wrong with the number
+    devices: Devices = tuple(jax.local_devices()[:1]) if _one_device_each(count) else None
+    return [resolve(config, data_dir=data_dir, devices=devices) for config in configs]
 
 
-def made(
-    todo: Sequence[RunConfig],
-    *,
-    data_dir: str | None,
-    out: pathlib.Path,
-    workers: int | None,
-    updates: int | None = None,
-) -> Generator[Status | str, None, list[runs.Record]]:
-    """The records of these runs, in order: those in out/records.jsonl as they are, the others made and put there.
+def _one_device_each(count: int | None) -> bool:
+    return count != 1 and jax.default_backend() != "cpu"
 
-    A run that was cut off is resumed from its newest state. Several processes may share the folder: each run is made
+
+def train_all(
+    todo: Sequence[Run], out: pathlib.Path, *, count: int | None, report: Report, updates: int | None = None
+) -> list[Record]:
+    """The records of these runs, in order: those in out/records.jsonl as they are, the others trained and put there.
+
+    A run that was cut off is resumed from its newest state. Several processes may share the folder: each run is trained
     by one of them. What decides a run's last digits, the cores it has, is settled once for the folder.
 
     Args:
-      updates: in all runs that will be made in this folder, if these are but the first of them.
+      todo: of `resolve_all`.
+      count: workers asked for; None: as many as fit.
+      updates: in all runs that will be trained in this folder, if these are but the first of them.
     Raises:
-      ValueError: before anything is made, if any of them cannot be run, or the folder cannot be written.
-      OSError: before anything is made, if the folder cannot be locked.
+      ValueError: before anything is trained, if the folder cannot be written.
+      OSError: before anything is trained, if the folder cannot be locked.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    if len(todo) > MOST_RUNS:
-        raise ValueError(f"runs must be at most {MOST_RUNS:,} in all, got {len(todo):,}.")
-    alone = workers != 1 and jax.default_backend() != "cpu"  # a run then has one device
-    devices = tuple(jax.local_devices()[:1]) if alone else None
-    resolved = [tasks.resolve(one, data_dir=data_dir, devices=devices) for one in todo]
-    names = [run.id for run in resolved]
     found = records.read(claims.ledger(out))
-    done = {record["run"]: record for record in found.rows}
-    left = {i: run.total_steps for i, run in enumerate(resolved) if run.id not in done}
-    total = updates or sum(run.total_steps for run in resolved)
-    spread.choose(asked=workers, left=1, updates=0)  # says what is wrong with the number
-    yield from found.damaged
-
-    def status(index: int, *, run: runs.Status | None = None, record: runs.Record | None = None) -> Status:
-        return Status(len(todo) - len(left), len(todo), sum(left.values()), todo[index], run, record)
-
-    for index in [i for i, name in enumerate(names) if name in done]:
-        yield status(index, record=done[names[index]])
-    claims.tidy(out, done)
-    if left:
-        files.check_writable("out", out)
-        cpus, lines = _settled(out, done, names, asked=workers, updates=total)
-        yield from lines
+    for line in found.damaged:
+        report(line)
+    progress = _Progress(todo, {record["run"]: record for record in found.rows}, report)
+    claims.tidy(out, progress.done)
+    if not progress.left:
+        return progress.records()
+    files.check_writable("out", out)
+    total = updates or sum(run.total_steps for run in todo)
+    cpus, lines = _settle(out, progress.done, len(todo), asked=count, updates=total)
+    for line in lines:
+        report(line)
+    ready = f"{len(progress.left)} of {len(todo)} runs to train" if len(todo) > 1 else "1 run to train"
+    report(f"{ready}; compiling the first.")
     waited = False
     with interrupts.deferred():
-        while left:
-            mine = [i for i in left if claims.is_free(out, names[i])]
-            layout = spread.choose(asked=workers, left=len(mine), updates=total, cpus=cpus)
-            events = spread.made({i: todo[i] for i in mine}, data_dir=data_dir, out=out, layout=layout, alone=alone)
-            for index, event in events:
-                if isinstance(event, runs.Status):
-                    left[index] = event.total_steps - event.completed
-                    yield status(index, run=event)
-                elif isinstance(event, str):
-                    yield f"{describe(todo[index])}: {event}"
-                elif event is not None:
-                    del left[index]
-                    done[names[index]] = event
-                    yield status(index, record=event)
-            if left:
+        while progress.left:
+            mine = {i: todo[i] for i in progress.left if claims.is_free(out, todo[i].id)}
+            layout = workers.choose(asked=count, left=len(mine), updates=total, cpus=cpus)
+            for index, event in workers.train_all(mine, out, layout=layout, alone=_one_device_each(count)):
+                progress.take(index, event)
+            if progress.left:
                 if not waited:
-                    others = "1 run is" if len(left) == 1 else f"{len(left)} runs are"
-                    yield f"waiting: {others} being made by another process."
+                    others = "1 run is" if len(progress.left) == 1 else f"{len(progress.left)} runs are"
+                    report(f"waiting: {others} being trained by another process.")
                 waited = True
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 if interrupts.asked():
                     raise interrupts.Interrupted("saved")
-            for index in list(left):
-                if record := records.find(claims.ledger(out), names[index]):
-                    del left[index]
-                    done[names[index]] = record
-                    yield status(index, record=record)
+            for index in list(progress.left):
+                progress.take(index, records.find(claims.ledger(out), todo[index].id))
     with contextlib.suppress(OSError):  # states of other runs are left there
         (out / "states").rmdir()
-    return [done[name] for name in names]
+    return progress.records()
 
 
-def _settled(
-    out: pathlib.Path, done: Mapping[str, runs.Record], names: Sequence[str], *, asked: int | None, updates: int
+class _Progress:
+    """Which runs are on record, how many updates the others have left, and the telling of it."""
+
+    def __init__(self, todo: Sequence[Run], done: dict[str, Record], report: Report) -> None:
+        self.todo, self.done, self.report = todo, done, report
+        self.left = {i: run.total_steps for i, run in enumerate(todo) if run.id not in done}
+        for run in todo:
+            if run.id in done:
+                self._tell(run, record=done[run.id])
+
+    def take(self, index: int, event: workers.Event) -> None:
+        """An event of a run; None: another process is training it."""
+        run = self.todo[index]
+        if isinstance(event, str):
+            self.report(f"{run.describe()}: {event}")
+        elif isinstance(event, Status):
+            self.left[index] = event.total_steps - event.completed
+            self._tell(run, latest=event)
+        elif event is not None:
+            del self.left[index]
+            self.done[run.id] = event
+            self._tell(run, record=event)
+
+    def records(self) -> list[Record]:
+        return [self.done[run.id] for run in self.todo]
+
+    def _tell(self, run: Run, *, latest: Status | None = None, record: Record | None = None) -> None:
+        count = len(self.todo)
+        self.report(Overall(count - len(self.left), count, sum(self.left.values()), run, latest, record))
+
+
+def _settle(
+    out: pathlib.Path, done: Mapping[str, Record], count: int, *, asked: int | None, updates: int
 ) -> tuple[int | None, list[str]]:
-    """The cores of each run in a folder, as its first start settled them, and what has changed since.
+    """The cores of each run in a folder, as its first start settled them, and messages about what has changed since.
 
     Folders of version 0.1.0 have no machine.json: their records tell.
     """
@@ -138,14 +146,14 @@ def _settled(
             known = [record["device"] for record in done.values()]
             cpus = known[-1].get("cpus") if known and known[-1].get("platform") == platform == "cpu" else None
             if cpus is None:
-                cpus = spread.choose(asked=asked, left=len(names), updates=updates).cpus
+                cpus = workers.choose(asked=asked, left=count, updates=updates).cpus
             kept = {"platform": platform, "cpus": cpus, **begun_with}
             files.write_json(path, kept)
-    if differ := saving.changed(kept, begun_with):
+    if differ := identity.find_changes(kept, begun_with):
         lines.append(
             f"begun with other libraries or settings ({', '.join(differ)}): the last digits of the runs to come differ."
         )
-    here = spread.pinnable()
+    here = workers.pinnable()
     if kept["platform"] != platform:
         was = f"on {kept['platform']}, resumed on {platform}"
     elif kept["cpus"] > here:
@@ -154,9 +162,3 @@ def _settled(
         return kept["cpus"] or None, lines
     lines.append(f"begun {was}: the last digits of the runs to come differ from those of the same runs there.")
     return kept["cpus"] or None, lines
-
-
-def describe(config: RunConfig) -> str:
-    """A run in a few words, for progress and messages."""
-    schedule = language.label(config.schedule)
-    return f"{schedule} at {config.budget}, rate {config.peak_value:g}, seed {config.seed}"

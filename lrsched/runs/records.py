@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from lrsched import files
-
-Record = dict[str, Any]
+from lrsched.runs.report import Record
+from lrsched.training import data as datasets
+from lrsched.training import devices as machine
+from lrsched.training import provenance
 
 # Version 0.1.0 wrote lines without a seal. They are still read, if they have these fields and no others.
 _ALWAYS = {
@@ -19,6 +24,34 @@ _ALWAYS = {
     *("total_steps", "train_loss", "versions"),
 }
 _UNSEALED = frozenset(_ALWAYS | {"members", "resumed_at", "train_losses"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """When something was begun, and at which commit: of the code as it was then, not when the record is written."""
+
+    at: datetime.datetime = dataclasses.field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
+    clock: float = dataclasses.field(default_factory=time.perf_counter)
+    commit: str | None = dataclasses.field(default_factory=provenance.commit)
+
+    def provenance(self, data: datasets.Dataset | None = None, *, devices: int = 1) -> Record:
+        """Where a record's numbers come from: machine, libraries, commit, times and, if any was read, data.
+
+        Args:
+          devices: that shared each batch.
+        """
+        facts = {
+            "device": machine.describe() | ({"run_devices": devices} if data else {}),
+            "versions": provenance.versions(),
+            "commit": self.commit,
+            "started": f"{self.at:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "finished": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "seconds": round(time.perf_counter() - self.clock, 3),
+        }
+        if data is not None:
+            sizes = {"train": len(data.train), "holdout": len(data.holdout or ()), "test": len(data.test)}
+            facts["data"] = {"name": data.name, "version": data.version, "digest": data.digest, **sizes}
+        return facts
 
 
 def identify(config: Mapping[str, Any], *, data_digest: str, origin: Mapping[str, Any] | None, devices: int) -> str:

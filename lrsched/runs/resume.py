@@ -1,182 +1,110 @@
-"""A run that is saved as it goes: what a state belongs to, and training from the newest one on."""
+"""A run that is saved as it goes and resumed from its newest state."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 import pathlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from lrsched import files
-from lrsched.runs import interrupts
-from lrsched.runs import run as runs
-from lrsched.schedules import durations
+from lrsched.runs import identity, interrupts
+from lrsched.runs.report import Record, Status
+from lrsched.runs.run import Log, Point, train
 from lrsched.runs.task import Run
-from lrsched.training import devices as machine
-from lrsched.training import provenance, snapshots, train
+from lrsched.schedules import durations
+from lrsched.training import snapshots
 
 SAVE_EVERY = "2min"
-_ALWAYS = frozenset({"run", "config", "origin", "plan", "plan_digest", "versions", "members", "keep"})  # of run.json
-_MACHINE = ("platform", "device_kind", "cpus", "xla_flags", "matmul_precision", "plain")  # what decides the last digits
 
 
-def follow_saved(
+def train_saved(
     run: Run,
     folder: pathlib.Path,
-    opened: Callable[[], snapshots.Store],
+    open_store: Callable[[], snapshots.Store],
     *,
     due: Callable[[int], bool],
     keep: Collection[int] = (),
-    left: Callable[[], runs.Point] | None = None,
-    take: Callable[[runs.Point], None] = lambda point: None,
-) -> Generator[runs.Status | str, None, runs.Record]:
-    """`runs.follow` from the newest state in a folder on, saving states there.
+    read_fork: Callable[[], Point] | None = None,
+    take: Callable[[Point], None] = lambda point: None,
+) -> Iterator[Status | str | Record]:
+    """`train` from the newest state in a folder, saving states there; yields progress and messages, then the record.
 
     Args:
       folder: where states are, if there are any.
-      opened: gives the folder's store; called only if there is a state to read or to write.
+      open_store: gives the folder's store; called only if there is a state to read or to write.
       due: whether a state is due after so many updates.
       keep: updates after which a state is due as well. The last update is none of them by itself.
-      left: reads the point where the run that this one leaves was left; used if there is no state.
+      read_fork: reads the point at which this run was forked from another; used if there is no state.
       take: is given each point before its state is saved.
     Raises:
       ValueError: if a state is of another run.
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
-    identity = identify(run)
+    belongs_to = identity.identify(run)
     point, resumed, changes, seconds = None, list[int](), list[str](), 0.0
     saved = None
     if snapshots.steps(folder):
-        saved, lines = opened().newest(run.initial_state())
+        saved, lines = open_store().newest(run.initial_state())
         yield from lines
     if saved is not None:
-        check_state(saved, identity, folder)
-        changes = [*saved.facts.get("changes", []), *changed(saved.facts["identity"], identity)]
-        point = runs.Point(saved.tree, log_of(saved.facts))
+        identity.check_state(saved, belongs_to, folder)
+        changes = [*saved.facts.get("changes", []), *identity.find_changes(saved.facts["identity"], belongs_to)]
+        point = Point(saved.tree, log_of(saved.facts))
         resumed, seconds = [*saved.facts["resumed_at"], saved.step], saved.facts["seconds"]
         yield f"resuming after update {saved.step} of {run.total_steps}."
-    elif left is not None and run.origin is not None:
-        point = left()
+    elif read_fork is not None and run.origin is not None:
+        point = read_fork()
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
     begun = time.perf_counter()
 
     def stops(completed: int) -> bool:
         return completed in keep or due(completed) or interrupts.asked()
 
-    steps = runs.follow(run, start=point, stops=stops)
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            record: runs.Record = end.value
-            return record | {
-                "seconds": round(seconds + record["seconds"], 3),
+    for event in train(run, start=point, stops=stops):
+        if isinstance(event, dict):
+            yield event | {
+                "seconds": round(seconds + event["seconds"], 3),
                 "resumed_at": resumed,
                 "changes": changes,
             }
-        if isinstance(event, runs.Status):
+        elif isinstance(event, Status):
             yield event
-            continue
-        take(event)
-        facts = {"log": event.log._asdict(), "seconds": seconds + time.perf_counter() - begun, "resumed_at": resumed}
-        step, asked = event.log.completed, interrupts.asked()
-        if step < run.total_steps or step in keep or asked:
-            opened().save(step, event.state, {**facts, "changes": changes, "identity": identity}, wait=asked)
-        if asked:
-            raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
+        else:
+            take(event)
+            facts: dict[str, Any] = {
+                "log": event.log._asdict(),
+                "resumed_at": resumed,
+                "changes": changes,
+                "identity": belongs_to,
+            }
+            facts["seconds"] = seconds + time.perf_counter() - begun
+            step, asked = event.log.completed, interrupts.asked()
+            if step < run.total_steps or step in keep or asked:
+                open_store().save(step, event.state, facts, wait=asked)
+            if asked:
+                raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
 
 
-def stored_identity(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """What run.json says of the run in a folder.
-
-    Raises:
-      ValueError: if there is none, or it was altered.
-    """
-    path = pathlib.Path(folder, "run.json")
-    try:
-        found = files.read_json(path, unsealed=_ALWAYS)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{folder} must be the folder of a run (with run.json), got none.") from None
-    if missing := sorted(_ALWAYS - found.keys()):
-        raise ValueError(f"{path} must be as it was written, got an altered file: it has no {missing[0]}.")
-    return found
-
-
-def identify(run: Run) -> dict[str, Any]:
-    """All that tells a run from others, and what it was begun with."""
-    described = machine.describe()
-    return {
-        "run": run.id,
-        "config": run.config.as_json(),
-        "data_digest": run.task.data.digest,
-        "devices": train.device_count(run.task.train),
-        "origin": dataclasses.asdict(run.origin) if run.origin else None,
-        "plan": json.loads(run.plan.words),
-        "plan_digest": run.plan.digest(),
-        "versions": provenance.versions(),
-        "machine": {name: described[name] for name in _MACHINE},
-    }
-
-
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The libraries and settings of two identities that differ, as in "jax 0.10.2 -> 0.10.3"."""
-    return [
-        f"{name} {old[part].get(name)} -> {value}"
-        for part in ("versions", "machine")
-        if part in old  # version 0.1.0 kept no machine
-        for name, value in new[part].items()
-        if old[part].get(name) != value
-    ]
-
-
-def check_state(saved: snapshots.Saved, identity: Mapping[str, Any], folder: pathlib.Path) -> None:
-    """Refuses a state of another run, and says in what it differs first."""
-    there = saved.facts["identity"]
-    if there["run"] != identity["run"]:
-        name, old, new = next(differences(there, identity), ("run", there["run"], identity["run"]))
-        raise ValueError(
-            f"{folder / 'resume' / str(saved.step)} must be a state of run {identity['run']}, got one of run"
-            f" {there['run']}: {name} {json.dumps(old)}, not {json.dumps(new)}."
-        )
-
-
-def differences(there: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, old, new) of what tells two runs apart; an identity of version 0.1.0 has no data and no devices."""
-    alike = there["origin"] == identity["origin"]
-    for name, value in identity["config"].items():
-        if there["config"].get(name) != value:
-            alike = False
-            yield name, there["config"].get(name), value
-    if alike and "data_digest" not in there and there["run"] != identity["run"]:
-        yield "data", f"that of run {there['run']}", f"examples {identity['data_digest']}"
-    for name in ("data_digest", "devices", "origin", "plan", "plan_digest"):
-        if name in there and there[name] != identity[name]:
-            yield name.removesuffix("_digest"), there[name], identity[name]
-
-
-def log_of(facts: dict[str, Any]) -> runs.Log:
-    return runs.Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
+def log_of(facts: dict[str, Any]) -> Log:
+    """The log that was saved beside a state."""
+    return Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
 
 
 def sizes(run: Run) -> dict[str, Any]:
-    """What an epoch, an example and the whole of a run are, in updates: for `durations.steps`."""
-    budget = run.plan.budget
+    """The whole of a run's plan, an epoch and an update, for `durations.steps`."""
     return {
-        "total_steps": budget.total_steps,
-        "steps_per_epoch": budget.steps_per_epoch,
-        "batch_size": run.config.batch,
+        "total_steps": run.plan.total_steps,
+        "steps_per_epoch": run.task.steps_per_epoch,
+        "batch_size": run.task.batch_size,
     }
 
 
-def due_after(text: str, run: Run) -> Callable[[int], bool]:
-    """Whether a state is due after so many updates."""
-    seconds = durations.seconds(text, name="save_every")
+def due_every(interval: str, run: Run) -> Callable[[int], bool]:
+    """Whether a state is due after so many updates, given the interval between two."""
+    seconds = durations.seconds(interval, name="save_every")
     if seconds is None:
         also = ("seconds (90s)", "minutes (2min)")
-        every = durations.steps(text, name="save_every", also=also, **sizes(run))
+        every = durations.steps(interval, name="save_every", also=also, **sizes(run))
         return lambda completed: completed % every == 0
     last = time.perf_counter()
 

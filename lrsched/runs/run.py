@@ -1,49 +1,28 @@
-"""One run: a configuration in, a record out."""
+"""Training one run: a `Run` in, progress and at last a record out."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import functools
-import datetime
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lrsched.schedules import language, registry
+from lrsched.runs import records
+from lrsched.runs.report import Record, Status
+from lrsched.runs.task import Run
 from lrsched.schedules.foreign import contains_foreign
-from lrsched.schedules.plans import Plan
-from lrsched.runs.task import (
-    Devices,
-    Origin,
-    Run,
-    RunConfig,
-    Task,
-    evaluate,
-    resolve,
-    updates,
-    variables,
-)
-from lrsched.training import data as datasets
 from lrsched.training import devices as machine
-from lrsched.training import provenance, train
+from lrsched.training import provenance
+from lrsched.training.train import Metrics, State, compiled_steps
 
 _IN_FLIGHT, _FETCH = 32, 16  # updates the device may be behind; metrics fetched together
-
-
-class Status(NamedTuple):
-    """How a run is getting on: the latest update whose metrics have arrived."""
-
-    completed: int
-    total_steps: int
-    loss: float
-    rate: float
-    images_per_second: float
 
 
 class Log(NamedTuple):
@@ -70,7 +49,7 @@ class Log(NamedTuple):
         blocks = (losses[first : first + size] for first in range(0, len(losses), size))
         return [float(f"{np.mean(block):.6g}") for block in blocks]
 
-    def after(self, metrics: Sequence[train.Metrics], tables: Tables) -> Log:
+    def after(self, metrics: Sequence[Metrics], tables: Tables) -> Log:
         """With the updates that came next; those after a loss that is not finite are left out."""
         losses = [float(m.loss) for m in metrics]
         bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
@@ -86,9 +65,9 @@ class Log(NamedTuple):
 
 
 class Point(NamedTuple):
-    """All that a run needs to go on: the state (on the host, when `run` yields it) and the log."""
+    """All that a run needs to resume: the state (on the host, when `train` yields it) and the log."""
 
-    state: train.State
+    state: State
     log: Log
 
 
@@ -98,110 +77,86 @@ CIRCUMSTANCES = frozenset(
     | {"resumed_at", "changes", "place"}
 )
 Tables = tuple[np.ndarray, np.ndarray]  # float64 rate and momentum of every update
-Record = dict[str, Any]
 
 
-def run(
-    config: RunConfig,
-    *,
-    data_dir: str | None = None,
-    devices: Devices = None,
-    start: Point | None = None,
-    origin: Origin | None = None,
-    stops: Callable[[int], bool] | None = None,
-) -> Generator[Status | Point, None, Record]:
-    """`follow` for a configuration.
-
-    Args:
-      devices: that the run is spread over; None: all local ones.
-      origin: the run that this one left, and how; None: it began by itself.
-    Raises:
-      ValueError: before anything is trained, if the configuration cannot be run.
-    """
-    resolved = resolve(config, data_dir=data_dir, devices=devices)
-    return (yield from follow(resolved.leaving(origin), start=start, stops=stops))
-
-
-def follow(
-    this: Run, *, start: Point | None = None, stops: Callable[[int], bool] | None = None
-) -> Generator[Status | Point, None, Record]:
-    """Trains and evaluates; yields how it is getting on and returns the record (`finish` takes it).
+def train(
+    run: Run, *, start: Point | None = None, stops: Callable[[int], bool] | None = None
+) -> Iterator[Status | Point | Record]:
+    """Trains and evaluates a run; yields its progress, and at last its record.
 
     A loss that is not finite ends the run: its record says before which update (total_steps: after the last), and has
     no errors and no digest.
 
     Args:
-      start: where to go on from; None: the first update. The numbers of the run do not depend on it.
+      start: where to resume; None: the first update. The numbers of the run do not depend on it.
       stops: of the number of updates made: whether to yield the Point there; the end of the run always is one.
         None: no Points.
     """
-    started, begun_at = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-    commit = provenance.commit()  # of the code as it is now, not when the record is written
-    config, plan, shared, origin = this.config, this.plan, this.task, this.origin
-    rates, momenta, tables = _followed(plan, origin)
-    state, log = start or Point(this.initial_state(), Log())
+    beginning = records.Beginning()
+    rates, momenta, tables = _rates(run)
+    state, log = start or Point(run.initial_state(), Log())
     total, first = len(rates), int(state.step)
-    steps = updates(config, shared, state, rates=rates, momenta=momenta)
+    steps = run.task.updates(state, seed=run.config.seed, rates=rates, momenta=momenta)
     begun = time.perf_counter()
-    for state, arrived, stopped in _fetched(steps, first, total, stops):
+    for state, arrived, stopped in fetch(steps, first, total, stops):
         log = log.after(arrived, tables)
         if log.diverged_at is not None:
             break
         if stopped:
             yield Point(jax.device_get(state), log)
-        rate = (log.completed - first) * config.batch / (time.perf_counter() - begun)
-        yield Status(log.completed, total, log.losses[-1], float(arrived[-1].rate), rate)
+        speed = (log.completed - first) * run.task.batch_size / (time.perf_counter() - begun)
+        yield Status(log.completed, total, log.losses[-1], float(arrived[-1].rate), speed)
     jax.block_until_ready(state)
     trained = time.perf_counter() - begun
+    speed = (log.completed - first) * run.task.batch_size / trained if trained else 0.0
     diverged_at = log.diverged_at
-    evaluated = _evaluated(config, shared, state if diverged_at is None else None)
+    evaluated = _evaluate(run, state if diverged_at is None else None)
     if diverged_at is None and not all(math.isfinite(evaluated[f"{part}_loss"] or 0.0) for part in ("test", "holdout")):
         diverged_at, evaluated = total, dict.fromkeys(evaluated)  # the last update did it: no loss saw it
-    return {
-        "run": this.id,
-        "label": language.label(config.schedule),
-        "config": config.as_json(),
-        "plan": json.loads(plan.words),
-        "origin": dataclasses.asdict(origin) if origin else None,
-        "seed": config.seed,
-        "epochs": plan.budget.epochs,
-        "steps_per_epoch": plan.budget.steps_per_epoch,
-        "total_steps": total,
+    yield {
+        **_identity(run),
         "diverged_at": diverged_at,
         "train_loss": None if diverged_at is not None else log.train_loss,
         "train_losses": log.curve(),
         **evaluated,
         "applied_rate_max_rel_error": log.rate_error,
         "applied_momentum_max_rel_error": log.momentum_error,
-        "images_per_second": round((log.completed - first) * config.batch / trained, 1) if trained else 0.0,
-        "seconds": round(time.perf_counter() - started, 3),
-        "compiles": train.compiled_steps(),
-        "data": _data_facts(shared.data),
-        "device": {**machine.describe(), "run_devices": train.device_count(shared.train)},
-        "versions": provenance.versions(),
-        "commit": commit,
-        "started": begun_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "images_per_second": round(speed, 1),
+        "compiles": compiled_steps(),
+        **beginning.provenance(run.task.data, devices=len(run.task.devices)),
     }
 
 
-def finish(steps: Generator[Any, None, Record]) -> Record:
-    """Runs a generator to its end and gives what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def record_of(events: Iterable[Any]) -> Record:
+    """The record that a run's events end with."""
+    *_, record = events
+    assert isinstance(record, dict)
+    return record
 
 
-def _fetched(
-    steps: Iterator[tuple[train.State, train.Metrics]], first: int, total: int, stops: Callable[[int], bool] | None
-) -> Iterator[tuple[train.State, list[train.Metrics], bool]]:
+def _identity(run: Run) -> Record:
+    """What was run, for its record."""
+    return {
+        "run": run.id,
+        "label": run.label,
+        "config": run.config.as_json(),
+        "plan": json.loads(run.plan.words),
+        "origin": dataclasses.asdict(run.origin) if run.origin else None,
+        "seed": run.config.seed,
+        "epochs": run.plan.budget.epochs,
+        "steps_per_epoch": run.plan.budget.steps_per_epoch,
+        "total_steps": run.total_steps,
+    }
+
+
+def fetch(
+    steps: Iterator[tuple[State, Metrics]], first: int, total: int, stops: Callable[[int], bool] | None = None
+) -> Iterator[tuple[State, list[Metrics], bool]]:
     """Metrics on the host, some at a time and some updates late, so that the device never waits for the host.
 
     The third item is true where a Point is due: all metrics up to there have come then.
     """
-    waiting: collections.deque[train.Metrics] = collections.deque()
+    waiting: collections.deque[Metrics] = collections.deque()
     for completed, (state, metrics) in enumerate(steps, start=first + 1):
         waiting.append(metrics)
         if stops is not None and (completed == total or stops(completed)):
@@ -222,18 +177,15 @@ def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     evaluate: Any = functools.partial(_evaluate_schedule, schedule)
     if contains_foreign(schedule):
         evaluate = jax.jit(lambda steps: schedule(steps))  # its numbers are known, not traced
-    blocks = [
-        evaluate(np.arange(first, first + block, dtype=np.int32))
-        for first in range(0, total_steps, block)
-    ]
+    blocks = [evaluate(np.arange(first, first + block, dtype=np.int32)) for first in range(0, total_steps, block)]
     return np.concatenate(jax.device_get(blocks))[:total_steps]
 
 
-def _followed(follow: Plan, origin: Origin | None) -> tuple[np.ndarray, np.ndarray, Tables]:
+def _rates(run: Run) -> tuple[np.ndarray, np.ndarray, Tables]:
     """Rates and momenta of every update as JAX computes them, and their float64 tables."""
-    before = np.zeros(origin.offset if origin else 0)  # updates of the run that was left: they are not made again
-    schedules = (follow.lr, follow.momentum)
-    rates, momenta = (np.concatenate([before, values(each, follow.total_steps)]) for each in schedules)
+    before = np.zeros(run.offset)  # updates of the run it was forked from: they are not made again
+    schedules = (run.plan.lr, run.plan.momentum)
+    rates, momenta = (np.concatenate([before, values(each, run.plan.total_steps)]) for each in schedules)
     rate_table, momentum_table = (np.concatenate([before, each.table()]) for each in schedules)
     return rates, momenta, (rate_table, momentum_table)
 
@@ -247,13 +199,14 @@ def _max_rel_error(applied: Sequence[float], table: np.ndarray, first: int) -> f
     return float(relative.max(initial=0.0))
 
 
-def _evaluated(config: RunConfig, shared: Task, state: train.State | None) -> Record:
-    names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
+def _evaluate(run: Run, state: State | None) -> Record:
+    """The errors of a state, and its digest; of None, which diverged, nothing."""
     if state is None:
+        names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
         return dict.fromkeys(names)
-    asked = variables(config, shared, state)
-    test = evaluate(shared, asked, shared.test, batch_size=config.batch)
-    held = evaluate(shared, asked, shared.holdout, batch_size=config.batch) if shared.holdout else None
+    task, variables = run.task, run.task.variables(state)
+    test = task.evaluate(variables, task.test)
+    held = task.evaluate(variables, task.holdout) if task.holdout else None
     return {
         "test_error": round(1 - test.accuracy, 10),
         "test_loss": test.loss,
@@ -261,8 +214,3 @@ def _evaluated(config: RunConfig, shared: Task, state: train.State | None) -> Re
         "holdout_loss": held.loss if held else None,
         "params_digest": provenance.digest(state.params),
     }
-
-
-def _data_facts(dataset: datasets.Dataset) -> Record:
-    sizes = {"train": len(dataset.train), "holdout": len(dataset.holdout or ()), "test": len(dataset.test)}
-    return {"name": dataset.name, "version": dataset.version, "digest": dataset.digest, **sizes}

@@ -1,4 +1,4 @@
-"""What a run is: its configuration, and the plan, data and model it stands for."""
+"""A configuration made ready: its data on the devices, model and optimiser (`Task`), and all that follows (`Run`)."""
 
 from __future__ import annotations
 
@@ -6,311 +6,178 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 
 from lrsched.runs import records
-from lrsched.schedules import language, registry
+from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
+from lrsched.schedules import language, plans
 from lrsched.schedules.durations import Budget
-from lrsched.schedules.plans import Plan, plan
-from lrsched.training import batches, models, optim, predict, train
+from lrsched.training import batches, models, optim, placement, predict, train
 from lrsched.training import data as datasets
+from lrsched.training.train import Data, Evaluation, Metrics, State
 
-#: Words of a schedule; on the command line they are text.
-Words = Annotated[
-    language.Words,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="STR",
-        instance_from_str=lambda words: words[0],
-        is_instance=lambda words: True,
-        str_from_instance=lambda words: [str(words)],
-    ),
-]
+Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+_LEAST_EVALUATED = 256  # examples at once: fewer leave a device idle
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What is trained, and how, beside the schedule and its budget. These defaults are the only ones.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A network and the data it is trained on, beside any schedule; `load` makes it.
 
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped; to predict numbers: diabetes or boston.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp (the one for numbers).
-      optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
-        apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
-      momentum: a number or the words of a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
-      momentum_form: optax (rate outside the momentum) or caffe (rate inside).
-      weight_decay: coefficient on every parameter.
-      weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
-        (which have no other), else coupled.
-      batch_size: examples per update, over all devices; None: 32 for digits, diabetes and boston, else 128.
-      augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
-      sync_batch_norm: share BatchNorm's batch statistics over the devices.
+      recipe: every default written out.
+      data: as it was read.
+      data_dir: folder it was read from; None: the default one.
+      train, holdout, test: the splits on the devices.
     """
 
-    data: str = "digits"
-    model: str = "resnet8"
-    optimizer: optim.Name = "sgd"
-    momentum: str | None = None
-    momentum_form: optim.MomentumForm = "optax"
-    weight_decay: float = 5e-4
-    weight_decay_mode: optim.WeightDecayMode | None = None
-    batch_size: int | None = None
-    augment: bool = True
-    sync_batch_norm: bool = False
-
-    def recipe(self) -> dict[str, Any]:
-        """These fields alone, as words for another configuration."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig(Recipe):
-    """Everything that decides a run's numbers.
-
-    Attributes:
-      schedule: words, as in rex, rex:d=0.9, linear@50-75, warmup:5%+cosine; JSON; from Python a schedule already made.
-      peak_value: the highest learning rate; a schedule already made is scaled so that its highest rate becomes this.
-      budget: a percentage of max_epochs ("5%"), epochs ("15ep" or "15"), updates ("200st") or examples ("50000ex").
-      max_epochs: epochs of a budget of 100 %.
-      holdout_fraction: part of the training set kept for choosing, never trained on.
-      seed: of the initial weights, the order of the data and its alteration.
-    """
-
-    schedule: Words = "rex"
-    peak_value: float = 0.1
-    budget: str = "100%"
-    max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
-    holdout_fraction: float = 0.0
-    seed: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """What a run is known by: numbers, the schedule and what is None written out.
-
-        A budget stays as it was said: 100% and 8ep are two runs.
-        """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        numbers = {name: float(fields[name]) for name in ("peak_value", "max_epochs", "weight_decay")}
-        momentum = None if self.momentum is None else str(_number(self.momentum))
-        resolved = {"schedule": language.parse(self.schedule), "batch_size": self.batch, "momentum": momentum}
-        decay_mode = optim.Optimizer(self.optimizer, self.momentum_form, self.weight_decay_mode).weight_decay_mode
-        return {**fields, **numbers, **resolved, "weight_decay_mode": decay_mode}
-
-    @property
-    def batch(self) -> int:
-        """Examples per update."""
-        if self.batch_size is None:
-            return 32 if self.data in ("digits", *datasets.TABULAR) else 128
-        return self.batch_size
-
-
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """Where a run left another one.
-
-    Attributes:
-      run: the other run's id.
-      step: updates that were made there.
-      digest: of the parameters there.
-      verb: extend (this run's plan is entered at its update `step`) or branch (this run's plan begins at `step`).
-    """
-
-    run: str
-    step: int
-    digest: str
-    verb: Literal["extend", "branch"]
-
-    @property
-    def offset(self) -> int:
-        """The update at which this run's plan begins."""
-        return self.step if self.verb == "branch" else 0
-
-
-class Task(NamedTuple):
-    """What runs of the same data and model share: the data on the devices, and what is compiled once."""
-
+    recipe: Recipe
     data: datasets.Dataset
-    train: train.Data
-    holdout: train.Data | None
-    test: train.Data
+    data_dir: str | None
+    train: Data
+    holdout: Data | None
+    test: Data
     model: models.Model
     optimizer: optim.Optimizer
 
+    @property
+    def batch_size(self) -> int:
+        """Examples per update, over all devices."""
+        assert self.recipe.batch_size is not None
+        return self.recipe.batch_size
 
-Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one pass over the training set."""
+        return batches.steps_per_epoch(len(self.data.train), self.batch_size)
+
+    @property
+    def devices(self) -> tuple[jax.Device, ...]:
+        """The devices that share each batch."""
+        return placement.devices_of(self.train)
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """How training alters the images: the arguments `pad` and `flip`."""
+        return {"pad": self.data.pad, "flip": self.data.flip} if self.recipe.augment else {"pad": 0, "flip": False}
+
+    def initial_state(self, seed: int) -> State:
+        """The state before the first update."""
+        shape = self.data.train.images[0].shape
+        return train.initial_state(self.model, self.optimizer, image_shape=shape, seed=seed)
+
+    def updates(
+        self, state: State, *, seed: int, rates: np.ndarray, momenta: np.ndarray
+    ) -> Iterator[tuple[State, Metrics]]:
+        """Makes updates state.step .. at these rates and momenta."""
+        return train.updates(
+            state,
+            model=self.model,
+            optimizer=self.optimizer,
+            data=self.train,
+            batch_size=self.batch_size,
+            seed=seed,
+            rates=rates,
+            momenta=momenta,
+            weight_decay=self.recipe.weight_decay,
+            **self.augmentation,
+        )
+
+    def variables(self, state: State) -> dict[str, Any]:
+        """What predicts: the state's weights and batch statistics; for a schedule-free optimiser, of its average.
+
+        The average was never trained, so its batch statistics are estimated from at most 50 training batches.
+        """
+        params = optim.evaluated_params(self.optimizer, state.opt_state, state.params)
+        variables = {**state.variables, "params": params}
+        if params is state.params or not jax.tree.leaves(state.batch_stats):
+            return variables
+        count = len(self.devices)
+        size = max(self.batch_size // count, 1) * count
+        statistics = predict.reestimated(
+            variables, model=self.model, data=self.train, batch_size=size, batches=50, **self.augmentation
+        )
+        return {**variables, "batch_stats": statistics}
+
+    def evaluate(self, variables: dict[str, Any], data: Data) -> Evaluation:
+        """Loss and accuracy over a split."""
+        count = len(self.devices)
+        size = -(-max(self.batch_size, _LEAST_EVALUATED) // count) * count
+        return train.evaluate(variables, model=self.model, data=data, batch_size=size)
 
 
-def task(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Task:
-    """Loads the data, puts it on the devices and builds the model of a configuration; the last ones are kept."""
-    return _task(
-        config.data,
-        data_dir,
-        config.holdout_fraction,
-        config.model,
-        config.sync_batch_norm,
-        optim.Optimizer(config.optimizer, config.momentum_form, config.weight_decay_mode),
-        devices or tuple(jax.local_devices()),
-    )
+class _OnDevices(NamedTuple):
+    """A data set on its devices."""
+
+    data: datasets.Dataset
+    train: Data
+    holdout: Data | None
+    test: Data
 
 
 @functools.lru_cache(maxsize=8)  # one machine's accelerators
-def _task(
-    name: str,
-    data_dir: str | None,
-    holdout_fraction: float,
-    model: str,
-    sync: bool,
-    optimizer: optim.Optimizer,
-    devices: tuple[jax.Device, ...],
-) -> Task:
-    models.check(model, tabular=name in datasets.TABULAR)  # before the data is read
+def _put(name: str, data_dir: str | None, holdout_fraction: float, devices: tuple[jax.Device, ...]) -> _OnDevices:
     dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
 
-    def put(split: datasets.Split) -> train.Data:
+    def put(split: datasets.Split) -> Data:
         return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
 
-    return Task(
-        data=dataset,
-        train=put(dataset.train),
-        holdout=put(dataset.holdout) if dataset.holdout else None,
-        test=put(dataset.test),
-        model=models.build(model, classes=dataset.classes, axis_name=train.AXIS if sync else None),
-        optimizer=optimizer,
-    )
+    holdout = put(dataset.holdout) if dataset.holdout else None
+    return _OnDevices(dataset, put(dataset.train), holdout, put(dataset.test))
 
 
-def check(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Plan:
-    """The plan of a configuration.
+def load(
+    recipe: Recipe, *, holdout_fraction: float = 0.0, data_dir: str | None = None, devices: Devices = None
+) -> Task:
+    """Loads the data, puts it on the devices and builds the model; the last few data sets stay there.
 
     Raises:
-      ValueError: with one line that says what is allowed, for anything in the configuration that cannot be run.
+      ValueError: with one line that says what is allowed, for anything in the recipe that cannot be trained.
     """
-    if not (math.isfinite(config.max_epochs) and config.max_epochs > 0):
-        raise ValueError(f"max_epochs must be above 0, got {config.max_epochs:g}.")
-    if not (math.isfinite(config.weight_decay) and config.weight_decay >= 0):
-        raise ValueError(f"weight_decay must be at least 0, got {config.weight_decay:g}.")
-    if not 0 <= config.seed < 2**31:
-        raise ValueError(f"seed must be from 0 to 2**31 - 1, got {config.seed}.")
-    examples = len(task(config, data_dir=data_dir, devices=devices).data.train)
-    if not 1 <= config.batch <= examples:
-        raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {config.batch}.")
-    count = len(devices or jax.local_devices())
-    if config.batch % count:
-        raise ValueError(f"batch_size must be a multiple of the {count} devices, got {config.batch}.")
-    per_epoch = batches.steps_per_epoch(examples, config.batch)
-    budget = Budget.of(
-        config.budget, max_epochs=config.max_epochs, steps_per_epoch=per_epoch, batch_size=config.batch
-    )
-    momentum = None if config.momentum is None else _number(config.momentum)
-    return plan(
-        config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=config.batch
-    )
+    recipe = recipe.written_out()
+    if not (math.isfinite(recipe.weight_decay) and recipe.weight_decay >= 0):
+        raise ValueError(f"weight_decay must be at least 0, got {recipe.weight_decay:g}.")
+    optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
+    models.check(recipe.model, tabular=recipe.data in datasets.TABULAR)  # before the data is read
+    devices = devices or tuple(jax.local_devices())
+    there = _put(recipe.data, data_dir, holdout_fraction, devices)
+    axis_name = train.AXIS if recipe.sync_batch_norm else None
+    model = models.build(recipe.model, classes=there.data.classes, axis_name=axis_name)
+    task = Task(recipe, there.data, data_dir, there.train, there.holdout, there.test, model, optimizer)
+    examples, count = len(there.data.train), len(devices)
+    if not 1 <= task.batch_size <= examples:
+        raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {task.batch_size}.")
+    if task.batch_size % count:
+        raise ValueError(f"batch_size must be a multiple of the {count} devices, got {task.batch_size}.")
+    return task
 
 
-def _number(words: str) -> float | str:
-    """The number that the words are, or else the words."""
-    try:
-        return float(words)
-    except ValueError:
-        return words
-
-
-def initial_state(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> train.State:
-    """The state before the first update."""
-    return _initial_state(task(config, data_dir=data_dir, devices=devices), config.seed)
-
-
-def _initial_state(shared: Task, seed: int) -> train.State:
-    shape = shared.data.train.images[0].shape
-    return train.initial_state(shared.model, shared.optimizer, image_shape=shape, seed=seed)
-
-
-def updates(
-    config: RunConfig, shared: Task, state: train.State, *, rates: np.ndarray, momenta: np.ndarray
-) -> Iterator[tuple[train.State, train.Metrics]]:
-    """Makes updates state.step .. of a configuration at these rates and momenta, on the devices of its task."""
-    return train.updates(
-        state,
-        model=shared.model,
-        optimizer=shared.optimizer,
-        data=shared.train,
-        batch_size=config.batch,
-        seed=config.seed,
-        rates=rates,
-        momenta=momenta,
-        weight_decay=config.weight_decay,
-        **alteration(config, shared),
-    )
-
-
-def alteration(config: RunConfig, shared: Task) -> dict[str, Any]:
-    """How training alters the images: the arguments `pad` and `flip`."""
-    return {"pad": shared.data.pad, "flip": shared.data.flip} if config.augment else {"pad": 0, "flip": False}
-
-
-def variables(config: RunConfig, shared: Task, state: train.State) -> dict[str, Any]:
-    """What predicts: the weights and batch statistics of the state; of a schedule-free optimiser those of its average.
-
-    The average was never trained, so its batch statistics are estimated, from 50 training batches at most.
-    """
-    params = optim.evaluated_params(shared.optimizer, state.opt_state, state.params)
-    found = {**state.variables, "params": params}
-    if params is state.params or not jax.tree.leaves(state.batch_stats):
-        return found
-    count = train.device_count(shared.train)
-    size = max(config.batch // count, 1) * count
-    words: dict[str, Any] = {"model": shared.model, "data": shared.train, "batch_size": size, "batches": 50}
-    statistics = predict.reestimated(found, **words, **alteration(config, shared))
-    return {**found, "batch_stats": statistics}
-
-
-def evaluate(shared: Task, variables: dict[str, Any], data: train.Data, *, batch_size: int = 256) -> train.Evaluation:
-    """Loss and accuracy over a split, at least 256 examples at once."""
-    count = train.device_count(data)
-    size = -(-max(batch_size, 256) // count) * count
-    return train.evaluate(variables, model=shared.model, data=data, batch_size=size)
-
-
-def run_id(
-    config: RunConfig, *, data_dir: str | None = None, devices: Devices = None, origin: Origin | None = None
-) -> str:
-    """What tells runs apart: a hash over the configuration, the data it is trained on, and the run it left."""
-    return _identify(config, task(config, data_dir=data_dir, devices=devices), origin)
-
-
-def _identify(config: RunConfig, shared: Task, origin: Origin | None) -> str:
-    return records.identify(
-        config.as_json(),
-        data_digest=shared.data.digest,
-        origin=dataclasses.asdict(origin) if origin else None,
-        devices=train.device_count(shared.train),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """A configuration that can be run, and what follows from it; `resolve` makes it.
+    """A configuration that can be run, and all that follows from it; `resolve` makes it.
 
     Attributes:
-      config: what was asked for.
+      config: what was asked for, every default written out.
       plan: rate and momentum of each update.
       task: data on its devices, model and optimiser.
-      origin: the run that this one leaves, if any.
+      origin: the run that this one was forked from, if any.
       id: what tells runs apart.
+      label: the schedule in its shortest words.
     """
 
     config: RunConfig
-    plan: Plan
+    plan: plans.Plan
     task: Task
     origin: Origin | None
     id: str
+    label: str
 
     @property
     def total_steps(self) -> int:
-        """Updates in all, those of the run that was left included."""
+        """Updates in all, those of the run it was forked from included."""
         return self.offset + self.plan.total_steps
 
     @property
@@ -318,21 +185,49 @@ class Run:
         """The update at which the run's own plan begins."""
         return self.origin.offset if self.origin else 0
 
-    def leaving(self, origin: Origin | None) -> Run:
-        """The same run, but for the run that it leaves."""
+    @property
+    def cycle_ends(self) -> list[int]:
+        """Updates in all at the end of each cycle of the run's own plan."""
+        return [self.offset + end for end in self.plan.cycle_ends]
+
+    def forked_from(self, origin: Origin | None) -> Run:
+        """The same run, but forked from another one."""
         return dataclasses.replace(self, origin=origin, id=_identify(self.config, self.task, origin))
 
-    def initial_state(self) -> train.State:
+    def initial_state(self) -> State:
         """The state before the first update."""
-        return _initial_state(self.task, self.config.seed)
+        return self.task.initial_state(self.config.seed)
+
+    def describe(self) -> str:
+        """The run in a few words, for progress and messages."""
+        return f"{self.label} at {self.config.budget}, rate {self.config.peak_value:g}, seed {self.config.seed}"
 
 
 def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Run:
-    """A configuration as a run.
+    """Makes a configuration ready to run. Everything after it is given the result; nothing checks or parses again.
 
     Raises:
       ValueError: with one line that says what is allowed, for anything in the configuration that cannot be run.
     """
-    follow = check(config, data_dir=data_dir, devices=devices)
-    shared = task(config, data_dir=data_dir, devices=devices)
-    return Run(config, follow, shared, None, _identify(config, shared, None))
+    config = config.written_out()
+    if not (math.isfinite(config.max_epochs) and config.max_epochs > 0):
+        raise ValueError(f"max_epochs must be above 0, got {config.max_epochs:g}.")
+    if not 0 <= config.seed < 2**31:
+        raise ValueError(f"seed must be from 0 to 2**31 - 1, got {config.seed}.")
+    task = load(config, holdout_fraction=config.holdout_fraction, data_dir=data_dir, devices=devices)
+    sizes = {"steps_per_epoch": task.steps_per_epoch, "batch_size": task.batch_size}
+    budget = Budget.of(config.budget, max_epochs=config.max_epochs, **sizes)
+    momentum = None if config.momentum is None else number_or_words(config.momentum)
+    plan = plans.plan(
+        config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=task.batch_size
+    )
+    return Run(config, plan, task, None, _identify(config, task, None), language.label(config.schedule))
+
+
+def _identify(config: RunConfig, task: Task, origin: Origin | None) -> str:
+    return records.identify(
+        config.as_json(),
+        data_digest=task.data.digest,
+        origin=dataclasses.asdict(origin) if origin else None,
+        devices=len(task.devices),
+    )

@@ -1,4 +1,4 @@
-"""Runs spread over workers: processes that share out the cores of a CPU, or threads with an accelerator each.
+"""Workers that train several runs at once: processes that share out a CPU's cores, or threads with a device each.
 
 On two cores two pinned processes make more updates in a second than one process on both (results/speed.md): most of
 what a small network does is too short to be cut in two.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
-import functools
 import multiprocessing
 import os
 import pathlib
@@ -16,17 +15,16 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import jax
 
-from lrsched.runs import claims
-from lrsched.runs import interrupts
-from lrsched.runs import run as runs
-from lrsched.runs import task as tasks
-from lrsched.runs.task import RunConfig
+from lrsched.runs import claims, interrupts
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Record, Status
+from lrsched.runs.task import Run, resolve
 from lrsched.training import devices
 
 _BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data
@@ -36,8 +34,7 @@ _SECONDS_SILENT = 30.0  # of all workers, before one is looked at that may be st
 _SECONDS_TO_SAVE = 60.0  # that workers have once they were asked to end
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")  # where Linux keeps the limits of one
 
-# Of a run: how it is getting on, a line to be told, its record, or None if another process is making it.
-Event = runs.Status | str | runs.Record | None
+Event = Status | str | Record | None  # of a run: progress, a message, its record; None: another process is training it
 
 
 class Layout(NamedTuple):
@@ -85,13 +82,10 @@ def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = Non
     return Layout(workers, max(cores // workers, 1))
 
 
-def made(
-    configs: Mapping[int, RunConfig], *, data_dir: str | None, out: pathlib.Path, layout: Layout, alone: bool = False
+def train_all(
+    todo: Mapping[int, Run], out: pathlib.Path, *, layout: Layout, alone: bool = False
 ) -> Iterator[tuple[int, Event]]:
-    """Makes the runs, so many at once, and yields (place, event) as they come; a run's last event is no status.
-
-    Args:
-      configs: by their places among those that were asked for.
+    """Trains runs, so many at once, and yields (place, event) as events come; a run's last one is no status.
 
     A single worker on all cores is this process itself, and spreads each run over all devices, unless each is to be
     `alone` on one, as those of several workers are: how many examples BatchNorm sees at once must not depend on how
@@ -99,38 +93,26 @@ def made(
 
     Closing the iterator ends the workers at once, and so does the end of this process, however it comes.
 
+    Args:
+      todo: by their places among those that were asked for.
     Raises:
       ChildProcessError: if a worker process dies.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
-    if not configs:
+    if not todo:
         return
-    make = functools.partial(_make, data_dir=data_dir, out=out, workers=layout.workers)
     if alone or (layout.workers > 1 and jax.default_backend() != "cpu"):
-        yield from by_threads(configs, make, jax.local_devices()[: layout.workers])
+        yield from by_threads(todo, out, jax.local_devices()[: layout.workers])
     elif layout.workers == 1 and layout.cpus in (0, pinnable()):
-        for place, config in configs.items():
-            yield from ((place, event) for event in _events(make(config, place=place)))
+        for place, run in todo.items():
+            if interrupts.asked():
+                raise interrupts.Interrupted("saved")
+            yield from ((place, event) for event in claims.train_claimed(run, out, workers=1, place=place))
     else:
-        yield from _by_processes(configs, make, layout)
+        yield from _by_processes(todo, out, layout)
 
 
-def _make(
-    config: RunConfig,
-    *,
-    place: int,
-    data_dir: str | None,
-    out: pathlib.Path,
-    workers: int,
-    devices: tasks.Devices = None,
-) -> Generator[runs.Status | str, None, runs.Record | None]:
-    if interrupts.asked():
-        raise interrupts.Interrupted("saved")
-    run = tasks.resolve(config, data_dir=data_dir, devices=devices)
-    return (yield from claims.make(run, out, workers=workers, place=place))
-
-
-def _by_processes(configs: Mapping[int, RunConfig], make: Any, layout: Layout) -> Iterator[tuple[int, Event]]:
+def _by_processes(todo: Mapping[int, Run], out: pathlib.Path, layout: Layout) -> Iterator[tuple[int, Event]]:
     context = multiprocessing.get_context("spawn")
     shares, statuses, stop = context.SimpleQueue(), context.SimpleQueue(), context.Event()
     cores = _cores()
@@ -142,8 +124,11 @@ def _by_processes(configs: Mapping[int, RunConfig], make: Any, layout: Layout) -
     )  # fmt: skip
     try:
         with interrupts.blocked():  # a worker that is still starting must not be interrupted either
-            made = {pool.submit(_run_in_process, place, make, config): place for place, config in configs.items()}
-        yield from _arriving(made, statuses, stop.set)
+            futures_of = {
+                pool.submit(_train_in_process, place, run.config, run.task.data_dir, out, layout.workers): place
+                for place, run in todo.items()
+            }
+        yield from _arriving(futures_of, statuses, stop.set)
     except interrupts.Interrupted:
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.kill()  # one that is still starting would miss what the first process takes with it
@@ -181,65 +166,75 @@ def _end_with(watched: Connection) -> None:
         os._exit(1)
 
 
-def _run_in_process(place: int, make: Any, config: RunConfig) -> runs.Record | None:
-    return _reporting(place, make(config, place=place), _statuses)
+def _train_in_process(
+    place: int, config: RunConfig, data_dir: str | None, out: pathlib.Path, workers: int
+) -> Record | None:
+    if interrupts.asked():
+        raise interrupts.Interrupted("saved")
+    run = resolve(config, data_dir=data_dir)
+    return _forward(place, claims.train_claimed(run, out, workers=workers, place=place), _statuses)
 
 
 def by_threads(
-    configs: Mapping[int, RunConfig], make: Any, local_devices: Sequence[jax.Device]
+    todo: Mapping[int, Run], out: pathlib.Path, local_devices: Sequence[jax.Device]
 ) -> Iterator[tuple[int, Event]]:
-    """One run per device at a time; as `made` does where JAX does not run on a CPU."""
+    """One run per device at a time; as `train_all` does where JAX does not run on a CPU."""
     statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
     free: queue.SimpleQueue[jax.Device] = queue.SimpleQueue()
     for device in local_devices:
         free.put(device)
     stop = threading.Event()
 
-    def make_on_a_device(place: int, config: RunConfig) -> runs.Record | None:
+    def train_on_a_device(place: int, run: Run) -> Record | None:
         device = free.get()
         try:
-            return _reporting(place, make(config, place=place, devices=(device,)), statuses, stop)
+            if interrupts.asked():
+                raise interrupts.Interrupted("saved")
+            there = resolve(run.config, data_dir=run.task.data_dir, devices=(device,))
+            events = claims.train_claimed(there, out, workers=len(local_devices), place=place)
+            return _forward(place, events, statuses, stop)
         finally:
             free.put(device)
 
     with futures.ThreadPoolExecutor(len(local_devices)) as pool:
         try:
-            made = {pool.submit(make_on_a_device, place, config): place for place, config in configs.items()}
-            yield from _arriving(made, statuses, lambda: None)  # threads ask for themselves
+            futures_of = {pool.submit(train_on_a_device, place, run): place for place, run in todo.items()}
+            yield from _arriving(futures_of, statuses, lambda: None)  # threads ask for themselves
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _reporting(place: int, run: Any, statuses: Any, stop: threading.Event | None = None) -> runs.Record | None:
-    said = 0.0
-    for event in _events(run):
+def _forward(place: int, events: Iterator[Event], statuses: Any, stop: threading.Event | None = None) -> Record | None:
+    """Puts a run's messages and, now and then, its progress where the first process reads them; its record."""
+    told = 0.0
+    for event in events:
         if event is None or isinstance(event, dict):
             return event
         if stop is not None and stop.is_set():
             raise futures.CancelledError
         if isinstance(event, str):
             statuses.put((place, event))
-        elif time.perf_counter() - said > _SECONDS_BETWEEN:
+        elif time.perf_counter() - told > _SECONDS_BETWEEN:
             statuses.put((place, event))
-            said = time.perf_counter()
+            told = time.perf_counter()
     raise AssertionError("a run ends with its record")
 
 
 def _arriving(
-    made: dict[futures.Future[runs.Record | None], int], statuses: Any, ask: Callable[[], None]
+    running: dict[futures.Future[Record | None], int], statuses: Any, ask: Callable[[], None]
 ) -> Iterator[tuple[int, Event]]:
     """Events as they arrive; once the process is asked to end, what is under way is saved first."""
     workers, stopped = list[int](), set[int]()
     heard, asked_at = time.monotonic(), None
     interrupted = False
-    while made:
+    while running:
         if asked_at is None and (interrupted or interrupts.asked()):
             asked_at = time.monotonic()
             ask()
-            for future in made:
+            for future in running:
                 future.cancel()
-        done, _ = futures.wait(made, timeout=_SECONDS_BETWEEN, return_when=futures.FIRST_COMPLETED)
+        done, _ = futures.wait(running, timeout=_SECONDS_BETWEEN, return_when=futures.FIRST_COMPLETED)
         while not statuses.empty():
             heard = time.monotonic()
             index, event = statuses.get()
@@ -247,8 +242,8 @@ def _arriving(
                 workers.append(index)
             else:
                 yield index, event
-        for future in sorted(done, key=lambda future: (_failed(future), made[future])):  # records first
-            index = made.pop(future)
+        for future in sorted(done, key=lambda future: (_failed(future), running[future])):  # records first
+            index = running.pop(future)
             if future.cancelled() or isinstance(future.exception(), interrupts.Interrupted):
                 interrupted = True
             else:
@@ -256,11 +251,11 @@ def _arriving(
         if time.monotonic() - heard > _SECONDS_SILENT:
             for worker in [pid for pid in workers if pid not in stopped and _is_stopped(pid)]:
                 stopped.add(worker)
-                yield next(iter(made.values())), f"worker {worker} is stopped: kill -CONT {worker} lets it go on."
+                yield next(iter(running.values())), f"worker {worker} is stopped: kill -CONT {worker} lets it go on."
         if asked_at is not None and time.monotonic() - asked_at > _SECONDS_TO_SAVE:
             break
     if interrupted or asked_at is not None:
-        for worker in workers if made else ():  # they did not answer
+        for worker in workers if running else ():  # they did not answer
             with contextlib.suppress(OSError):
                 os.kill(worker, signal.SIGKILL)
         raise interrupts.Interrupted("saved")
@@ -276,11 +271,6 @@ def _is_stopped(pid: int) -> bool:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     except (OSError, IndexError):
         return False
-
-
-def _events(run: Any) -> Iterator[Event]:
-    """The statuses of a run, then what it comes to."""
-    yield (yield from run)
 
 
 def _cores() -> list[int]:

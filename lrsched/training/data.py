@@ -118,6 +118,11 @@ def load(name: str, *, data_dir: PathLike | None = None, holdout_fraction: float
     return Dataset(name, version, classes, train, holdout, test, mean, std, pad, flip, digest, *target)
 
 
+def usual_batch_size(name: str) -> int:
+    """Examples per update where no batch size is given."""
+    return 32 if name in ("digits", *TABULAR) else 128
+
+
 def check_name(name: str) -> None:
     """Raises a ValueError that lists NAMES if `name` is none of them."""
     if name not in NAMES:

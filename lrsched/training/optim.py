@@ -55,7 +55,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if self.weight_decay_mode is None:
-            object.__setattr__(self, "weight_decay_mode", "decoupled" if self.name in _ADAMW else "coupled")
+            object.__setattr__(self, "weight_decay_mode", usual_weight_decay_mode(self.name))
         allowed = {"name": Name, "momentum_form": MomentumForm, "weight_decay_mode": WeightDecayMode}
         for field, words in allowed.items():
             if (value := getattr(self, field)) not in get_args(words):
@@ -66,6 +66,11 @@ class Optimizer:
             raise ValueError(
                 f"optimizer's weight_decay_mode must be 'decoupled' for {self.name}, got {self.weight_decay_mode!r}."
             )
+
+
+def usual_weight_decay_mode(name: str) -> WeightDecayMode:
+    """The weight-decay mode of an optimiser where none is given."""
+    return "decoupled" if name in _ADAMW else "coupled"
 
 
 def transformation(

@@ -12,13 +12,16 @@ import pytest
 from lrsched import files
 from lrsched.analysis import calibration
 from lrsched.analysis.ensemble_scores import Labels
+from lrsched.commands import Outcome, train
 from lrsched.commands import ensemble as ensembles
 from lrsched.commands.ensemble import EnsembleConfig
+from lrsched.commands.train import TrainConfig
 from lrsched.runs import folder
 from lrsched.runs import networks as members
-from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
+from lrsched.runs.evaluator import evaluator
+from lrsched.runs.task import load
 from lrsched.training import predict, snapshots
 
 
@@ -30,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         config = RunConfig(
             schedule="snapshot_cosine:cycles=3", budget="1ep", max_epochs=1.0, holdout_fraction=holdout, seed=seed
         )
-        runs.finish(folder.begin(folder.Train(config=config, out=str(out / name))))
+        train.run(TrainConfig(config=config, out=str(out / name)))
     return out
 
 
@@ -49,10 +52,10 @@ def evaluated(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[i
     return sizes
 
 
-def _done(made: pathlib.Path, *words: str, **more: Any) -> ensembles.Outcome:
+def _done(made: pathlib.Path, *words: str, **more: Any) -> Outcome:
     named = tuple(str(made / word) for word in words)
     words_for = {"weight_averages": False, "out": str(made / "out"), **more}
-    return runs.finish(ensembles.ensemble(EnsembleConfig(runs=named, **words_for)))  # type: ignore[return-value]
+    return ensembles.run(EnsembleConfig(runs=named, **words_for))
 
 
 def _row(record: dict[str, Any], name: str) -> dict[str, Any]:
@@ -74,13 +77,13 @@ def test_updates_of_a_trunk_are_counted_once() -> None:
 
 def test_member_that_is_not_finite_is_named(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
     shutil.copytree(made / "first", tmp_path / "diverged")
-    shared = tasks.task(folder.stored(made / "first"))
-    network = members.members(str(made / "first"), "all", shared)[0]
+    shared = tasks.resolve(folder.read_config(made / "first")).task
+    network = members.load_members(str(made / "first"), "all", shared)[0]
     broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), network.variables)
     with snapshots.open_store(tmp_path / "diverged") as store:
         store.save_member(7, broken, {})
     with pytest.raises(ValueError, match="diverged@7 must hold finite weights, got some that are not"):
-        members.members(str(tmp_path / "diverged"), "all", shared)
+        members.load_members(str(tmp_path / "diverged"), "all", shared)
 
 
 def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -90,7 +93,7 @@ def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, 
 
 
 def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(made, "first").record
+    record = _done(made, "first").result
     steps = [member["step"] for member in record["members"]]
     last = json.loads((made / "first" / "records.jsonl").read_text())
     assert steps == [member["step"] for member in last["members"]]
@@ -104,8 +107,8 @@ def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, eva
 
 
 def test_order_of_members_does_not_change_the_whole(made: pathlib.Path, evaluated: list[int]) -> None:
-    there = _done(made, "first", "second").record
-    back = _done(made, "second", "first").record
+    there = _done(made, "first", "second").result
+    back = _done(made, "second", "first").result
     for name in ("mean of probabilities", "mean of logits"):
         one, other = _row(there, name), _row(back, name)
         for what in ("error", "nll", "brier", "ece", "temperature", "calibrated_nll", "holdout_nll"):
@@ -115,7 +118,7 @@ def test_order_of_members_does_not_change_the_whole(made: pathlib.Path, evaluate
 
 
 def test_cost_counts_each_run_once(made: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(made, "first", "second", members="last:2").record
+    record = _done(made, "first", "second", members="last:2").result
     total = record["members"][1]["step"]
     assert [member["step"] for member in record["members"]] == [record["members"][0]["step"], total] * 2
     assert _row(record, "mean of probabilities")["updates"] == 2 * total
@@ -126,22 +129,22 @@ def test_cost_counts_each_run_once(made: pathlib.Path, evaluated: list[int]) -> 
 
 
 def test_added_member_costs_one_evaluation_of_each_split(made: pathlib.Path, evaluated: list[int]) -> None:
-    first = _done(made, "first", members="last:2").record
+    first = _done(made, "first", members="last:2").result
     sizes = first["data"]["test"], first["data"]["holdout"]
     assert sorted(evaluated) == sorted(2 * sizes)
     assert first["evaluations"] == 4
     evaluated.clear()
-    assert _done(made, "first", members="last:2").record["rows"] == first["rows"]
+    assert _done(made, "first", members="last:2").result["rows"] == first["rows"]
     assert evaluated == []
-    assert _done(made, "first").record["evaluations"] == 2
+    assert _done(made, "first").result["evaluations"] == 2
     assert sorted(evaluated) == sorted(sizes)
 
 
 def test_damaged_prediction_is_made_anew(made: pathlib.Path, evaluated: list[int]) -> None:
-    first = _done(made, "first").record
+    first = _done(made, "first").result
     path = min(predict.folder().iterdir())
     path.write_bytes(path.read_bytes()[:200])
-    again = _done(made, "first").record
+    again = _done(made, "first").result
     assert again["evaluations"] == 1
     assert again["rows"] == first["rows"]
 
@@ -151,7 +154,7 @@ def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: lis
     outcome = _done(made, "first", weight_averages=True, batches=4, baselines=baselines)
     assert {path.name for path in outcome.files} == {"record.json", "table.md", "growing.svg", "reliability.svg"}
     record = files.read_json(outcome.files[0])
-    assert record == outcome.record
+    assert record == outcome.result
     text, rebuilt = ensembles.write_results(record, tmp_path)
     assert text == outcome.text
     for old, new in zip(outcome.files[1:], rebuilt, strict=True):
@@ -169,32 +172,32 @@ def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: lis
 
 
 def test_soup_of_one_member_is_that_member_with_statistics_of_its_own(made: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(made, "first", weight_averages=True, batches=4).record
+    record = _done(made, "first", weight_averages=True, batches=4).result
     curve = record["growing"]["weights"]
     soup, swa = (_row(record, name) for name in ("uniform soup", "running mean of weights (SWA)"))
     assert curve[-1]["nll"] == swa["nll"] == pytest.approx(soup["nll"], rel=1e-5)
     config = members.check_alike([str(made / "first")])
-    shared = ensembles.task(config)
-    at = members.bench(config, shared, batches=4)
-    (first, *_) = members.members(str(made / "first"), "all", shared)
-    found, _ = members.predicted(at, members.completed(at, first.variables["params"], first))
+    shared = load(config, holdout_fraction=config.holdout_fraction)
+    at = evaluator(shared, batches=4)
+    (first, *_) = members.load_members(str(made / "first"), "all", shared)
+    found, _ = at.predict(at.complete(first.variables["params"], first))
     assert curve[0]["nll"] == pytest.approx(calibration.nll(found.test, shared.data.test.labels), rel=1e-6)
 
 
 def test_without_held_out_data_nothing_is_fitted_or_chosen(made: pathlib.Path, evaluated: list[int]) -> None:
     outcome = _done(made, "third", weight_averages=True, batches=2, points=3)
-    names = [row["name"] for row in outcome.record["rows"]]
+    names = [row["name"] for row in outcome.result["rows"]]
     assert not {"weighted mean", "greedy choice", "greedy soup"} & set(names)
-    assert {row["temperature"] for row in outcome.record["rows"]} == {None}
-    assert {row["calibrated_nll"] for row in outcome.record["rows"]} == {None}
-    assert outcome.record["deep_ensemble_equivalents"] == []
+    assert {row["temperature"] for row in outcome.result["rows"]} == {None}
+    assert {row["calibrated_nll"] for row in outcome.result["rows"]} == {None}
+    assert outcome.result["deep_ensemble_equivalents"] == []
     assert "no held-out part" in outcome.text
 
 
 def test_kept_states_are_members_too(made: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(made, "first").record
+    record = _done(made, "first").result
     first, last = record["members"][0], record["members"][-1]
-    asked = _done(made, f"first@{first['step']}", f"first@{last['step']}").record["members"]
+    asked = _done(made, f"first@{first['step']}", f"first@{last['step']}").result["members"]
     assert [member["digest"] for member in asked] == [first["digest"], last["digest"]]
 
 
@@ -252,14 +255,14 @@ def test_url_is_refused_before_anything_is_loaded(made: pathlib.Path, evaluated:
         with pytest.raises(ValueError, match=rf"{next(iter(more))} must be a local folder, got the URL gs://bucket/x"):
             _done(made, "first", **more)
     with pytest.raises(ValueError, match="runs must be a local folder, got the URL s3://x"):
-        ensembles.check(EnsembleConfig(runs=("s3://x",)))
+        ensembles._check(EnsembleConfig(runs=("s3://x",)))
 
 
 def test_baseline_named_again_has_one_folder_more(made: pathlib.Path) -> None:
     (made / "with, a comma").mkdir(exist_ok=True)
     comma = str(made / "with, a comma")
     config = EnsembleConfig(runs=(str(made),), baselines=("a=x,y@3", f"a={comma}", "b=~/z"))
-    assert ensembles.check(config) == {"a": ["x", "y@3", comma], "b": [str(pathlib.Path("~/z").expanduser())]}
+    assert ensembles._check(config) == {"a": ["x", "y@3", comma], "b": [str(pathlib.Path("~/z").expanduser())]}
 
 
 @pytest.fixture(scope="module")
@@ -267,12 +270,12 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A run of 41 updates whose third cycle would have ended after 70, at 92 % of the peak."""
     out = tmp_path_factory.mktemp("cut") / "cut"
     config = RunConfig(schedule="sgdr:first_cycle=12", budget="1ep", max_epochs=1.0, holdout_fraction=0.1)
-    runs.finish(folder.begin(folder.Train(config=config, out=str(out))))
+    train.run(TrainConfig(config=config, out=str(out)))
     return out
 
 
 def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(cut.parent, "cut", weight_averages=True, batches=2, points=3).record
+    record = _done(cut.parent, "cut", weight_averages=True, batches=2, points=3).result
     assert [member["step"] for member in record["members"]] == [12, 36]
     assert [network["step"] for network in record["aside"]] == [41]
     row = _row(record, "cut cycle")
@@ -280,7 +283,7 @@ def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path,
     assert len(record["growing"]["weights"]) == len(record["growing"]["forward"]) == 2
     assert all(len(each["networks"]) == 2 for each in record["rows"] if each["kind"] in ("ensemble", "weights"))
     assert any("cut@41, whose cycle the budget cut at rate 0.0" in note for note in record["notes"])
-    taken = _done(cut.parent, "cut", members="all").record
+    taken = _done(cut.parent, "cut", members="all").result
     assert [member["step"] for member in taken["members"]] == [12, 36, 41]
     assert taken["members"][2]["cut"]
     assert not taken["aside"]
@@ -289,11 +292,11 @@ def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path,
 
 
 def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = tasks.task(folder.stored(cut))
-    assert [(n.step, n.cut) for n in members.members(str(cut), "whole", shared)] == [
+    shared = tasks.resolve(folder.read_config(cut)).task
+    assert [(n.step, n.cut) for n in members.load_members(str(cut), "whole", shared)] == [
         (12, False), (36, False), (41, True)
     ]  # fmt: skip
-    assert members.members(str(cut), "whole", shared)[-1].facts["cut"]
+    assert members.load_members(str(cut), "whole", shared)[-1].facts["cut"]
     real = snapshots.load_member
 
     def older(*args: Any) -> snapshots.Saved:
@@ -301,11 +304,11 @@ def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, mon
         return saved._replace(facts={name: value for name, value in saved.facts.items() if name != "cut"})
 
     monkeypatch.setattr(snapshots, "load_member", older)
-    assert members.members(str(cut), "whole", shared)[-1].cut
+    assert members.load_members(str(cut), "whole", shared)[-1].cut
 
 
 def test_soups_are_of_runs_that_share_updates_alone(made: pathlib.Path, evaluated: list[int]) -> None:
-    record = _done(made, "first", "second", weight_averages=True, batches=2, points=3).record
+    record = _done(made, "first", "second", weight_averages=True, batches=2, points=3).result
     assert not [row for row in record["rows"] if row["kind"] == "weights"]
     assert record["barriers"] is record["growing"]["weights"] is None
     assert any(note.startswith("No averages of weights (soups) and no barriers") for note in record["notes"])
@@ -345,8 +348,8 @@ def test_words_that_cannot_be_followed_are_refused(
 
 
 def test_independent_runs_have_seeds_of_their_own(made: pathlib.Path) -> None:
-    shared = ensembles.task(members.check_alike([str(made / "first")]))
-    first, second = (members.state(str(made / name), shared) for name in ("first", "second"))
+    shared = load(members.check_alike([str(made / "first")]), holdout_fraction=0.1)
+    first, second = (members.load_state(str(made / name), shared) for name in ("first", "second"))
     assert members.independent([first, second])
     assert not members.independent([first])
     assert not members.independent([first, first._replace(run="another")])

@@ -1,6 +1,7 @@
 """The disciplined search: small ones, their choices, and that they resume where they were stopped."""
 
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -9,15 +10,15 @@ import shutil
 from typing import Any
 
 import pytest
+from helpers import Stopped, listen
 
-from lrsched import cli
-from lrsched.commands import _search_results as search_results
-from lrsched.commands import search
-from lrsched.commands.range_test import Ramp
+from lrsched import parsing
+from lrsched.commands import Outcome, _search_results, search
 from lrsched.commands.search import SearchConfig
-from lrsched.runs import run
-from lrsched.runs import speeds as measured
-from lrsched.runs.task import RunConfig
+from lrsched.runs import speeds
+from lrsched.runs.config import RunConfig
+from lrsched.runs.ramps import Ramp
+from lrsched.runs.task import resolve
 from lrsched.schedules import language, registry
 
 SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
@@ -39,12 +40,12 @@ def small(out: pathlib.Path, **changes: Any) -> SearchConfig:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, search.Outcome]:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome]:
     out = tmp_path_factory.mktemp("search")
-    return out, run.finish(search.search(small(out)))
+    return out, search.run(small(out))
 
 
-def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path, search.Outcome]) -> None:
+def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path, Outcome]) -> None:
     out, outcome = searched
     document = json.loads((out / "search.json").read_text())
     assert [part["question"] for part in document["parts"]] == ["peak rate", "weight decay", "momentum", "batch size"]
@@ -58,7 +59,7 @@ def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path,
     assert document["speeds"].keys() == {"32", "64"}
     assert len(list((out / "speeds").iterdir())) == 2
     assert len(document["test_errors"]) == 2
-    assert outcome.chosen.as_json() == document["chosen"]
+    assert outcome.result.as_json() == document["chosen"]
     assert "regret" in outcome.text
     assert document["curves"].keys() == {"peak rate", "weight decay", "momentum", "batch size"}
     assert document["curves"]["weight decay"].keys() >= {"as begun", "0.001", "0.0001"}
@@ -80,7 +81,7 @@ def answer(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_table_of_a_search_is_rebuilt_from_its_json(
-    searched: tuple[pathlib.Path, search.Outcome], tmp_path: pathlib.Path
+    searched: tuple[pathlib.Path, Outcome], tmp_path: pathlib.Path
 ) -> None:
     out, outcome = searched
     text, _ = search.write_results(json.loads((out / "search.json").read_text()), tmp_path)
@@ -97,22 +98,22 @@ def test_table_of_a_search_is_rebuilt_from_its_json(
 )
 def test_command_of_a_search_trains_at_what_was_chosen(changes: dict[str, Any]) -> None:
     chosen = RunConfig(**{"peak_value": 0.03, "max_epochs": 2.0, "momentum": "0.8", **changes})
-    words = shlex.split(search_results.command(chosen.as_json()))
+    words = shlex.split(_search_results.command(chosen.as_json()))
     assert words[:2] == ["lrsched", "train"]
-    assert cli._parse(words[1:]).config.as_json() == chosen.as_json()
+    assert parsing.parse(words[1:]).config.config.as_json() == chosen.as_json()
 
 
-def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, search.Outcome]) -> None:
+def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, Outcome]) -> None:
     out, outcome = searched
     before = (out / "records.jsonl").read_bytes()
-    again = run.finish(search.search(small(out)))
+    again = search.run(small(out))
     assert (out / "records.jsonl").read_bytes() == before
     assert again.text == outcome.text
 
 
 def test_search_of_a_question_looks_at_no_other_ones_words(tmp_path: pathlib.Path) -> None:
     config = RunConfig(schedule="rex", max_epochs=0.2, holdout_fraction=0.1)
-    search.check(small(tmp_path, config=config, questions=("rate",)))  # though its momenta are 1cycle's
+    search._check(small(tmp_path, config=config, questions=("rate",)))  # though its momenta are 1cycle's
 
 
 def test_cycled_momentum_is_sampled_as_the_rate_is() -> None:
@@ -156,16 +157,16 @@ def test_cycled_momentum_goes_against_the_rate() -> None:
 )
 def test_search_refuses_in_one_line(changes: dict[str, Any], said: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=said):
-        run.finish(search.search(small(tmp_path / "none", **changes)))
+        search.run(small(tmp_path / "none", **changes))
     assert not (tmp_path / "none").exists()
 
 
 def test_search_that_cannot_be_written_is_refused_before_training(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="out must be a folder that can be written, got .*file"):
-        next(search.search(small(tmp_path / "file")))
+        search.run(small(tmp_path / "file"))
     with pytest.raises(ValueError, match="out must be a local folder, got the URL gs://bucket/x"):
-        next(search.search(dataclasses.replace(small(tmp_path), out="gs://bucket/x")))
+        search.run(dataclasses.replace(small(tmp_path), out="gs://bucket/x"))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -173,48 +174,49 @@ def test_search_that_cannot_be_written_is_refused_before_training(tmp_path: path
 def test_altered_speed_is_named_and_measured_anew(
     content: bytes, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = {"images_per_second": 123.0, "device": {"platform": "cpu"}}
-    monkeypatch.setattr(measured.runs, "finish", lambda run: record)
-    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))[1] == 123.0
+    measured = [123.0]
+    monkeypatch.setattr(speeds, "_probe", lambda task: measured[0])
+    assert speed(tmp_path)[1] == 123.0
     (path,) = (tmp_path / "speeds").iterdir()
-    record["images_per_second"] = 99.0
-    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))[1] == 123.0  # kept
+    measured[0] = 99.0
+    assert speed(tmp_path)[1] == 123.0  # kept
     path.write_bytes(content or path.read_bytes().replace(b"123.0", b"124.0"))
-    lines, found = run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))
+    lines, found = speed(tmp_path)
     assert found == 99.0
     assert path.name in lines[0]
-    assert lines[0].endswith("is measured anew.")
+    assert lines[0].endswith("is measured again.")
 
 
 def test_speed_of_version_0_1_0_is_still_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measured.runs, "finish", lambda run: {"images_per_second": 1.0, "device": {}})
-    run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path))
+    monkeypatch.setattr(speeds, "_probe", lambda task: 1.0)
+    speed(tmp_path)
     (path,) = (tmp_path / "speeds").iterdir()
     path.write_text(json.dumps({"batch_size": 32, "device": {}, "images_per_second": 7.0}) + "\n")
-    assert run_to_end(measured.speed(SHORT, data_dir=None, out=tmp_path)) == (["batch size 32: 7 images/s"], 7.0)
+    assert speed(tmp_path) == (["batch size 32: 7 images/s"], 7.0)
 
 
-def run_to_end(steps: Any) -> tuple[list[str], Any]:
-    lines = []
-    while True:
-        try:
-            lines.append(next(steps))
-        except StopIteration as end:
-            return lines, end.value
+def speed(out: pathlib.Path) -> tuple[list[str], float]:
+    lines, report = listen()
+    images_per_second = speeds.measure(resolve(SHORT).task, out=out, report=report)
+    return lines, images_per_second
 
 
 def test_search_that_was_cut_off_comes_to_the_same_table(
-    searched: tuple[pathlib.Path, search.Outcome], tmp_path: pathlib.Path
+    searched: tuple[pathlib.Path, Outcome], tmp_path: pathlib.Path
 ) -> None:
     out, outcome = searched
     shutil.copytree(out / "speeds", tmp_path / "speeds")  # measured, so they would differ
-    steps = search.search(small(tmp_path))
-    for _ in range(40):
-        next(steps)
-    steps.close()
+    heard = itertools.count()
+
+    def stop(event: object) -> None:
+        if next(heard) == 40:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        search.run(small(tmp_path), stop)
     made = (tmp_path / "records.jsonl").read_bytes()
     ramps = sorted(path.name for path in (tmp_path / "ramps").iterdir())
-    again = run.finish(search.search(small(tmp_path)))
+    again = search.run(small(tmp_path))
     assert again.text == outcome.text
     assert (tmp_path / "records.jsonl").read_bytes().startswith(made)
     assert set(ramps) <= {path.name for path in (out / "ramps").iterdir()}

@@ -6,17 +6,19 @@ import math
 import pathlib
 from typing import Any
 
+import helpers
 import jax
 import numpy as np
 import pytest
 
 import lrsched as ls
 from lrsched.analysis import ledger
+from lrsched.commands import Outcome
 from lrsched.commands import study as studies
-from lrsched.commands.study import StudyConfig, configs
+from lrsched.commands.study import StudyConfig
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
 from lrsched.schedules import language
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.plans import plan
@@ -29,12 +31,12 @@ def small(**words: object) -> StudyConfig:
     return StudyConfig(**{"schedules": ("rex", "linear"), "budgets": ("1ep",), "seeds": 1, "max_epochs": 1.0, **words})  # type: ignore[arg-type]
 
 
-def finished(config: StudyConfig) -> studies.Outcome:
-    return runs.finish(studies.study(config))
+def finished(config: StudyConfig) -> Outcome:
+    return studies.run(config)
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[studies.Outcome, pathlib.Path, int]:
+def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Path, int]:
     """6 schedules x 3 budgets x 3 seeds x 2 rates, each of a few updates."""
     out = tmp_path_factory.mktemp("grid")
     before = train.compiled_steps()
@@ -42,19 +44,19 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[studies.Outcome, pat
     return outcome, out, train.compiled_steps() - before
 
 
-def test_study_compiles_its_step_once(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+def test_study_compiles_its_step_once(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, _, compiled = grid
-    assert len(outcome.records) == 6 * 3 * 3 * 2
+    assert len(outcome.result) == 6 * 3 * 3 * 2
     assert compiled == 1
-    assert len({record["compiles"] for record in outcome.records}) == 1
+    assert len({record["compiles"] for record in outcome.result}) == 1
 
 
-def test_study_applies_the_rates_of_its_table(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
-    errors = [record["applied_rate_max_rel_error"] for record in grid[0].records]
+def test_study_applies_the_rates_of_its_table(grid: tuple[Outcome, pathlib.Path, int]) -> None:
+    errors = [record["applied_rate_max_rel_error"] for record in grid[0].result]
     assert 0 < max(errors) < 1e-6  # a float32 is never exactly 1/3
 
 
-def test_record_says_where_its_numbers_come_from(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+def test_record_says_where_its_numbers_come_from(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     record = json.loads((grid[1] / "records.jsonl").read_text().splitlines()[0])
     assert record.keys() >= {
         "config", "seed", "test_error", "params_digest", "applied_rate_max_rel_error", "seconds",
@@ -74,11 +76,11 @@ def test_every_field_of_a_configuration_reaches_the_training() -> None:
         {"momentum_form": "caffe", "schedule": "linear"}, {"schedule": "linear"}, {"momentum": "0.5"}, {"seed": 1},
         {"peak_value": 0.2}, {"batch_size": 64}, {"optimizer": "nesterov"}, {"model": "cnn"},
     ]  # fmt: skip
-    digests = [runs.finish(runs.run(dataclasses.replace(base, **each)))["params_digest"] for each in changes]
+    digests = [helpers.train(dataclasses.replace(base, **each))["params_digest"] for each in changes]
     assert len(set(digests)) == len(changes)
 
 
-def test_study_writes_a_table_and_figures(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+def test_study_writes_a_table_and_figures(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, out, _ = grid
     assert {path.name for path in outcome.files} | {"machine.json"} == {p.name for p in out.iterdir()}
     assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
@@ -86,14 +88,14 @@ def test_study_writes_a_table_and_figures(grid: tuple[studies.Outcome, pathlib.P
 
 
 def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
-    grid: tuple[studies.Outcome, pathlib.Path, int],
+    grid: tuple[Outcome, pathlib.Path, int],
 ) -> None:
     outcome, out, _ = grid
-    cells = ledger.cells(outcome.records)
+    cells = ledger.cells(outcome.result)
     longest = max(cell.epochs for cell in cells)
-    drawn = studies.losses(outcome.records, cells)
+    drawn = studies.losses(outcome.result, cells)
     for cell in [cell for cell in cells if cell.epochs == longest]:
-        same = [r for r in outcome.records if (r["label"], r["epochs"]) == (cell.label, longest)]
+        same = [r for r in outcome.result if (r["label"], r["epochs"]) == (cell.label, longest)]
         rows = [r["train_losses"] for r in same if r["config"]["peak_value"] == cell.peak_value]
         np.testing.assert_array_equal(drawn[cell.label][1], rows)
         assert len(drawn[cell.label][0]) == len(rows[0])
@@ -124,21 +126,21 @@ def test_curves_are_drawn_under_the_longest_budget_of_the_records(schedule: str)
 def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(tmp_path: pathlib.Path) -> None:
     regression = {"data": "diabetes", "model": "mlp", "schedules": ("constant",), "budgets": ("100%",), "seeds": 1}
     outcome = finished(small(out=str(tmp_path), peak_values=(1e-9, 1e4), max_epochs=0.2, **regression))
-    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.records}
+    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.result}
     assert errors[1e4] is None
     assert errors[1e-9] > 1
-    assert ledger.cells(outcome.records)[0].peak_value == 1e-9
+    assert ledger.cells(outcome.result)[0].peak_value == 1e-9
     assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
 
 
 def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None:
     first = finished(small(out=str(tmp_path)))
     written = (tmp_path / "records.jsonl").read_bytes()
-    assert finished(small(out=str(tmp_path))).records == first.records
+    assert finished(small(out=str(tmp_path))).result == first.result
     assert (tmp_path / "records.jsonl").read_bytes() == written
     more = finished(small(out=str(tmp_path), schedules=("rex", "linear", "cosine")))
     assert (tmp_path / "records.jsonl").read_bytes().startswith(written)
-    assert [record["label"] for record in more.records] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
+    assert [record["label"] for record in more.result] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
 
 
 def test_table_is_in_the_order_that_was_asked_for_whatever_was_made_before(tmp_path: pathlib.Path) -> None:
@@ -154,22 +156,23 @@ def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     again = finished(small(out=str(tmp_path)))
-    assert [r["params_digest"] for r in again.records] == [r["params_digest"] for r in first.records]
+    assert [r["params_digest"] for r in again.result] == [r["params_digest"] for r in first.result]
     assert len(path.read_text().splitlines()) == 4
 
 
 def test_same_run_in_other_words_is_the_same_run() -> None:
-    ids = {tasks.run_id(RunConfig(schedule=words)) for words in ("rex", "rex:d=0.5", '{"schedule": "rex"}')}
+    ids = {tasks.resolve(RunConfig(schedule=words)).id for words in ("rex", "rex:d=0.5", '{"schedule": "rex"}')}
     assert len(ids) == 1
-    assert len(ids | {tasks.run_id(RunConfig(schedule="rex:d=0.9"))}) == 2
+    assert len(ids | {tasks.resolve(RunConfig(schedule="rex:d=0.9")).id}) == 2
 
 
 def test_equal_numbers_are_the_same_run_however_they_are_spelt() -> None:
     spelt = RunConfig(max_epochs=8, momentum=".90", weight_decay=0, peak_value=1)
     plain = RunConfig(max_epochs=8.0, momentum="0.9", weight_decay=0.0, peak_value=1.0)
-    assert tasks.run_id(spelt) == tasks.run_id(plain)
-    assert tasks.run_id(plain) != tasks.run_id(
-        RunConfig(max_epochs=8.0, momentum="0.8", weight_decay=0.0, peak_value=1.0)
+    assert tasks.resolve(spelt).id == tasks.resolve(plain).id
+    assert (
+        tasks.resolve(plain).id
+        != tasks.resolve(RunConfig(max_epochs=8.0, momentum="0.8", weight_decay=0.0, peak_value=1.0)).id
     )
 
 
@@ -183,8 +186,8 @@ def test_record_holds_the_training_losses_in_a_hundred_blocks() -> None:
 
 def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.Path) -> None:
     outcome = finished(small(schedules=("constant", "rex:end_value=0.0"), peak_values=(1e30,), out=str(tmp_path)))
-    assert len(outcome.records) == 2
-    for record in outcome.records:
+    assert len(outcome.result) == 2
+    for record in outcome.result:
         assert 0 <= record["diverged_at"] < record["total_steps"]
         assert record["test_error"] is record["params_digest"] is None
     assert "diverged 1/1" in outcome.text
@@ -241,10 +244,10 @@ WARM = ls.sequence(
 
 def test_study_takes_values_and_composed_words() -> None:
     made = ls.rex(0.1, total_steps=10)
-    runs = configs(StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1))
-    assert len({language.label(run.schedule) for run in runs}) == 4
+    config = StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1)
+    assert len({language.label(run.schedule) for run in studies.configs(config)}) == 4
     with pytest.raises(ValueError, match="schedules must differ from each other"):
-        configs(StudyConfig(schedules=(made, ls.to_json(made))))
+        studies.configs(StudyConfig(schedules=(made, ls.to_json(made))))
 
 
 def test_configuration_of_a_value_is_json() -> None:
@@ -258,11 +261,11 @@ def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) 
     config = StudyConfig(
         schedules=("constant",), budgets=("0.01ep",), seeds=1, peak_values=(1e38,), out=str(tmp_path / "out")
     )
-    (record,) = runs.finish(studies.study(config)).records
+    (record,) = studies.run(config).result
     assert (record["total_steps"], record["diverged_at"], record["test_error"]) == (1, 1, None)
 
 
-@pytest.mark.parametrize("budgets", [("5%", "5.0%"), ("100%", "8ep"), ("8", "8ep")])
+@pytest.mark.parametrize("budgets", [("5%", "5.0%"), ("100%", "8ep"), ("8", "8ep"), ("200st", "200.0st")])
 def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="budgets must differ from each other"):
         studies.configs(StudyConfig(budgets=budgets))

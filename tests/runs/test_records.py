@@ -5,19 +5,20 @@ import pathlib
 import random
 
 import pytest
+from helpers import train
 
 from lrsched import files
 from lrsched.runs import records
-from lrsched.runs import run as runs
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Record
 
 
 @pytest.fixture(scope="module")
-def record() -> runs.Record:
-    return runs.finish(runs.run(RunConfig(max_epochs=0.1)))  # type: ignore[arg-type]
+def record() -> Record:
+    return train(RunConfig(max_epochs=0.1))  # type: ignore[arg-type]
 
 
-def test_an_appended_record_is_read_and_found(record: runs.Record, tmp_path: pathlib.Path) -> None:
+def test_an_appended_record_is_read_and_found(record: Record, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "records.jsonl"
     assert records.read(path).rows == []
     assert records.find(path, record["run"]) is None
@@ -27,7 +28,7 @@ def test_an_appended_record_is_read_and_found(record: runs.Record, tmp_path: pat
     assert records.find(path, "0" * 16) is None
 
 
-def test_300_changed_bytes_are_all_noticed(record: runs.Record, tmp_path: pathlib.Path) -> None:
+def test_300_changed_bytes_are_all_noticed(record: Record, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "records.jsonl"
     for _ in range(3):
         records.append(path, record)
@@ -42,7 +43,7 @@ def test_300_changed_bytes_are_all_noticed(record: runs.Record, tmp_path: pathli
         assert all(str(path) in line for line in found.damaged)
 
 
-def unsealed(record: runs.Record) -> runs.Record:
+def unsealed(record: Record) -> Record:
     """As version 0.1.0 wrote it."""
     return {name: value for name, value in record.items() if name not in ("place", "changes", "resumed_at")}
 
@@ -63,7 +64,7 @@ def unsealed(record: runs.Record) -> runs.Record:
     ],
 )
 def test_a_line_without_a_seal_is_used_only_if_its_id_follows_from_it(
-    place: tuple[str, ...], value: object, record: runs.Record, tmp_path: pathlib.Path
+    place: tuple[str, ...], value: object, record: Record, tmp_path: pathlib.Path
 ) -> None:
     path, old = tmp_path / "records.jsonl", json.loads(json.dumps(unsealed(record)))
     path.write_text(json.dumps(old) + "\n")
@@ -78,7 +79,7 @@ def test_a_line_without_a_seal_is_used_only_if_its_id_follows_from_it(
     assert len(found.damaged) == 1
 
 
-def test_a_line_without_a_field_is_not_used(record: runs.Record, tmp_path: pathlib.Path) -> None:
+def test_a_line_without_a_field_is_not_used(record: Record, tmp_path: pathlib.Path) -> None:
     old = unsealed(record)
     del old["test_error"]
     (tmp_path / "records.jsonl").write_text(json.dumps(old) + "\n")
@@ -90,7 +91,7 @@ def test_several_devices_are_another_run_than_one() -> None:
     assert len(ids) == 3
 
 
-def test_append_refuses_what_is_not_finite(record: runs.Record, tmp_path: pathlib.Path) -> None:
+def test_append_refuses_what_is_not_finite(record: Record, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="finite numbers"):
         records.append(tmp_path / "records.jsonl", {**record, "test_error": float("nan")})
     assert not (tmp_path / "records.jsonl").exists()

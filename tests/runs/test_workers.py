@@ -1,6 +1,5 @@
 """Runs spread over workers come to what they come to one by one, and the workers end with whoever began them."""
 
-import functools
 import os
 import pathlib
 import queue
@@ -14,64 +13,69 @@ from typing import Any
 
 import jax
 import pytest
+from helpers import train
 
 from lrsched.commands import study
 from lrsched.commands.study import StudyConfig
-from lrsched.runs import interrupts, records
-from lrsched.runs import run as runs
-from lrsched.runs import workers as spread
-from lrsched.runs.task import RunConfig
+from lrsched.runs import interrupts, records, workers
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Record
+from lrsched.runs.task import Run, resolve
 
 SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
 
 
-def by_index(events: Any) -> dict[int, runs.Record]:
+def by_index(events: Any) -> dict[int, Record]:
     return {index: event for index, event in events if isinstance(event, dict)}
 
 
-def make_all(out: pathlib.Path, workers: int, *, cpus: int = 0, alone: bool = False) -> dict[int, runs.Record]:
-    layout = spread.Layout(workers, cpus)
-    return by_index(spread.made(dict(enumerate(SHORT)), data_dir=None, out=out, layout=layout, alone=alone))
+def resolved(configs: list[RunConfig]) -> dict[int, Run]:
+    return {place: resolve(config) for place, config in enumerate(configs)}
+
+
+def make_all(out: pathlib.Path, count: int, *, cpus: int = 0, alone: bool = False) -> dict[int, Record]:
+    layout = workers.Layout(count, cpus)
+    return by_index(workers.train_all(resolved(SHORT), out, layout=layout, alone=alone))
 
 
 @pytest.mark.parametrize(
-    ("asked", "left", "updates", "workers"),
+    ("asked", "left", "updates", "count"),
     [(1, 9, 9999, 1), (3, 2, 9999, 2), (4, 9, 9, 4), (2, 0, 0, 1), (None, 9, 1999, 1), (None, 1, 9999, 1)],
 )
-def test_number_of_workers(asked: int | None, left: int, updates: int, workers: int) -> None:
-    assert spread.choose(asked=asked, left=left, updates=updates).workers == workers
+def test_number_of_workers(asked: int | None, left: int, updates: int, count: int) -> None:
+    assert workers.choose(asked=asked, left=left, updates=updates).workers == count
 
 
 def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
-    monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
-    assert spread.choose(asked=None, left=99, updates=99_999).workers == 8
-    monkeypatch.setattr(spread, "_free_bytes", lambda: 7 * 10**9)
-    assert spread.choose(asked=None, left=99, updates=99_999).workers == 3
-    monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
-    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+    monkeypatch.setattr(workers, "_cores", lambda: list(range(8)))
+    monkeypatch.setattr(workers, "_free_bytes", lambda: 100 * 2**30)
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 8
+    monkeypatch.setattr(workers, "_free_bytes", lambda: 7 * 10**9)
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 3
+    monkeypatch.setattr(workers, "_free_bytes", lambda: 1000)
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 1
 
 
 def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "_cores", lambda: list(range(4)))
-    monkeypatch.setattr(spread, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(workers, "_cores", lambda: list(range(4)))
+    monkeypatch.setattr(workers, "_CONTAINER", tmp_path)
     (tmp_path / "memory.max").write_text("4000000000\n")
     (tmp_path / "memory.current").write_text("1500000000\n")
-    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 1
     (tmp_path / "memory.max").write_text("max\n")
-    assert spread.choose(asked=None, left=99, updates=99_999).workers > 1
+    assert workers.choose(asked=None, left=99, updates=99_999).workers > 1
 
 
 def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_setaffinity")
-    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 1
 
 
 def test_records_come_before_a_failure_that_came_with_them() -> None:
-    good, bad = futures.Future[runs.Record](), futures.Future[runs.Record]()
+    good, bad = futures.Future[Record](), futures.Future[Record]()
     bad.set_exception(ValueError("bad"))
     good.set_result({"seed": 1})
-    events = spread._arriving({bad: 0, good: 1}, queue.SimpleQueue(), lambda: None)
+    events = workers._arriving({bad: 0, good: 1}, queue.SimpleQueue(), lambda: None)
     assert next(events) == (1, {"seed": 1})
     with pytest.raises(ValueError, match="bad"):
         next(events)
@@ -79,18 +83,18 @@ def test_records_come_before_a_failure_that_came_with_them() -> None:
 
 def test_no_worker_is_refused() -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
-        spread.choose(asked=0, left=3, updates=10)
+        workers.choose(asked=0, left=3, updates=10)
 
 
 def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     with pytest.raises(ValueError, match=r"workers must be at most 4 \(the devices\), got 5"):
-        spread.choose(asked=5, left=9, updates=10)
-    assert spread.choose(asked=None, left=9, updates=99_999).workers == 4
+        workers.choose(asked=5, left=9, updates=10)
+    assert workers.choose(asked=None, left=9, updates=99_999).workers == 4
 
 
 def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Path) -> None:
-    two, one = (make_all(tmp_path / str(workers), workers, cpus=1) for workers in (2, 1))
+    two, one = (make_all(tmp_path / str(count), count, cpus=1) for count in (2, 1))
     assert [two[i]["seed"] for i in range(3)] == [0, 1, 2]
     assert {two[i]["device"]["cpus"] for i in range(3)} == {one[i]["device"]["cpus"] for i in range(3)} == {1}
     assert [two[i]["params_digest"] for i in range(3)] == [one[i]["params_digest"] for i in range(3)]
@@ -102,9 +106,8 @@ def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Pa
 
 def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) -> None:
     devices = jax.local_devices()[:2]
-    make = functools.partial(spread._make, data_dir=None, out=tmp_path, workers=2)
-    records = by_index(spread.by_threads(dict(enumerate(SHORT)), make, devices))
-    alone = [runs.finish(runs.run(config, devices=(devices[1],))) for config in SHORT]
+    records = by_index(workers.by_threads(resolved(SHORT), tmp_path, devices))
+    alone = [train(config, devices=(devices[1],)) for config in SHORT]
     assert [records[i]["params_digest"] for i in range(3)] == [record["params_digest"] for record in alone]
     assert {record["device"]["run_devices"] for record in records.values()} == {1}
 
@@ -116,12 +119,12 @@ def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathl
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
     losses = []
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        outcome = runs.finish(study.study(StudyConfig(**shared, workers=workers, out=str(out))))  # type: ignore[arg-type]
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        outcome = study.run(StudyConfig(**shared, workers=count, out=str(out)))
         rows = records.read(out / "records.jsonl").rows
-        assert {row["device"]["workers"] for row in rows} == {workers}
-        assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
+        assert {row["device"]["workers"] for row in rows} == {count}
+        assert [record["run"] for record in outcome.result] == [
             row["run"] for row in sorted(rows, key=lambda row: row["place"])
         ]
         losses.append({row["run"]: row["train_loss"] for row in rows})
@@ -130,11 +133,12 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
 
 PARENT = """
 import pathlib, sys
-from lrsched.runs import workers as spread
-from lrsched.runs.task import RunConfig
+from lrsched.runs import workers
+from lrsched.runs.config import RunConfig
+from lrsched.runs.task import resolve
 if __name__ == "__main__":
-    todo, layout = {s: RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)}, spread.Layout(2, 1)
-    for _, event in spread.made(todo, data_dir=None, out=pathlib.Path(sys.argv[1]), layout=layout):
+    todo = {seed: resolve(RunConfig(max_epochs=500.0, seed=seed)) for seed in (0, 1)}
+    for _, event in workers.train_all(todo, pathlib.Path(sys.argv[1]), layout=workers.Layout(2, 1)):
         print("going", flush=True)
 """
 
@@ -156,11 +160,11 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
 
 
 def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
-    todo, layout = {seed: RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)}, spread.Layout(2, 1)
-    events = spread.made(todo, data_dir=None, out=tmp_path, layout=layout)
+    todo = resolved([RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)])
+    events = workers.train_all(todo, tmp_path, layout=workers.Layout(2, 1))
     next(events)
-    workers = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
-    os.kill(workers[-1], 9)
+    processes = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
+    os.kill(processes[-1], 9)
     with pytest.raises(ChildProcessError, match="workers must live to the end of the study"):
         for _ in events:
             pass
@@ -177,24 +181,24 @@ def stopped() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_worker_that_was_stopped_is_named(stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "_SECONDS_SILENT", 0.0)
+    monkeypatch.setattr(workers, "_SECONDS_SILENT", 0.0)
     statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
     statuses.put((stopped.pid, None))
-    events = spread._arriving({futures.Future(): 7}, statuses, lambda: None)
+    events = workers._arriving({futures.Future(): 7}, statuses, lambda: None)
     assert next(events) == (7, f"worker {stopped.pid} is stopped: kill -CONT {stopped.pid} lets it go on.")
 
 
 def test_an_interrupt_ends_a_worker_that_does_not_answer(
     stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "_SECONDS_TO_SAVE", 0.5)
+    monkeypatch.setattr(workers, "_SECONDS_TO_SAVE", 0.5)
     monkeypatch.setattr(interrupts, "asked", lambda: True)
     statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
     statuses.put((stopped.pid, None))
-    running = futures.Future[runs.Record]()
+    running = futures.Future[Record]()
     running.set_running_or_notify_cancel()
     with pytest.raises(interrupts.Interrupted):
-        list(spread._arriving({running: 0}, statuses, lambda: None))  # type: ignore[dict-item]
+        list(workers._arriving({running: 0}, statuses, lambda: None))  # type: ignore[dict-item]
     assert stopped.wait(10) == -signal.SIGKILL
 
 

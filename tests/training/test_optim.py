@@ -264,5 +264,5 @@ def test_run_without_a_weight_decay_mode_is_the_run_with_the_usual_one(name: Any
     unsaid, said = tasks.RunConfig(optimizer=name), tasks.RunConfig(optimizer=name, weight_decay_mode=mode)
     assert unsaid.as_json() == said.as_json()
     assert said.as_json()["weight_decay_mode"] == mode
-    assert tasks.run_id(unsaid) == tasks.run_id(said)
-    assert tasks.task(unsaid).optimizer == tasks.task(said).optimizer
+    assert tasks.resolve(unsaid).id == tasks.resolve(said).id
+    assert tasks.resolve(unsaid).task.optimizer == tasks.resolve(said).task.optimizer

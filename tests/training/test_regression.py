@@ -15,8 +15,8 @@ from lrsched import files
 from lrsched.runs import networks as members
 from lrsched.runs import resume as saving
 from lrsched.runs import task
+from lrsched.runs.config import RunConfig
 from lrsched.runs.run import finish, run
-from lrsched.runs.task import RunConfig
 from lrsched.training import data as datasets
 from lrsched.training import models, optim, predict, snapshots, train
 

@@ -65,6 +65,24 @@ VARIANTS = {
 }
 
 
+_TABLE = """\
+variant             initial  final    peak         tail         annealing  momentum
+smith               1/10     low/1e3  41/95 down   twice that   linear     0.95, 0.85, half as much in the tail
+geron               1/10     low/1e3  9/20 up - 1  twice that   linear     none: 0.9 throughout
+nachiket            1/10     low**2   9/20 down    twice that   linear     0.95, 0.85
+fastai_legacy       1/10     low/1e2  9/20 down    twice that   linear     0.95, 0.85
+fastai              1/25     1e-5     1/4          none         cosine     0.95, 0.85
+torch               1/25     low/1e4  3/10 - 1     none         cosine     0.95, 0.85
+torch_three_phase   1/25     low/1e4  3/10 - 1     twice that   cosine     0.95, 0.85
+keras_article       1/25     low/1e4  3/10 down    none         linear     none: 0.9 throughout
+optax_linear        1/25     low/1e4  3/10 down    17/20 down   linear     none: 0.9 throughout
+optax_cosine        1/25     low/1e4  3/10 down    none         cosine     none: 0.9 throughout
+rex_paper           1/10     low      1/2          (1)          linear     0.95, 0.85
+
+(low: initial_fraction. Boundaries are fractions of total_steps, rounded down or up to a step or not at all, less
+one step where it says - 1. torch also ends at total_steps - 1.)"""
+
+
 @documented
 def onecycle(
     peak_value: Number,
@@ -85,21 +103,7 @@ def onecycle(
     initial_fraction at tail_position (where there is a tail), final_fraction at total_steps. With variant "smith"
     b = 0 at tail_position, and the rate is never below final_fraction * peak_value.
 
-    variant             initial  final    peak         tail         annealing  momentum
-    smith               1/10     low/1e3  41/95 down   twice that   linear     0.95, 0.85, half as much in the tail
-    geron               1/10     low/1e3  9/20 up - 1  twice that   linear     none: 0.9 throughout
-    nachiket            1/10     low**2   9/20 down    twice that   linear     0.95, 0.85
-    fastai_legacy       1/10     low/1e2  9/20 down    twice that   linear     0.95, 0.85
-    fastai              1/25     1e-5     1/4          none         cosine     0.95, 0.85
-    torch               1/25     low/1e4  3/10 - 1     none         cosine     0.95, 0.85
-    torch_three_phase   1/25     low/1e4  3/10 - 1     twice that   cosine     0.95, 0.85
-    keras_article       1/25     low/1e4  3/10 down    none         linear     none: 0.9 throughout
-    optax_linear        1/25     low/1e4  3/10 down    17/20 down   linear     none: 0.9 throughout
-    optax_cosine        1/25     low/1e4  3/10 down    none         cosine     none: 0.9 throughout
-    rex_paper           1/10     low      1/2          (1)          linear     0.95, 0.85
-
-    (low: initial_fraction. Boundaries are fractions of total_steps, rounded down or up to a step or not at all, less
-    one step where it says - 1. torch also ends at total_steps - 1.)
+    TABLE
 
     Args:
       peak_value: the rate at the peak; at least 0.
@@ -110,11 +114,9 @@ def onecycle(
         update (300, "300st"), which does not change with the budget and is cut off by a shorter one.
       tail_position: the same for where the tail begins; only where the table has one that is no multiple of the peak's.
       annealing: "linear" or "cosine", in every phase.
-      sampling: when the cycle is sampled; every update by default.
     Returns:
       lr(0) = initial_fraction * peak_value, lr(total_steps) =
-      final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after. A budget
-      of a few updates may have no room for the first phases: of one or two "smith" is its tail.
+      final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or an argument does not go with the variant.
     Example:
@@ -127,7 +129,7 @@ def onecycle(
       Learning, 2nd edition, chapter 11 (ageron/handson-ml2). nachiket: nachiket273/One_Cycle_Policy, which begins again
       at total_steps; here the end is held. fastai_legacy: fastai 0.7, use_clr_beta=(10, 10, 0.95, 0.85). fastai: fastai
       2, fit_one_cycle. torch: OneCycleLR, which raises from total_steps on; here the end is held. keras_article:
-      "1Cycle with TensorFlow and Keras", without its error of counting steps anew in every epoch. optax: its two
+      "1Cycle with TensorFlow and Keras", counting steps through all epochs. optax: its two
       onecycle schedules, whose int(fraction * steps) loses a step where the product is rounded down. rex_paper: Chen,
       Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
@@ -138,11 +140,13 @@ def onecycle(
     check_number("initial_fraction", low, at_least=0.0)
     final: Any = numbers.final(low) if final_fraction is None else final_fraction
     check_number("final_fraction", final, at_least=0.0)
-    every = given(sampling)
     if variant == "smith":
-        return Phases(peak_value, total_steps, (low, 1.0, 0.0), ends[:2], every, floor=final, cosine=cosine)
+        return Phases(peak_value, total_steps, (low, 1.0, 0.0), ends[:2], given(sampling), floor=final, cosine=cosine)
     values = (low, 1.0, final) if len(ends) == 2 else (low, 1.0, low, final)
-    return Phases(peak_value, total_steps, values, ends, every, cosine=cosine)
+    return Phases(peak_value, total_steps, values, ends, given(sampling), cosine=cosine)
+
+
+onecycle.__doc__ = (onecycle.__doc__ or "").replace("TABLE", _TABLE)
 
 
 def onecycle_momentum(

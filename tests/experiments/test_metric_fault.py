@@ -5,13 +5,11 @@ import pathlib
 import subprocess
 import sys
 
+import metric_fault
 import numpy as np
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parent.parent / "experiments" / "metric_fault.py"
-sys.path.insert(0, str(SCRIPT.parent))  # experiments are scripts, not a package
-
-import metric_fault  # noqa: E402
+SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "metric_fault.py"
 
 
 def test_shared_counters_print_the_mean_over_everything_so_far() -> None:

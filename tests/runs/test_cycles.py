@@ -33,7 +33,7 @@ def test_last_cycle_is_cut_where_the_rate_is_above_other_ends(words: str, epochs
 
 def test_said_of_a_cut_cycle() -> None:
     # The last update is the 41st of a cosine of 16 * 41: (1 + cos(pi 40 / 656)) / 2 = 0.9909 of the peak.
-    lines = list(cycles.said(plan("sgdr:first_cycle=4ep", Budget(13, 41), peak_value=0.1)))
+    lines = list(cycles.describe(plan("sgdr:first_cycle=4ep", Budget(13, 41), peak_value=0.1)))
     assert lines[0] == "3 cycles, of 164, 328 and 41 updates (4, 8 and 1 epochs)."
     assert "ends at rate 0.0991, 99 % of the peak" in lines[1]
     assert len(lines) == 2
@@ -47,10 +47,10 @@ def test_said_of_a_cut_cycle() -> None:
     ],
 )
 def test_said_of_cycles_in_updates_shorter_than_an_epoch(words: str, hint: str) -> None:
-    assert hint in " ".join(cycles.said(plan(words, Budget(10, 41), peak_value=0.1)))
-    assert "shorter than an epoch" not in " ".join(cycles.said(plan(words, Budget(100, 4), peak_value=0.1)))
+    assert hint in " ".join(cycles.describe(plan(words, Budget(10, 41), peak_value=0.1)))
+    assert "shorter than an epoch" not in " ".join(cycles.describe(plan(words, Budget(100, 4), peak_value=0.1)))
 
 
 @pytest.mark.parametrize("words", ["rex", "constant", "warmup:5%+cosine"])
 def test_nothing_is_said_of_one_cycle(words: str) -> None:
-    assert not list(cycles.said(plan(words, Budget(10, 41), peak_value=0.1)))
+    assert not list(cycles.describe(plan(words, Budget(10, 41), peak_value=0.1)))

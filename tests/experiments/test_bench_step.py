@@ -8,17 +8,15 @@ import subprocess
 import sys
 from typing import Any
 
+import bench_step
+import bench_step_flax
 import jax
 import numpy as np
 import pytest
 
 from lrsched.training import models, optim, train
 
-SCRIPT = pathlib.Path(__file__).parent.parent / "experiments" / "bench_step.py"
-sys.path.insert(0, str(SCRIPT.parent))  # experiments are scripts, not a package
-
-import bench_step  # noqa: E402
-import bench_step_flax  # noqa: E402
+SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "bench_step.py"
 
 SHAPE, CLASSES, EXAMPLES = (8, 8, 3), 10, 8
 RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4

@@ -1,17 +1,13 @@
 """The scripts around the range test: 1cycle at its suggestion against chosen rates, and the run that ends in NaN."""
 
 import pathlib
-import sys
 
+import large_batch
+import onecycle_cifar10
 import pytest
 
 from lrsched.analysis import ledger
 from lrsched.runs import records as recorded
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "experiments"))  # scripts, not a package
-
-import large_batch
-import onecycle_cifar10
 
 SMALL = """
     --data digits --model resnet8 --batch-size 64 --epochs 0.2 --seeds 2 --rates 0.1 0.3 --length 20

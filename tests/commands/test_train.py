@@ -8,17 +8,19 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import helpers
 import jax
 import numpy as np
 import pytest
+from helpers import Stopped, listen, numbers
 
 from lrsched import cli
-from lrsched.runs import folder, interrupts, records
-from lrsched.runs import resume as saving
-from lrsched.runs import run as runs
+from lrsched.commands import train
+from lrsched.commands.train import TrainConfig
+from lrsched.runs import folder, identity, interrupts, records
 from lrsched.runs import task as tasks
-from lrsched.runs.folder import Train
-from lrsched.runs.task import RunConfig
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Record
 from lrsched.training import data as datasets
 from lrsched.training import devices as machine
 from lrsched.training import optim, snapshots
@@ -26,43 +28,31 @@ from lrsched.training import optim, snapshots
 SGDR = RunConfig(schedule="sgdr:first_cycle=0.34,cycle_mult=2", max_epochs=1.0, holdout_fraction=0.1)  # 41 updates
 
 
-def words(out: pathlib.Path, **changed: Any) -> Train:
-    own = {field.name for field in dataclasses.fields(Train)}
+def words(out: pathlib.Path, **changed: Any) -> TrainConfig:
+    own = {field.name for field in dataclasses.fields(TrainConfig)}
     config = dataclasses.replace(SGDR, **{k: v for k, v in changed.items() if k not in own})
     rest = {k: v for k, v in changed.items() if k in own}
-    return Train(config=config, out=str(out), **{"save_every": "10", **rest})
+    return TrainConfig(config=config, out=str(out), **{"save_every": "10", **rest})
 
 
-def made(train: Train, *, stop_after: int | None = None) -> tuple[runs.Record | None, list[str]]:
-    """Runs to the end, or until so many updates have been seen; the lines it said."""
-    said, steps = [], folder.begin(train)
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value, said
-        if isinstance(event, str):
-            said.append(event)
-        elif stop_after is not None and event.completed >= stop_after:
-            steps.close()
-            return None, said
-
-
-def numbers(record: runs.Record | None) -> dict[str, Any]:
-    """What may not differ."""
-    assert record is not None
-    return {name: value for name, value in record.items() if name not in runs.CIRCUMSTANCES}
+def made(config: TrainConfig, *, stop_after: int | None = None) -> tuple[Record | None, list[str]]:
+    """Runs to the end, or until so many updates have been seen; and what it reported."""
+    messages, report = listen(stop_after)
+    try:
+        return train.run(config, report).result, messages
+    except Stopped:
+        return None, messages
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, runs.Record]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Record]:
     out = tmp_path_factory.mktemp("whole")
     record, _ = made(words(out))
     assert record is not None
     return out, record
 
 
-def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, runs.Record]) -> None:
+def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, Record]) -> None:
     out, record = whole
     assert [member["step"] for member in record["members"]] == [13, 41]
     assert snapshots.member_steps(out) == [13, 41]
@@ -70,24 +60,24 @@ def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, runs.Re
     assert records.read(out / "records.jsonl").rows == [record]
 
 
-def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, runs.Record]) -> None:
-    plain = runs.finish(runs.run(SGDR))  # type: ignore[arg-type]
+def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, Record]) -> None:
+    plain = helpers.train(SGDR)
     assert numbers(plain) == {k: v for k, v in numbers(whole[1]).items() if k != "members"}
 
 
 @pytest.mark.parametrize("stop_after", [1, 10, 13, 40])
 def test_a_run_that_was_stopped_comes_to_the_same_bits(
-    stop_after: int, whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
+    stop_after: int, whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path
 ) -> None:
-    train = words(tmp_path, save_every="7")
-    assert made(train, stop_after=stop_after)[0] is None
-    record, said = made(train)
+    config = words(tmp_path, save_every="7")
+    assert made(config, stop_after=stop_after)[0] is None
+    record, said = made(config)
     assert record is not None
     assert numbers(record) == numbers(whole[1])
     assert len(record["resumed_at"]) == 1 == sum("resuming after update" in line for line in said)
 
 
-def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, runs.Record]) -> None:
+def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, Record]) -> None:
     out, record = whole
     again, said = made(words(out))
     assert again == record
@@ -104,33 +94,33 @@ def test_the_same_words_again_give_the_record(whole: tuple[pathlib.Path, runs.Re
     ],
 )
 def test_another_run_is_refused_with_the_first_difference(
-    changed: dict[str, Any], message: str, whole: tuple[pathlib.Path, runs.Record]
+    changed: dict[str, Any], message: str, whole: tuple[pathlib.Path, Record]
 ) -> None:
     with pytest.raises(ValueError, match=message):
         made(words(whole[0], **changed))
 
 
 def test_a_damaged_newest_state_falls_back_and_says_so(
-    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
+    whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path
 ) -> None:
-    train = words(tmp_path, save_every="7")
-    made(train, stop_after=40)
+    config = words(tmp_path, save_every="7")
+    made(config, stop_after=40)
     newest = snapshots.steps(tmp_path)[-1]
     data = max((tmp_path / "resume" / str(newest)).rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(bytes(content))
-    record, said = made(train)
+    record, said = made(config)
     assert numbers(record) == numbers(whole[1])
     assert any(f"the state after update {newest} is damaged" in line for line in said)
 
 
-def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path) -> None:
-    train = words(tmp_path)
-    made(train)
+def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path) -> None:
+    config = words(tmp_path)
+    made(config)
     path = tmp_path / "records.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    record, _ = made(train)
+    record, _ = made(config)
     assert numbers(record) == numbers(whole[1])
     assert len(records.read(path).rows) == 1
 
@@ -145,7 +135,7 @@ def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path)
     assert record["origin"]["step"] == 41
     assert record["origin"]["verb"] == "extend"
     assert record["applied_rate_max_rel_error"] < 1e-6
-    assert record["run"] != tasks.run_id(longer.config)
+    assert record["run"] != tasks.resolve(longer.config).id
 
 
 def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Path) -> None:
@@ -245,7 +235,7 @@ def test_kept_states_stay_when_the_words_leave_them_out(tmp_path: pathlib.Path) 
     assert 5 in snapshots.steps(tmp_path)
 
 
-def test_other_members_are_refused(whole: tuple[pathlib.Path, runs.Record]) -> None:
+def test_other_members_are_refused(whole: tuple[pathlib.Path, Record]) -> None:
     with pytest.raises(ValueError, match='members must be "all" as in the run in'):
         made(words(whole[0], members="last:1"))
 
@@ -253,8 +243,8 @@ def test_other_members_are_refused(whole: tuple[pathlib.Path, runs.Record]) -> N
 @pytest.mark.parametrize(
     ("words_", "folder_", "step"), [("a", "a", None), ("a@12", "a", 12), ("linear@50-75", "linear@50-75", None)]
 )
-def test_located(words_: str, folder_: str, step: int | None) -> None:
-    assert folder.located(words_) == (folder_, step)
+def test_location(words_: str, folder_: str, step: int | None) -> None:
+    assert folder.parse_location(words_) == (folder_, step)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +266,7 @@ def test_a_folder_that_is_there_is_meant(
     monkeypatch.chdir(tmp_path)
     for name in ("exp", "exp@1"):
         (tmp_path / name).mkdir()
-    assert folder.located(words_) == (folder_, step)
+    assert folder.parse_location(words_) == (folder_, step)
 
 
 def test_a_run_in_a_folder_with_an_at_is_branched_from(tmp_path: pathlib.Path) -> None:
@@ -299,8 +289,8 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: pathlib.Path, capsys
     assert capsys.readouterr().err.startswith("lrsched: ")
 
 
-def test_stored_gives_the_configuration(whole: tuple[pathlib.Path, runs.Record]) -> None:
-    assert folder.stored(whole[0]).as_json() == SGDR.as_json()
+def test_read_config_gives_the_configuration(whole: tuple[pathlib.Path, Record]) -> None:
+    assert folder.read_config(whole[0]).as_json() == SGDR.as_json()
 
 
 @pytest.mark.parametrize(
@@ -314,16 +304,16 @@ def test_stored_gives_the_configuration(whole: tuple[pathlib.Path, runs.Record])
         ("whole", [1, 3, 7, 15]),
     ],
 )
-def test_thinned(members: str, kept: list[int]) -> None:
-    assert folder.thinned(members, [1, 3, 7, 15]) == kept
+def test_members_are_selected(members: str, kept: list[int]) -> None:
+    assert folder.select_members(members, [1, 3, 7, 15]) == kept
 
 
 @pytest.mark.parametrize(
     ("members", "kept"),
     [("all", [1, 3, 7, 15]), ("whole", [1, 3, 7]), ("last:2", [3, 7]), ("every:2", [1, 7])],
 )
-def test_thinned_without_the_cycle_that_was_cut(members: str, kept: list[int]) -> None:
-    assert folder.thinned(members, [1, 3, 7, 15], cut=[15]) == kept
+def test_members_are_selected_without_the_cycle_that_was_cut(members: str, kept: list[int]) -> None:
+    assert folder.select_members(members, [1, 3, 7, 15], cut=[15]) == kept
 
 
 @pytest.mark.parametrize("mult", ["0.5", "1", "1.5", "2", "3"])
@@ -333,15 +323,15 @@ def test_members_are_taken_at_the_ends_of_cycles_and_nowhere_else(
 ) -> None:
     first = 0.6 if mult == "0.5" else 0.3
     schedule = f"sgdr:first_cycle={first},cycle_mult={mult},warmup={warmup}"
-    train = words(tmp_path, schedule=schedule, max_epochs=0.57, holdout_fraction=0.0)  # 26 updates
-    record, _ = made(train)
-    ends = tasks.check(train.config).cycle_ends
+    config = words(tmp_path, schedule=schedule, max_epochs=0.57, holdout_fraction=0.0)  # 26 updates
+    record, _ = made(config)
+    ends = tasks.resolve(config.config).plan.cycle_ends
     assert record is not None
     assert [member["step"] for member in record["members"]] == list(ends)
-    rates = tasks.check(train.config).lr.table()
+    rates = tasks.resolve(config.config).plan.lr.table()
     for step in ends[:-1]:
         assert warmup != "0" or rates[step] > rates[step - 1]  # a restart; a warmup begins at 0
-    like = tasks.initial_state(train.config).variables
+    like = tasks.resolve(config.config).initial_state().variables
     facts = [snapshots.load_member(tmp_path, step, like).facts for step in ends]
     assert [fact["cycle"] for fact in facts] == list(range(len(ends)))
     np.testing.assert_allclose([fact["rate"] for fact in facts], rates[np.array(ends) - 1], rtol=1e-6)
@@ -352,12 +342,16 @@ def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathli
     config = dataclasses.replace(SGDR, optimizer="schedule_free_sgd")
     record, _ = made(words(tmp_path, optimizer="schedule_free_sgd"))
     assert record is not None
-    shared, like, last = tasks.task(config), tasks.initial_state(config), snapshots.steps(tmp_path)[-1]
+    shared, like, last = (
+        tasks.resolve(config).task,
+        tasks.resolve(config).initial_state(),
+        snapshots.steps(tmp_path)[-1],
+    )
     saved = snapshots.load(tmp_path, last, like).tree
     average = optim.evaluated_params(shared.optimizer, saved.opt_state, saved.params)
     assert not np.array_equal(jax.tree.leaves(average)[-1], jax.tree.leaves(saved.params)[-1])
-    asked = tasks.variables(config, shared, saved)
-    assert record["test_loss"] == tasks.evaluate(shared, asked, shared.test).loss
+    asked = shared.variables(saved)
+    assert record["test_loss"] == shared.evaluate(asked, shared.test).loss
     member = snapshots.load_member(tmp_path, last, like.variables).tree
     assert "momentum" in (tmp_path / "run.svg").read_text()
     jax.tree.map(np.testing.assert_array_equal, member, jax.device_get(asked))
@@ -367,7 +361,7 @@ def other_digits(monkeypatch: pytest.MonkeyPatch, *, examples: int | None = None
     """Has other examples under the name of the digits from now on; their digest."""
     digits = datasets.load("digits", holdout_fraction=0.1)
     few = datasets.Split(digits.train.images[:examples], digits.train.labels[:examples])
-    tasks._task.cache_clear()
+    tasks._put.cache_clear()
     monkeypatch.setattr(datasets, "load", lambda *_, **__: dataclasses.replace(digits, train=few, digest="0" * 16))
     return "0" * 16
 
@@ -375,7 +369,7 @@ def other_digits(monkeypatch: pytest.MonkeyPatch, *, examples: int | None = None
 @pytest.fixture
 def fresh_tasks() -> Iterator[None]:
     yield
-    tasks._task.cache_clear()
+    tasks._put.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_tasks")
@@ -386,7 +380,7 @@ def test_other_data_is_refused_with_the_two_digests(
     old: bool, verb: str | None, examples: int | None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(words(tmp_path / "a", schedule="rex", budget="0.3ep"))
-    had = tasks.task(SGDR).data.digest
+    had = tasks.resolve(SGDR).task.data.digest
     if old:
         forget_since_version_0_1_0(tmp_path / "a")
     digest = other_digits(monkeypatch, examples=examples)
@@ -401,7 +395,7 @@ def test_other_data_is_refused_with_the_two_digests(
 def forget_since_version_0_1_0(folder: pathlib.Path) -> None:
     """Leaves of run.json and of the record what version 0.1.0 wrote."""
     found = json.loads((folder / "run.json").read_text())
-    old = {name: found[name] for name in saving._ALWAYS}
+    old = {name: found[name] for name in identity._ALWAYS}
     (folder / "run.json").write_text(json.dumps(old, indent=1))
     (record,) = records.read(folder / "records.jsonl").rows
     record = {name: value for name, value in record.items() if name in records._UNSEALED}
@@ -414,8 +408,8 @@ def test_a_folder_of_version_0_1_0_is_resumed(tmp_path: pathlib.Path, monkeypatc
     monkeypatch.setattr(jax, "local_devices", lambda: [one])
     whole, _ = made(words(tmp_path / "whole", budget="0.5ep"))
     assert made(words(tmp_path / "old", budget="0.5ep"), stop_after=15)[0] is None
-    identity = json.loads((tmp_path / "old" / "run.json").read_text())
-    (tmp_path / "old" / "run.json").write_text(json.dumps({name: identity[name] for name in saving._ALWAYS}))
+    known = json.loads((tmp_path / "old" / "run.json").read_text())
+    (tmp_path / "old" / "run.json").write_text(json.dumps({name: known[name] for name in identity._ALWAYS}))
     record, said = made(words(tmp_path / "old", budget="0.5ep"))
     assert numbers(record) == numbers(whole)
     assert sum("resuming after update" in line for line in said) == 1
@@ -451,9 +445,7 @@ def test_a_damaged_run_json_is_named(content: str, verb: str | None, tmp_path: p
         made(words(tmp_path / ("a" if verb is None else "b"), **again))
 
 
-def test_every_changed_byte_of_run_json_is_noticed(
-    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path
-) -> None:
+def test_every_changed_byte_of_run_json_is_noticed(whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path) -> None:
     content, rng = (whole[0] / "run.json").read_bytes(), np.random.default_rng(0)
     for _ in range(150):
         at = rng.integers(len(content))
@@ -461,7 +453,7 @@ def test_every_changed_byte_of_run_json_is_noticed(
             content[:at] + bytes([content[at] ^ rng.integers(1, 256)]) + content[at + 1 :]
         )
         with pytest.raises(ValueError, match=r"run\.json must be as it was written"):
-            saving.stored_identity(tmp_path)
+            identity.read(tmp_path)
 
 
 def test_another_number_of_devices_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,16 +475,16 @@ def test_settings_that_changed_are_said_and_recorded(tmp_path: pathlib.Path, mon
 
 
 def test_an_interrupt_saves_the_update_it_came_in(
-    whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = words(tmp_path, save_every="1000")
+    config = words(tmp_path, save_every="1000")
     looks = itertools.count()
     with monkeypatch.context() as patch:
         patch.setattr(interrupts, "asked", lambda: next(looks) >= 20)
         with pytest.raises(interrupts.Interrupted, match="saved after update 21 of 41"):
-            made(train)
+            made(config)
     assert snapshots.steps(tmp_path) == [13, 21]
-    record, said = made(train)
+    record, said = made(config)
     assert "resuming after update 21 of 41." in said
     assert numbers(record) == numbers(whole[1])
 
@@ -513,7 +505,7 @@ def test_a_url_is_no_folder(field: str, tmp_path: pathlib.Path, monkeypatch: pyt
     assert not list(tmp_path.iterdir())
 
 
-def test_a_member_of_another_run_is_refused(whole: tuple[pathlib.Path, runs.Record], tmp_path: pathlib.Path) -> None:
+def test_a_member_of_another_run_is_refused(whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path) -> None:
     assert made(words(tmp_path, seed=1), stop_after=20)[0] is None
     shutil.copytree(whole[0] / "members" / "41", tmp_path / "members" / "41")
     with pytest.raises(ValueError, match=r"members/41 must be a member of run .*, got one of run"):
@@ -522,4 +514,4 @@ def test_a_member_of_another_run_is_refused(whole: tuple[pathlib.Path, runs.Reco
 
 def test_an_empty_name_is_no_folder() -> None:
     with pytest.raises(ValueError, match="out must name a folder, got ''"):
-        made(Train(config=SGDR, out=""))
+        made(TrainConfig(config=SGDR, out=""))

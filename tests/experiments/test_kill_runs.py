@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-SCRIPT = pathlib.Path(__file__).parent.parent / "experiments" / "kill_runs.py"
+SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "kill_runs.py"
 
 
 def test_commands_that_are_killed_come_to_the_same_numbers() -> None:

@@ -7,16 +7,14 @@ import subprocess
 import sys
 from typing import Any
 
+import bench_study
 import jax
 import numpy as np
 import pytest
 
 import lrsched as ls
 
-SCRIPT = pathlib.Path(__file__).parent.parent / "experiments" / "bench_study.py"
-sys.path.insert(0, str(SCRIPT.parent))  # experiments are scripts, not a package
-
-import bench_study  # noqa: E402
+SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "bench_study.py"
 
 
 def test_our_step_is_compiled_once_and_the_users_for_each_budget(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,78 @@
+"""Training from Python: what the commands do, over the same configurations; and what a run left, as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrsched.commands import Outcome
+    from lrsched.runs.folder import SavedRun
+
+
+def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> dict[str, Any]:
+    """Trains one run, as `lrsched train` does: saved as it goes, resumed if its folder holds a state.
+
+    Args:
+      report: is told messages and progress; None: nobody is.
+      settings: fields of `lrsched.runs.config.RunConfig` (schedule, peak_value, budget, data, model ...) and of
+        `lrsched.commands.train.TrainConfig` (out, keep, members, extend, branch ...).
+    Returns:
+      the run's record: configuration, errors, digests, provenance.
+    Raises:
+      ValueError: with one line that says what is allowed, before anything is written.
+      TypeError: for a setting that there is not.
+    Example:
+      `lrsched.train(schedule="rex", peak_value=0.1, max_epochs=1.0, out="runs/rex")`
+    """
+    from lrsched.commands import train as command
+    from lrsched.runs.config import RunConfig
+
+    names = {field.name for field in dataclasses.fields(RunConfig)}
+    config = RunConfig(**{name: value for name, value in settings.items() if name in names})
+    rest = {name: value for name, value in settings.items() if name not in names}
+    return dict(_run(command, command.TrainConfig(config=config, **rest), report).result)
+
+
+def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Outcome:
+    """Trains schedules x budgets x peak values x seeds, as `lrsched study` does.
+
+    A script that calls it with several workers needs `if __name__ == "__main__":`, as those are processes that import
+    the script.
+
+    Args:
+      report: is told messages and progress; None: nobody is.
+      settings: fields of `lrsched.commands.study.StudyConfig`.
+    Returns:
+      `.result` (the records, in order), `.text` (the table) and `.files`.
+    Raises:
+      ValueError: with one line that says what is allowed, before anything is written.
+      TypeError: for a setting that there is not.
+    Example:
+      `lrsched.study(schedules=("rex", "linear"), budgets=("25%",), seeds=3, out="runs/two")`
+    """
+    from lrsched.commands import study as command
+
+    return _run(command, command.StudyConfig(**settings), report)
+
+
+def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:
+    """Opens what a run left in its folder: `.config`, `.plan`, `.record`, `.rates`, `.members`, `.variables(step)`.
+
+    Args:
+      folder: of `lrsched train`.
+      data_dir: folder of prepared data sets; None: TFDS_DATA_DIR, else TFDS's own.
+    Raises:
+      ValueError: if the folder holds no run.
+    """
+    from lrsched.runs import folder as folders
+
+    return folders.load_run(folder, data_dir=data_dir)
+
+
+def _run(command: Any, config: Any, report: Callable[[Any], None] | None) -> Outcome:
+    from lrsched.runs.report import ignore
+
+    return command.run(config, report or ignore)

@@ -1,0 +1,40 @@
+"""What several test files do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lrsched.runs import run as runs
+from lrsched.runs.config import RunConfig
+from lrsched.runs.report import Overall, Record, Status
+from lrsched.runs.run import record_of
+from lrsched.runs.task import resolve
+
+
+class Stopped(Exception):
+    """Raised out of a report, as a kill ends a command: between two updates."""
+
+
+def train(config: RunConfig, **where: Any) -> Record:
+    """The record of a run that is saved nowhere."""
+    return record_of(runs.train(resolve(config, **where)))
+
+
+def numbers(record: Record | None) -> Record:
+    """What may not differ between two runs of the same configuration."""
+    assert record is not None
+    return {name: value for name, value in record.items() if name not in runs.CIRCUMSTANCES}
+
+
+def listen(stop_after: int | None = None) -> tuple[list[str], Callable[[Any], None]]:
+    """The messages that a report is told, and the report; it stops the command after so many updates of a run."""
+    messages: list[str] = []
+
+    def report(event: str | Status | Overall) -> None:
+        if isinstance(event, str):
+            messages.append(event)
+        elif isinstance(event, Status) and stop_after is not None and event.completed >= stop_after:
+            raise Stopped
+
+    return messages, report
