@@ -2,8 +2,8 @@
 
 The sources disagree on this schedule more than on any other, so a variant has a name. Smith's own code falls from the
 peak straight towards 0 and stays at a thousandth of the lower bound; most others come back to the lower bound first, or
-take one long way down; `rex_paper` has no tail at all, which is part of why OneCycle looks poor in that paper. A budget of
-a few updates may have no room for the first phases: of one or two "smith" is its tail.
+take one long way down; `rex_paper` has no tail at all, which is part of why OneCycle looks poor in that paper. A budget
+of a few updates may have no room for the first phases: of one or two "smith" is its tail.
 """
 
 from __future__ import annotations
