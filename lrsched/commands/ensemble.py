@@ -141,7 +141,7 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     first = gathered.members[0].config
     normalised = bool(gathered.members[0].variables["batch_stats"])
     document = {
-        "config": provenance.said(config),
+        "config": provenance.config_fields(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         **_describe(gathered),
         **_score(gathered, predictions, averages, bins=config.bins),

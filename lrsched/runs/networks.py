@@ -52,7 +52,7 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
                 raise ValueError(
                     f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
                 )
-    if configs[0].data in datasets.TABULAR:
+    if datasets.is_tabular(configs[0].data):
         raise ValueError(f"data must have classes, whose probabilities are combined, got {configs[0].data}.")
     return configs[0]
 

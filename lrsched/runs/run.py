@@ -171,7 +171,7 @@ def fetch(
 _evaluate_schedule = jax.jit(lambda schedule, steps: schedule(steps))
 
 
-@machine.pinned()
+@machine.pin_settings()
 def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     """The schedule as JAX computes it, float32 [total_steps]; blocks of one shape, so it compiles once per kind."""
     evaluate: Any = functools.partial(_evaluate_schedule, schedule)

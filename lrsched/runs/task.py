@@ -91,13 +91,13 @@ class Task:
 
         The average was never trained, so its batch statistics are estimated from at most 50 training batches.
         """
-        params = optim.evaluated_params(self.optimizer, state.opt_state, state.params)
+        params = optim.prediction_params(self.optimizer, state.opt_state, state.params)
         variables = {**state.variables, "params": params}
         if params is state.params or not jax.tree.leaves(state.batch_stats):
             return variables
         count = len(self.devices)
         size = max(self.batch_size // count, 1) * count
-        statistics = predict.reestimated(
+        statistics = predict.estimate_statistics(
             variables, model=self.model, data=self.train, batch_size=size, batches=50, **self.augmentation
         )
         return {**variables, "batch_stats": statistics}
@@ -141,11 +141,14 @@ def load(
     if not (math.isfinite(recipe.weight_decay) and recipe.weight_decay >= 0):
         raise ValueError(f"weight_decay must be at least 0, got {recipe.weight_decay:g}.")
     optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
-    models.check(recipe.model, tabular=recipe.data in datasets.TABULAR)  # before the data is read
+    datasets.check_name(recipe.data)
+    models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
     devices = devices or tuple(jax.local_devices())
     there = _put(recipe.data, data_dir, holdout_fraction, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
-    model = models.build(recipe.model, classes=there.data.classes, axis_name=axis_name)
+    models.check(recipe.model, tabular=there.data.tabular)
+    shape = there.data.train.images.shape[1:]
+    model = models.build(recipe.model, classes=there.data.classes, image_shape=shape, axis_name=axis_name)
     task = Task(recipe, there.data, data_dir, there.train, there.holdout, there.test, model, optimizer)
     examples, count = len(there.data.train), len(devices)
     if not 1 <= task.batch_size <= examples:
