@@ -13,8 +13,8 @@ from lrsched import ensemble as ensembles
 from lrsched import files, folder, members
 from lrsched import run as runs
 from lrsched import task as tasks
-from lrsched.analysis import calibration
-from lrsched.analysis.ensemble_scores import Labels
+from lrsched.analysis.ensemble import calibration
+from lrsched.analysis.ensemble.scores import Labels
 from lrsched.ensemble import EnsembleConfig
 from lrsched.task import RunConfig
 from lrsched.training import predict, snapshots

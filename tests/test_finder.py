@@ -157,7 +157,7 @@ def test_measure_is_read_every_so_many_updates() -> None:
         ({"beta": 1.0}, "beta must"),
         ({"divergence": 0.5}, "divergence must be above 1"),
         ({"divergence": float("inf")}, "divergence must be above 1 and finite"),
-        ({"skip_end": -1}, "skips must not be negative"),
+        ({"skip_end": -1}, "skip_(start|end) must be at least 0"),
         ({"init": lambda key: 1.0}, "state must be given, or init in its place, got both"),
     ],
 )
@@ -396,7 +396,7 @@ def test_held_out_measures_are_read_as_they_are() -> None:
     ("changes", "said"),
     [
         ({"beta": 1.0}, "beta must"),
-        ({"skip_end": -1}, "skips must not be negative"),
+        ({"skip_end": -1}, "skip_(start|end) must be at least 0"),
         ({"quantity": "holdout_loss", "every": 99}, "every must be from 1 to 50"),
         ({"every": 2}, "every must be 1 where the training loss is read, got 2"),
         ({"seeds": 0}, "seeds must be at least 1"),

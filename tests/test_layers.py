@@ -75,3 +75,10 @@ def test_import_of_the_library_needs_jax_and_optax_alone() -> None:
     code = f"import sys, lrsched; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_matplotlib_is_imported_where_figures_get_their_style_alone() -> None:
+    users = {
+        str(path.relative_to(PACKAGE)) for path in FILES if any(n.startswith("matplotlib") for n in imported(path))
+    }
+    assert users == {"analysis/drawing.py"}

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lrsched import records as recorded
-from lrsched.analysis import ledger
+from lrsched.analysis.study.cells import gather
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "experiments"))  # scripts, not a package
 
@@ -24,7 +24,7 @@ def test_onecycle_is_held_against_rates_chosen_on_held_out_data_and_goes_on(
     words = [*SMALL.split(), "--out", str(tmp_path)]
     assert onecycle_cifar10.main(words) == 0
     records = recorded.read(tmp_path / "records.jsonl").rows
-    cells = {cell.label: cell for cell in ledger.cells(records)}
+    cells = {cell.label: cell for cell in gather(records)}
     assert {label: cell.n for label, cell in cells.items()} == {"onecycle": 2, "constant": 2, "step": 2}
     assert cells["onecycle"].rates_tried == (cells["onecycle"].peak_value,)
     for label in onecycle_cifar10.RIVALS:

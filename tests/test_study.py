@@ -13,7 +13,7 @@ import pytest
 from lrsched import run as runs
 from lrsched import study as studies
 from lrsched import task as tasks
-from lrsched.analysis import ledger
+from lrsched.analysis.study.cells import gather
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.plan import plan
 from lrsched.study import StudyConfig
@@ -87,7 +87,7 @@ def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
     grid: tuple[studies.Outcome, pathlib.Path, int],
 ) -> None:
     outcome, out, _ = grid
-    cells = ledger.cells(outcome.records)
+    cells = gather(outcome.records)
     longest = max(cell.epochs for cell in cells)
     drawn = studies.losses(outcome.records, cells)
     for cell in [cell for cell in cells if cell.epochs == longest]:
@@ -125,7 +125,7 @@ def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(
     errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.records}
     assert errors[1e4] is None
     assert errors[1e-9] > 1
-    assert ledger.cells(outcome.records)[0].peak_value == 1e-9
+    assert gather(outcome.records)[0].peak_value == 1e-9
     assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
 
 
