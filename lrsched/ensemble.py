@@ -15,8 +15,9 @@ import tyro
 
 from lrsched import files
 from lrsched import members as networks
-from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
-from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
+from lrsched.analysis.ensemble import calibration, figures, table
+from lrsched.analysis.ensemble import scores as ensemble_scores
+from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
 from lrsched.folder import located, thinned
 from lrsched.members import Network
 from lrsched.task import Task, task
@@ -139,9 +140,9 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
     if averaging:
         averages = yield from networks.weight_averages(at, members, labels, points=config.points)
 
-    combined = ensemble_scores.combinations(predicted, labels)
+    combined = ensemble_scores.combine_all(predicted, labels)
     whole = combined[ensemble_scores.ENSEMBLE].predicted
-    beside = {name: Combined(ensemble_scores.averaged(those)) for name, those in others.items()}
+    beside = {name: Combined(ensemble_scores.average(those)) for name, those in others.items()}
     alone = [Combined(found) for found in predicted]
     apart = [Combined(asked[network.digest]) for network in aside]
     rows = [
@@ -153,7 +154,7 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
     ]
     everything = [*alone, *apart, *combined.values(), *averages.found.values(), *beside.values()]
     for row, found in zip(rows, everything, strict=True):
-        row.update(ensemble_scores.scored(found.predicted, labels, bins=config.bins))
+        row.update(ensemble_scores.score(found.predicted, labels, bins=config.bins))
     calibrated_nll = rows[len(members) + len(aside)]["calibrated_nll"]
     record = {
         "config": provenance.said(config),
@@ -167,19 +168,19 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
             "backward": _growing(predicted, members, labels, "backward"),
             "weights": averages.growing or None,
         },
-        **ensemble_scores.diversity(predicted),
+        **ensemble_scores.measure_diversity(predicted),
         "barriers": averages.barriers or None,
         "deep_ensemble_equivalents": [
-            {"baseline": name, **ensemble_scores.equivalent(calibrated_nll, others[name], labels)}
+            {"baseline": name, **ensemble_scores.count_equivalent_runs(calibrated_nll, others[name], labels)}
             for name, those in baselines.items()
             if labels.held is not None and networks.independent(those)
         ],
-        "comparisons": ensemble_scores.comparisons(
+        "comparisons": ensemble_scores.compare_all(
             whole, predicted, {name: found.predicted for name, found in beside.items()}, labels
         ),
         "reliability": {
-            "last member": ensemble_scores.reliability(predicted[-1], labels, bins=config.bins),
-            "ensemble": ensemble_scores.reliability(whole, labels, bins=config.bins),
+            "last member": ensemble_scores.measure_reliability(predicted[-1], labels, bins=config.bins),
+            "ensemble": ensemble_scores.measure_reliability(whole, labels, bins=config.bins),
         },
         "notes": [
             *_notes(config, labels, normalised=bool(members[0].variables["batch_stats"]), averaging=averaging),
@@ -200,11 +201,11 @@ def ensemble(config: EnsembleConfig) -> Generator[str, None, Outcome]:
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The tables (returned as text, written as Markdown) and the figures of a record."""
-    table, growing, reliability = out / "table.md", out / "growing.svg", out / "reliability.svg"
-    files.write_text(table, ensemble_tables.markdown(record))
-    ensemble_plots.growing(record, growing)
-    ensemble_plots.reliability(record, reliability)
-    return ensemble_tables.terminal(record), [table, growing, reliability]
+    document, growing, reliability = out / "table.md", out / "growing.svg", out / "reliability.svg"
+    files.write_text(document, table.format_markdown(record))
+    figures.draw_growing(record, growing)
+    figures.draw_reliability(record, reliability)
+    return table.format_terminal(record), [document, growing, reliability]
 
 
 def _out(config: EnsembleConfig) -> pathlib.Path:
@@ -236,7 +237,7 @@ def _row(name: str, kind: str, which: Sequence[Network], found: Combined) -> Row
 def _growing(
     predicted: Sequence[Predicted], members: Sequence[Network], labels: Labels, order: Any
 ) -> list[Row]:  # fmt: skip
-    curve = ensemble_scores.growing(predicted, labels, order=order)
+    curve = ensemble_scores.score_growing(predicted, labels, order=order)
     parts = [members[:n] if order == "forward" else members[-n:] for n in range(1, len(members) + 1)]
     return [{**point, "updates": networks.updates(part)} for point, part in zip(curve, parts, strict=True)]
 

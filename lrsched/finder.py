@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrsched.analysis import range_tests
-from lrsched.analysis.range_rules import number, whole
-from lrsched.analysis.range_tests import Curves, Suggestion
+from lrsched.analysis.range_test import advice, table
+from lrsched.analysis.range_test.curves import Curves, Suggestion, suggest
+from lrsched.analysis.range_test.ramp import as_float, as_int, make_ramp
+from lrsched.analysis.range_test.reading import Reading
+from lrsched.analysis.range_test.watch import Watch, default_window
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
 Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
@@ -33,15 +35,15 @@ class RangeTest(NamedTuple):
 
     def verdict(self, rate: float) -> str | None:
         """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None."""
-        return range_tests.verdict(self.curves, rate)
+        return advice.warn_about(self.curves, rate)
 
     def advice(self) -> str:
         """Which rate to use, and how sure that is, in one or two sentences."""
-        return range_tests.advice(self.curves, self.suggestions)
+        return advice.advise(self.curves, self.suggestions)
 
     def table(self) -> str:
         """The suggestions as Markdown."""
-        return range_tests.table(self.suggestions)
+        return table.format_markdown(self.suggestions)
 
 
 def range_test(
@@ -57,12 +59,12 @@ def range_test(
     key: Any = None,
     init: Callable[[Any], Any] | None = None,
     measure: Measure | None = None,
-    quantity: str = "train_loss",
-    every: int = 1,
-    beta: float | None = None,
-    divergence: float = 4.0,
-    skip_start: int | None = None,
-    skip_end: int = 5,
+    quantity: str = Reading.quantity,
+    every: int = Reading.every,
+    beta: float | None = Reading.beta,
+    divergence: float = Reading.divergence,
+    skip_start: int | None = Reading.skip_start,
+    skip_end: int = Reading.skip_end,
 ) -> RangeTest:
     """Trains a copy of a network while its learning rate rises, until its loss blows up; on any training step.
 
@@ -89,13 +91,10 @@ def range_test(
       measure: state -> the held-out loss or accuracy; None: the training loss is read.
       quantity: what is read: "train_loss", "holdout_loss" or "holdout_accuracy".
       every: updates between two measures; 1 for the training loss.
-      beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: for the training loss a memory of a twentieth
-        of the ramp, 1 - 1 / max(1, steps / 20), which is 0.8 for 100 steps (fastai's 0.98 remembers 50 points, whatever
-        the ramp); 0 for held-out measures, of which there are few and which Smith reads as they are.
-      divergence: a seed stops once its training loss has blown up: the running median over a twentieth of the ramp (at
-        least 3 losses, as they are) exceeds this multiple of the lowest so far, or a loss is not finite.
-      skip_start: points left out at the start when rates are suggested; None: a tenth of them.
-      skip_end: points left out at the end of what was measured.
+      beta: of the smoothing, as `lrsched.analysis.range_test.reading.Reading` explains it.
+      divergence: a seed stops once its loss exceeds this multiple of the lowest so far, as explained there.
+      skip_start: points at the start that no rule sees; None: a tenth of them.
+      skip_end: points at the end of what was measured that no rule but blow_up_tenth sees.
     Returns:
       the RangeTest: `suggestions["valley"].value` is a rate, the geometric mean over the seeds, and `.interval` the
       lowest and the highest of theirs; `advice()` says which rate to use.
@@ -120,49 +119,61 @@ def range_test(
     if (measure is None) != (quantity == "train_loss"):
         allowed = "train_loss without" if measure is None else "holdout_loss or holdout_accuracy with"
         raise ValueError(f"quantity must be {allowed} a measure, got {quantity!r}.")
-    low, high = number("init_value", init_value), number("end_value", end_value)
-    rates = range_tests.ramp(low, high, steps=whole("steps", steps), kind=kind)
-    how = Reading(rates, quantity, every, beta, divergence, skip_start, skip_end)
+    low, high = as_float("init_value", init_value), as_float("end_value", end_value)
+    rates = make_ramp(low, high, steps=as_int("steps", steps), kind=kind)
+    sweep = Sweep(rates, read_as(quantity, every, beta, divergence, skip_start, skip_end))
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     rows = []
     for each in keys:
         own = state if init is None else init(each)
         given = batches(each) if callable(batches) else batches
-        rows.append(how.row(_stepped(step, jax.tree.map(_copied, own), given, rates), measure))
-    return how.result(rows)
+        rows.append(sweep.row(_stepped(step, jax.tree.map(_copied, own), given, rates), measure))
+    return sweep.result(rows)
+
+
+def read_as(
+    quantity: str,
+    every: int,
+    beta: float | None,
+    divergence: float,
+    skip_start: int | None,
+    skip_end: int,
+) -> Reading:
+    """The Reading of these numbers.
+
+    Raises:
+      ValueError: if one is no number, or outside its bounds.
+    """
+    return Reading(
+        quantity,
+        as_int("every", every),
+        None if beta is None else as_float("beta", beta),
+        as_float("divergence", divergence),
+        None if skip_start is None else as_int("skip_start", skip_start),
+        as_int("skip_end", skip_end),
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reading:
-    """How ramps of these rates are read; the other fields are arguments of `range_test`.
+class Sweep:
+    """Ramps of these rates, and how they are read.
 
     Raises:
-      ValueError: for numbers outside of what they may be.
+      ValueError: if a ramp has fewer than two measures.
     """
 
     rates: np.ndarray
-    quantity: str
-    every: int
-    beta: float | None
-    divergence: float
-    skip_start: int | None
-    skip_end: int
+    reading: Reading
 
     def __post_init__(self) -> None:
-        for name in ("every", "skip_end", *(["skip_start"] if self.skip_start is not None else [])):
-            whole(name, getattr(self, name))
-        for name in ("divergence", *(["beta"] if self.beta is not None else [])):
-            number(name, getattr(self, name))
-        if self.quantity == "train_loss" and self.every != 1:
-            raise ValueError(f"every must be 1 where the training loss is read, got {self.every}.")
-        if not 1 <= self.every <= len(self.rates) // 2:
-            raise ValueError(f"every must be from 1 to {len(self.rates) // 2} (half of the steps), got {self.every}.")
-        self.result([np.zeros(self.points)])  # says what is wrong with the rest
+        most = len(self.rates) // 2
+        if self.reading.every > most:
+            raise ValueError(f"every must be from 1 to {most} (half of the steps), got {self.reading.every}.")
 
     @property
     def points(self) -> int:
         """Measures along a ramp."""
-        return len(self.rates) // self.every
+        return len(self.rates) // self.reading.every
 
     def row(self, made: Iterable[tuple[Any, Any]], measure: Measure | None) -> np.ndarray:
         """The measures along one ramp, float64 [points], NaN from where the training loss blew up.
@@ -171,30 +182,26 @@ class Reading:
           made: the state and the training loss after each update.
           measure: of a state; None: the training loss is read.
         """
-        values = np.full(self.points, math.nan)
-        watch = range_tests.Watch(divergence=self.divergence, window=range_tests.default_window(len(self.rates)))
+        every, values = self.reading.every, np.full(self.points, math.nan)
+        watch = Watch(0.0, self.reading.divergence, default_window(len(self.rates)))
         for k, (state, loss) in enumerate(made):
-            read = number("loss", loss)
+            read = as_float("loss", loss)
             watch = watch.after(read)
-            if (k + 1) % self.every == 0 and math.isfinite(read):
-                values[k // self.every] = read if measure is None else number("measure", measure(state))
+            if (k + 1) % every == 0 and math.isfinite(read):
+                values[k // every] = read if measure is None else as_float("measure", measure(state))
             if watch.stopped:
                 break
         return values
 
     def result(self, rows: Sequence[np.ndarray]) -> RangeTest:
         """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
-        at = self.rates[self.every - 1 :: self.every][: self.points]
-        beta = self.beta
-        if beta is None:
-            beta = range_tests.default_beta(self.points) if self.quantity == "train_loss" else 0.0
-        start = self.points // 10 if self.skip_start is None else self.skip_start
-        return suggested(Curves(at, np.stack(rows), self.quantity, beta, self.divergence, start, self.skip_end))
+        every = self.reading.every
+        return suggested(Curves(self.rates[every - 1 :: every][: self.points], np.stack(rows), self.reading))
 
 
 def check_seeds(seeds: int) -> None:
     """Raises ValueError unless so many ramps can be made."""
-    if whole("seeds", seeds) < 1:
+    if as_int("seeds", seeds) < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
     if seeds > MOST_SEEDS:
         raise ValueError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
@@ -202,7 +209,7 @@ def check_seeds(seeds: int) -> None:
 
 def suggested(curves: Curves) -> RangeTest:
     """What each rule reads off these curves."""
-    return RangeTest(curves, range_tests.suggestions(curves))
+    return RangeTest(curves, suggest(curves))
 
 
 def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) -> Iterator[tuple[Any, Any]]:

@@ -22,7 +22,7 @@ import numpy as np
 from lrsched import cycles, files, interrupts, records, saving
 from lrsched import run as runs
 from lrsched import task as tasks
-from lrsched.analysis import range_plots
+from lrsched.analysis.study.figures import draw_run
 from lrsched.task import Origin, Run, RunConfig
 from lrsched.training import provenance, snapshots, train
 
@@ -300,4 +300,4 @@ def _draw(store: snapshots.Store, run: Run, path: pathlib.Path) -> None:
     some = slice(None, None, -(-len(losses) // 2000) or 1)
     if np.isfinite(losses).any():
         table = {name: values[: len(losses)][some] for name, values in run.plan.table().items()}
-        range_plots.run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)
+        draw_run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)

@@ -14,14 +14,15 @@ import numpy as np
 
 from lrsched import cycles, records, saving
 from lrsched import task as tasks
-from lrsched.analysis import calibration, ensemble_scores, soups
-from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
-from lrsched.analysis.ensemble_tables import counted
+from lrsched.analysis.ensemble import calibration
+from lrsched.analysis.ensemble import scores as ensemble_scores
+from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
+from lrsched.analysis.markdown import plural
 from lrsched.folder import located, stored, thinned
 from lrsched.schedules.budget import Budget
 from lrsched.schedules.plan import plan
 from lrsched.task import RunConfig, Task
-from lrsched.training import batches, models, optim, predict, provenance, snapshots, train
+from lrsched.training import batches, models, optim, predict, provenance, snapshots, soups, train
 from lrsched.training import data as datasets
 
 
@@ -217,9 +218,9 @@ def weight_averages(
 
     means, growing = _running_means(trees), []
     for n, tree in enumerate(means, start=1):
-        scores = calibration.scores(ask(tree).test, labels.test)
+        scores = calibration.score(ask(tree).test, labels.test)
         growing.append({"error": scores.error, "nll": scores.nll, "updates": updates(members[:n])})
-        yield f"mean of the weights of {counted(n, 'member')}"
+        yield f"mean of the weights of {plural(n, 'member')}"
     found = {
         "uniform soup": Combined(ask(soups.mean_tree(trees))),
         "running mean of weights (SWA)": Combined(ask(means[-1])),
@@ -228,7 +229,7 @@ def weight_averages(
         soup = soups.greedy_soup(trees, held_out)
         weights = ensemble_scores.shares(soup.indices, len(trees)).tolist()
         found["greedy soup"] = Combined(ask(soup.tree), weights)
-        yield f"greedy soup of {counted(len(soup.indices), 'member')}"
+        yield f"greedy soup of {plural(len(soup.indices), 'member')}"
     alphas, barriers = np.linspace(0, 1, points), []
     ends = [training_loss(at, complete(tree)) for tree in trees]
     for i, (one, other) in enumerate(itertools.pairwise(trees)):

@@ -12,8 +12,10 @@ import jax
 
 from lrsched import files, many, measured, spread, sweep
 from lrsched import task as tasks
-from lrsched.analysis import range_rules, search_tables
-from lrsched.analysis.search_tables import Part, Tried
+from lrsched.analysis import statistics
+from lrsched.analysis.range_test.ramp import check_rate
+from lrsched.analysis.search import table
+from lrsched.analysis.search.table import Part, Tried
 from lrsched.schedules import plan as plans
 from lrsched.schedules import registry
 from lrsched.schedules.core import Schedule
@@ -108,7 +110,7 @@ def check(config: SearchConfig) -> pathlib.Path:
     if "rate" in config.questions:
         sweep.check(begun, config.ramp, data_dir=config.data_dir)
         for multiple in config.grid:
-            range_rules.check_rate("peak_value times each of grid", multiple * begun.peak_value)
+            check_rate("peak_value times each of grid", multiple * begun.peak_value)
     if "momentum" in config.questions:
         tried += [_with_momentum(begun, words) for words in config.momenta]
     if "weight_decay" in config.questions:
@@ -136,7 +138,7 @@ def search(config: SearchConfig) -> Generator[many.Status | str, None, Outcome]:
     for question in config.questions:
         part, chosen = yield from asked[question](config, chosen, out, notes)
         parts.append(part)
-        yield search_tables.part_table(part)
+        yield table.format_part(part)
     final = yield from _made(config, _seeds(config, chosen), out)
     document = {
         "parts": [dataclasses.asdict(part) for part in parts],
@@ -178,7 +180,7 @@ def _weight_decay(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, no
         order = sorted(tried, reverse=True)
         settings = [(f"{decay:g}", tried[decay]) for decay in order]
         part, best = yield from _compared(config, "weight decay", settings, out)
-        middle = search_tables.bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
+        middle = table.bisect_exponent({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
         if halved == config.bisections or middle is None or middle in tried:
             break
         wanted = [middle]
@@ -234,7 +236,7 @@ def _at_own_rate(
 def _ramps(config: SearchConfig, one: RunConfig, out: pathlib.Path, notes: dict[str, Any], place: Place) -> Steps:
     same = _at(one, peak_value=config.ramp.end_value, max_epochs=config.config.max_epochs)  # without effect on a ramp
     found = yield from sweep.swept(same, config.ramp, data_dir=config.data_dir, out=out)
-    notes["curves"].setdefault(place[0], {})[place[1]] = sweep.kept(found.curves)
+    notes["curves"].setdefault(place[0], {})[place[1]] = found.curves.as_json()
     return found
 
 
@@ -247,7 +249,10 @@ def _compared(config: SearchConfig, question: str, settings: Sequence[Setting], 
         rows = records[i * config.runs_each : (i + 1) * config.runs_each]
         errors = {row["seed"]: row["holdout_error"] for row in rows}
         tried.append(Tried(words, first.peak_value, rows[0]["epochs"], errors))
-    part = Part(question, tuple(tried))
+    examples = {row["data"]["holdout"] for row in records}
+    known = [error for one in tried for error in one.known.values()]
+    resolution = statistics.find_resolution(known, examples.pop()) if len(examples) == 1 else None
+    part = Part(question, tuple(tried), resolution)
     return part, settings[part.best][1]
 
 

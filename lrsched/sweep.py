@@ -9,23 +9,24 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lrsched import files, finder, saving
 from lrsched import task as tasks
-from lrsched.analysis import range_plots, range_rules, range_tests
-from lrsched.analysis.range_tests import Curves
+from lrsched.analysis.range_test import figures
+from lrsched.analysis.range_test.curves import Curves, from_list, to_list
+from lrsched.analysis.range_test.ramp import MOST_STEPS, make_ramp
+from lrsched.analysis.range_test.reading import Quantity, Reading
 from lrsched.finder import RangeTest
 from lrsched.schedules.plan import Plan
 from lrsched.task import Recipe, RunConfig, Task
 from lrsched.training import devices as machine
 from lrsched.training import provenance, train
 
-HOW = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers, and of Ramp
-Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
+READING = ("quantity", "every", "beta", "divergence", "skip_start", "skip_end")  # fields of a Ramp and of a Reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +54,11 @@ class Ramp:
     kind: Literal["exponential", "linear"] = "exponential"
     seeds: int = 3
     quantity: Quantity = "train_loss"
-    every: int = 1
-    beta: float | None = None
-    divergence: float = 4.0
-    skip_start: int | None = None
-    skip_end: int = 5
+    every: int = Reading.every
+    beta: float | None = Reading.beta
+    divergence: float = Reading.divergence
+    skip_start: int | None = Reading.skip_start
+    skip_end: int = Reading.skip_end
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ class _Prepared(NamedTuple):
     ramp: Ramp
     data_dir: str | None
     task: Task
-    how: finder.Reading
+    how: finder.Sweep
     momentum: float
 
     def identity(self, seed: int) -> dict[str, Any]:
@@ -152,17 +153,17 @@ class _Prepared(NamedTuple):
 def _prepared(config: RunConfig, ramp: Ramp, *, data_dir: str | None) -> _Prepared:
     """Checks numbers before data, and everything before anything is trained or written."""
     finder.check_seeds(ramp.seeds)
-    range_tests.ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
+    make_ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
     if len(ramp.length) > 20:
         raise ValueError(f"length must be updates (200) or epochs (1ep), got {ramp.length[:20]!r}...")
     follow, shared = tasks.check(config, data_dir=data_dir), tasks.task(config, data_dir=data_dir)
     steps = tasks.updates_of(ramp.length, follow, "length")
-    if steps > range_rules.MOST_STEPS:
-        raise ValueError(f"length must be at most {range_rules.MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
-    rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
+    if steps > MOST_STEPS:
+        raise ValueError(f"length must be at most {MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
+    rates = make_ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
     if ramp.quantity != "train_loss" and shared.holdout is None:
         raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
-    how = finder.Reading(rates, **{name: getattr(ramp, name) for name in ("every", *HOW)})
+    how = finder.Sweep(rates, finder.read_as(**{name: getattr(ramp, name) for name in READING}))
     return _Prepared(config, ramp, data_dir, shared, how, momentum_at_peak(follow))
 
 
@@ -179,7 +180,7 @@ def _swept(made: _Prepared, out: pathlib.Path | None) -> Generator[str, None, Ra
         if row is None:
             row = _ramp(made, seed)
             if out is not None:
-                files.write_json(path, {"identity": identity, "values": _numbers(row)})
+                files.write_json(path, {"identity": identity, "values": to_list(row)})
         rows.append(row)
         curves = made.how.result([row]).curves
         (point,) = curves.blow_ups
@@ -205,7 +206,7 @@ def _read(path: pathlib.Path, identity: dict[str, Any], points: int) -> tuple[np
     """A kept ramp, and what is to be said of it; None if there is none that can be used."""
     try:
         found = files.read_json(path)
-        there, values = found["identity"], _values(found["values"])
+        there, values = found["identity"], from_list(found["values"])
         if _name(there) != _name(identity) or values.shape != (points,):
             raise ValueError(f"{path} must be the ramp of seed {identity['seed']}, got another one.")
         changes = saving.changed(there, identity)
@@ -251,7 +252,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
         record = {
             "config": said,
             "ramps": ramps,
-            "curves": kept(found.curves),
+            "curves": found.curves.as_json(),
             "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
             "advice": found.advice(),
             "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
@@ -290,8 +291,7 @@ def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[
     found, text = restored(record["curves"]), _text(record)
     table, figure = out / "range_test.md", out / "range_test.svg"
     files.write_text(table, text)
-    with files.replacing(figure) as beside:
-        range_plots.loss_over_rate(found.curves, found.suggestions, beside)
+    figures.draw_loss_over_rate(found.curves, found.suggestions, figure)
     return text, [table, figure]
 
 
@@ -300,27 +300,9 @@ def _text(record: dict[str, Any]) -> str:
     return "\n".join([found.table(), found.advice(), *(f"warning: {line}" for line in record["warnings"])]) + "\n"
 
 
-def kept(curves: Curves) -> dict[str, Any]:
-    """Curves for JSON: raw values, null where there is none; smoothed ones for readers; how they are read."""
-    rows = {"values": curves.values, "smooth": curves.smooth}
-    lists = {name: [_numbers(row) for row in values] for name, values in rows.items()}
-    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in (*HOW, "window")}}
-
-
-def _numbers(row: np.ndarray) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in row.tolist()]
-
-
-def _values(row: Sequence[float | None]) -> np.ndarray:
-    return np.array([math.nan if value is None else value for value in row], np.float64)
-
-
 def restored(words: dict[str, Any]) -> RangeTest:
-    """The range test whose curves `kept` made these words of."""
-    values = np.stack([_values(row) for row in words["values"]])
-    how = {**{name: words[name] for name in HOW}, "window": words.get("window", 0)}  # 0.1.0 watched the smoothed loss
-    curves = Curves(np.array(words["rates"]), values, **how)
-    return finder.suggested(curves)
+    """The range test whose curves these are, as JSON."""
+    return finder.suggested(Curves.from_json(words))
 
 
 def _updates(

@@ -13,8 +13,8 @@ import numpy as np
 
 from lrsched import files, many, measured, spread
 from lrsched import task as tasks
-from lrsched.analysis import search_plots, search_tables
-from lrsched.analysis.search_tables import Found
+from lrsched.analysis.search import figures, table
+from lrsched.analysis.search.table import Found
 from lrsched.task import RunConfig
 
 Sampler = Literal["grid", "random", "tpe"]
@@ -122,9 +122,9 @@ def tune(config: TuneConfig) -> Generator[many.Status | str, None, Outcome]:
 
 def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text and written) and the figure."""
-    text, figure = search_tables.samplers(found), out / "tune.svg"
+    text, figure = table.format_samplers(found), out / "tune.svg"
     files.write_text(out / "tune.md", text)
-    search_plots.best_so_far({one.sampler: one.values for one in found}, figure)
+    figures.draw_best_so_far({one.sampler: one.values for one in found}, figure)
     return text, [out / "tune.md", figure]
 
 
