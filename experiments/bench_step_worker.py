@@ -41,7 +41,7 @@ def ours(
     import jax
 
     import lrsched as ls
-    from lrsched.run import values
+    from lrsched.runs.run import values
     from lrsched.training import models, optim, train
 
     model = models.build(f"resnet{6 * blocks + 2}", classes=classes)

@@ -43,10 +43,10 @@ from bench_step import QUIET, Json, positive, ratio
 from bench_step_flax import TrainState
 from bench_step_worker import machine_seconds
 
-from lrsched import records
-from lrsched import run as runs
-from lrsched import task as tasks
-from lrsched.study import StudyConfig, configs
+from lrsched.commands.study import StudyConfig, configs
+from lrsched.runs import records
+from lrsched.runs import run as runs
+from lrsched.runs import task as tasks
 from lrsched.training import batches, data, devices, provenance, train
 
 PARTS, CONTENDERS = ("digits", "cifar", "compile_once"), ("optax_per_run", "optax_per_schedule", "ours")

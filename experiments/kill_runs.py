@@ -24,8 +24,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from lrsched import records
-from lrsched import run as runs
+from lrsched.runs import records
+from lrsched.runs import run as runs
 from lrsched.training import devices
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -18,9 +18,11 @@ from collections.abc import Sequence
 
 import jax
 
-from lrsched import cli, sweep, task
-from lrsched import run as runs
-from lrsched.task import RunConfig
+from lrsched import cli
+from lrsched.commands import range_test as sweep
+from lrsched.runs import run as runs
+from lrsched.runs import task
+from lrsched.runs.task import RunConfig
 from lrsched.training import devices
 
 RULE = "minimum_tenth"

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrsched import run as runs
-from lrsched import task as tasks
-from lrsched.task import RunConfig
+from lrsched.runs import run as runs
+from lrsched.runs import task as tasks
+from lrsched.runs.task import RunConfig
 from lrsched.training import train
 
 TRAIN, TEST = 50_000, 10_000  # CIFAR-10's examples

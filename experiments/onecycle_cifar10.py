@@ -18,8 +18,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import cli, files, study, sweep
-from lrsched.task import RunConfig
+from lrsched import cli, files
+from lrsched.commands import range_test as sweep
+from lrsched.commands import study
+from lrsched.runs.task import RunConfig
 from lrsched.training import devices
 
 ONECYCLE, RULE = "onecycle", "minimum_tenth"

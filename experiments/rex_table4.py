@@ -19,9 +19,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import cli, study
+from lrsched import cli
+from lrsched.commands import study
+from lrsched.runs.task import RunConfig
 from lrsched.schedules import registry
-from lrsched.task import RunConfig
 from lrsched.training import devices
 
 SCHEDULES = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper", "constant")

@@ -7,8 +7,7 @@ The public names are the schedule library and the LR range test, which is loaded
 studies are in submodules.
 """
 
-from typing import TYPE_CHECKING, Any
-
+from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.algebra import clip, jumps, per_label, product, truncated
 from lrsched.schedules.budget import Budget
@@ -40,9 +39,6 @@ from lrsched.schedules.interop.from_keras import from_keras
 from lrsched.schedules.interop.from_optax import from_optax
 from lrsched.schedules.interop.from_torch import from_torch, from_torch_momentum
 from lrsched.schedules.plan import Plan, plan
-
-if TYPE_CHECKING:
-    from lrsched.finder import range_test
 
 __version__ = "0.1.0"
 __all__ = [
@@ -106,11 +102,3 @@ __all__ = [
     "whole",
     "wsd",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "range_test":
-        from lrsched.finder import range_test
-
-        return range_test
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,21 +14,24 @@ from typing import Annotated, Any
 import rich.console
 import tyro
 
-from lrsched import catalogue, files, folder, interrupts, sweep
-from lrsched import ensemble as ensembles
-from lrsched import search as searches
-from lrsched import study as studies
-from lrsched import tune as tuning
-from lrsched.catalogue import Catalogue
-from lrsched.ensemble import EnsembleConfig
-from lrsched.folder import Train
-from lrsched.progress_bars import followed, summary, told
-from lrsched.search import SearchConfig
-from lrsched.study import StudyConfig
-from lrsched.sweep import RangeTestConfig
+from lrsched import files
+from lrsched.commands import ensemble as ensembles
+from lrsched.commands import range_test as sweep
+from lrsched.commands import schedules as catalogue
+from lrsched.commands import search as searches
+from lrsched.commands import study as studies
+from lrsched.commands import tune as tuning
+from lrsched.commands.ensemble import EnsembleConfig
+from lrsched.commands.range_test import RangeTestConfig
+from lrsched.commands.schedules import Catalogue
+from lrsched.commands.search import SearchConfig
+from lrsched.commands.study import StudyConfig
+from lrsched.commands.tune import TuneConfig
+from lrsched.display import followed, summary, told
+from lrsched.runs import folder, interrupts
+from lrsched.runs.folder import Train
 from lrsched.training import data as datasets
 from lrsched.training import devices, prepare, prepared
-from lrsched.tune import TuneConfig
 
 
 @dataclasses.dataclass(frozen=True)

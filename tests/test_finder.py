@@ -12,9 +12,10 @@ import optax
 import pytest
 
 import lrsched
-from lrsched import run, sweep
-from lrsched.sweep import Ramp, RangeTestConfig
-from lrsched.task import RunConfig
+from lrsched.commands import range_test as sweep
+from lrsched.commands.range_test import Ramp, RangeTestConfig
+from lrsched.runs import run
+from lrsched.runs.task import RunConfig
 
 BATCHES = [None] * 100
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched import run as runs
-from lrsched import study as studies
+from lrsched.commands import study as studies
+from lrsched.commands.study import StudyConfig
+from lrsched.runs import run as runs
 from lrsched.schedules import registry
-from lrsched.study import StudyConfig
 
 WHERE = ls.Budget(10)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lrsched import records as recorded
 from lrsched.analysis.study.cells import gather
+from lrsched.runs import records as recorded
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "experiments"))  # scripts, not a package
 

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from lrsched import ensemble, records, search, study, sweep
+from lrsched.commands import ensemble, search, study
+from lrsched.commands import range_test as sweep
+from lrsched.runs import records
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 STUDIES = sorted(path.parent for path in RESULTS.glob("*/records.jsonl") if (path.parent / "schedules.svg").exists())

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import lrsched as ls
+from lrsched.commands.study import StudyConfig, configs
+from lrsched.runs.task import RunConfig
 from lrsched.schedules import registry
-from lrsched.study import StudyConfig, configs
-from lrsched.task import RunConfig
 
 COMPOSED = (
     "warmup:5%+cosine",

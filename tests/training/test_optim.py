@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from lrsched import task as tasks
+from lrsched.runs import task as tasks
 from lrsched.training import models, optim, train
 
 RATES = np.array([0, 0.1, 0.02, 0.3, 0.05, 0.2, 0.01, 0.15, 0.08, 0.004], np.float32)

@@ -11,9 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrsched import files, members, saving, task
-from lrsched.run import finish, run
-from lrsched.task import RunConfig
+from lrsched import files
+from lrsched.runs import networks as members
+from lrsched.runs import resume as saving
+from lrsched.runs import task
+from lrsched.runs.run import finish, run
+from lrsched.runs.task import RunConfig
 from lrsched.training import data as datasets
 from lrsched.training import models, optim, predict, snapshots, train
 

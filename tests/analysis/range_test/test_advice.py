@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from known_curves import curves
 
-from analysis.range_test.common import curves
 from lrsched.analysis.range_test.advice import advise, warn_about
 from lrsched.analysis.range_test.curves import suggest
 

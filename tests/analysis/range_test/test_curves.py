@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_curves import LOSS, RATES, curves
 
-from analysis.range_test.common import LOSS, RATES, curves
 from lrsched.analysis.range_test import rules
 from lrsched.analysis.range_test.advice import warn_about
 from lrsched.analysis.range_test.curves import Curves, suggest

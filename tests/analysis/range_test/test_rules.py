@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_curves import LOSS, RATES
 
-from analysis.range_test.common import LOSS, RATES
 from lrsched.analysis.range_test import rules
 
 

@@ -3,8 +3,8 @@
 import math
 
 import pytest
+from known_curves import LOSS, curves
 
-from analysis.range_test.common import LOSS, curves
 from lrsched.analysis.range_test.curves import Suggestion, suggest
 from lrsched.analysis.range_test.table import cycle_bounds, format_markdown
 

@@ -1,0 +1,94 @@
+"""What a search came to: the command of its choice, its tables and its figures."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lrsched import files
+from lrsched.analysis.range_test import figures as range_figures
+from lrsched.analysis.range_test import regret
+from lrsched.analysis.search import figures, table
+from lrsched.analysis.search.table import Part, Tried
+from lrsched.commands import range_test as sweep
+from lrsched.range_test import RangeTest
+from lrsched.runs.task import RunConfig
+from lrsched.schedules import registry
+
+
+def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
+    """The tables of a search (returned as text and written) and its figures, from search.json."""
+    parts = [_part(each) for each in document["parts"]]
+    lines = [table.format_summary(parts)]
+    lines.append(f"Chosen: `{command(document['chosen'])}`.")
+    if document["rule"] is not None:
+        lines += table.explain_rates(parts)
+    tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
+    if tested:
+        shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
+        lines.append(f"Test error of these runs in %, used for no choice: {shown}.")
+    lines.append("")
+    lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
+    lines += [table.format_part(part) for part in parts]
+    if document["rule"] is not None and len(parts) > 1:
+        lines.append(
+            "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
+            "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
+        )
+    text = "\n".join(lines)
+    files.write_text(out / "search.md", text)
+    drawn = {f"{part.question.replace(' ', '_')}.svg": functools.partial(figures.draw_answer, part) for part in parts}
+    if begun := document["curves"].get("peak rate"):
+        found = sweep.restored(begun["as begun"])
+        if np.isfinite(found.curves.values).any():
+            draw_ramps = functools.partial(range_figures.draw_loss_over_rate, found.curves, found.suggestions)
+            drawn["range_test.svg"] = draw_ramps
+    for name, draw in drawn.items():
+        draw(path=out / name)
+    return text, [out / "search.md", *(out / name for name in drawn)]
+
+
+def command(chosen: Mapping[str, Any]) -> str:
+    """How to make the chosen run, without its seed: what a search looks at, and what else is not as by default."""
+    searched = ("peak_value", "weight_decay", "momentum", "batch_size")
+    always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
+    usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
+    said = ["lrsched", "train"]
+    for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
+        value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
+        if value is not None and (name in always or value != usual[name]):
+            said.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+            said += [] if isinstance(value, bool) else [str(value)]
+    return shlex.join(said)
+
+
+def _part(words: Mapping[str, Any]) -> Part:
+    tried = [
+        Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
+        for each in words["tried"]
+    ]
+    return Part(words["question"], tuple(tried), words.get("resolution"))
+
+
+def suggested_rates(found: RangeTest) -> dict[str, float]:
+    """Rule -> rate as it is tried."""
+    return {rule: rounded(one.value) for rule, one in found.suggestions.items() if one.value is not None}
+
+
+def _regret(part: Part, curves: Mapping[str, Any]) -> str:
+    """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
+    errors = {tried.rate: tried.errors for tried in part.tried}
+    suggested = suggested_rates(sweep.restored(curves[part.question]["as begun"]))
+    followed = {rule: (rate, errors[rate]) for rule, rate in suggested.items()}
+    rows = regret.measure_regret(errors, followed, resolution=part.resolution)
+    return regret.format_markdown(rows) if rows else ""
+
+
+def rounded(rate: float) -> float:
+    """Two digits: a range test knows no more."""
+    return float(f"{rate:.2g}")

@@ -1,0 +1,111 @@
+"""One run of several that share a folder: claimed by the process that makes it, resumed, recorded once.
+
+OUT/records.jsonl    a line a run
+OUT/states/RUN/      its claim (locked while it is made) and the states it can be resumed from; gone once it is recorded
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Collection, Generator, Iterator
+
+from lrsched import files
+from lrsched.runs import records
+from lrsched.runs import resume as saving
+from lrsched.runs import run as runs
+from lrsched.runs.task import Run
+from lrsched.training import snapshots
+
+
+def ledger(out: pathlib.Path) -> pathlib.Path:
+    """The file of the records."""
+    return out / "records.jsonl"
+
+
+def tidy(out: pathlib.Path, recorded: Collection[str]) -> None:
+    """Removes what runs on record have left: a kill may have fallen between a record and the end of its states."""
+    for name in {path.name for path in (out / "states").glob("*")} & set(recorded):
+        with _claim(out / "states" / name) as claimed:
+            if claimed:
+                _remove(out / "states" / name)
+
+
+def is_free(out: pathlib.Path, run: str) -> bool:
+    """Whether no process is making a run."""
+    path = out / "states" / run / "claim"
+    if not path.exists():
+        return True
+    with _claim(path.parent) as claimed:
+        return claimed
+
+
+def make(
+    run: Run, out: pathlib.Path, *, workers: int, place: int
+) -> Generator[runs.Status | str, None, runs.Record | None]:
+    """Makes a run from its newest state on and records it.
+
+    Args:
+      workers: how many runs this process has made at once, for the record.
+      place: of the run among those that were asked for, for the record: tables go by it.
+    Returns:
+      its record, which another process may have made by now; None if one is making it.
+    Raises:
+      interrupts.Interrupted: if the process was asked to end, once the state is saved.
+    """
+    folder, path = out / "states" / run.id, ledger(out)
+    with _claim(folder) as claimed, contextlib.ExitStack() as stack:
+        if not claimed:
+            return None
+        if found := records.find(path, run.id):
+            _remove(folder)
+            return found
+        stores = list[snapshots.Store]()
+
+        def opened() -> snapshots.Store:
+            if not stores:  # most runs are too short to need one
+                stores.append(stack.enter_context(snapshots.open_store(folder)))
+            return stores[0]
+
+        due = saving.due_after(saving.SAVE_EVERY, run.plan)
+        record = yield from saving.follow_saved(run, folder, opened, due=due)
+        record["device"]["workers"] = workers
+        record["place"] = place
+        records.append(path, record)
+        stack.close()
+        _remove(folder)
+        return record
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Clears up after a run on record, as far as it goes: NFS keeps a file that is open, another process may look."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _claim(folder: pathlib.Path) -> Iterator[bool]:
+    """Whether the run of a folder is this process's to make, inside the `with`; a claim ends with its process."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "claim"
+        try:
+            file = files.lock(path)
+        except BlockingIOError:
+            yield False
+            return
+        except FileNotFoundError:  # whoever had it has just removed the folder
+            continue
+        with file:
+            if _is(file.fileno(), path):
+                yield True
+                return
+
+
+def _is(descriptor: int, path: pathlib.Path) -> bool:
+    """Whether an open file is still the one at a path: it may have been removed before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False

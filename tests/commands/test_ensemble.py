@@ -1,0 +1,359 @@
+"""Ensembles of small real runs on the digits."""
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from lrsched import files
+from lrsched.analysis.ensemble import calibration
+from lrsched.analysis.ensemble.scores import Labels
+from lrsched.commands import ensemble as ensembles
+from lrsched.commands.ensemble import EnsembleConfig
+from lrsched.runs import folder
+from lrsched.runs import networks as members
+from lrsched.runs import run as runs
+from lrsched.runs import task as tasks
+from lrsched.runs.task import RunConfig
+from lrsched.training import predict, snapshots
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Three runs: first and second with held-out data and three members each, third without held-out data."""
+    out = tmp_path_factory.mktemp("runs")
+    for name, seed, holdout in (("first", 0, 0.1), ("second", 1, 0.1), ("third", 0, 0.0)):
+        config = RunConfig(
+            schedule="snapshot_cosine:cycles=3", budget="1ep", max_epochs=1.0, holdout_fraction=holdout, seed=seed
+        )
+        runs.finish(folder.begin(folder.Train(config=config, out=str(out / name))))
+    return out
+
+
+@pytest.fixture
+def evaluated(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many examples each evaluation had; the cache is empty."""
+    sizes: list[int] = []
+    real = predict.logits
+
+    def counted(*args: Any, **words: Any) -> np.ndarray:
+        sizes.append(len(words["data"].labels))
+        return real(*args, **words)
+
+    monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(predict, "logits", counted)
+    return sizes
+
+
+def _done(made: pathlib.Path, *words: str, **more: Any) -> ensembles.Outcome:
+    named = tuple(str(made / word) for word in words)
+    words_for = {"weight_averages": False, "out": str(made / "out"), **more}
+    return runs.finish(ensembles.ensemble(EnsembleConfig(runs=named, **words_for)))  # type: ignore[return-value]
+
+
+def _row(record: dict[str, Any], name: str) -> dict[str, Any]:
+    (row,) = (row for row in record["rows"] if row["name"] == name)
+    return row
+
+
+def network(run: str, step: int, origin: tuple[str, int] | None = None) -> members.Network:
+    return members.Network(run, run, step, RunConfig(), {}, {}, "", origin)
+
+
+def test_updates_of_a_trunk_are_counted_once() -> None:
+    branches = [network("linear", 41, ("trunk", 20)), network("cosine", 41, ("trunk", 20))]
+    assert members.updates(branches) == 20 + 21 + 21
+    assert members.updates([*branches, network("trunk", 30)]) == 30 + 21 + 21
+    assert members.updates([network("short", 10), network("longer", 25, ("short", 10))]) == 25
+    assert members.updates([network("one", 5), network("one", 10), network("other", 7)]) == 17
+
+
+def test_member_that_is_not_finite_is_named(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(made / "first", tmp_path / "diverged")
+    shared = tasks.task(folder.stored(made / "first"))
+    network = members.members(str(made / "first"), "all", shared)[0]
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), network.variables)
+    with snapshots.open_store(tmp_path / "diverged") as store:
+        store.save_member(7, broken, {})
+    with pytest.raises(ValueError, match="diverged@7 must hold finite weights, got some that are not"):
+        members.members(str(tmp_path / "diverged"), "all", shared)
+
+
+def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="out must be a folder"):
+        _done(made, "first", out=str(tmp_path / "file"))
+
+
+def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first").record
+    steps = [member["step"] for member in record["members"]]
+    last = json.loads((made / "first" / "records.jsonl").read_text())
+    assert steps == [member["step"] for member in last["members"]]
+    row = _row(record, "member 3")
+    assert steps[-1] == last["total_steps"] == row["updates"]
+    assert row["error"] == pytest.approx(last["test_error"], abs=1e-9)
+    assert row["nll"] == pytest.approx(last["test_loss"], rel=1e-5)
+    assert row["holdout_error"] == pytest.approx(last["holdout_error"], abs=1e-9)
+    assert record["members"][0]["cycle"] == 0
+    assert record["members"][0]["rate"] > 0
+
+
+def test_order_of_members_does_not_change_the_whole(made: pathlib.Path, evaluated: list[int]) -> None:
+    there = _done(made, "first", "second").record
+    back = _done(made, "second", "first").record
+    for name in ("mean of probabilities", "mean of logits"):
+        one, other = _row(there, name), _row(back, name)
+        for what in ("error", "nll", "brier", "ece", "temperature", "calibrated_nll", "holdout_nll"):
+            assert one[what] == pytest.approx(other[what], rel=1e-9)  # sums in another order
+    assert there["growing"]["forward"][-1] == pytest.approx(there["growing"]["backward"][-1])
+    assert there["ambiguity"] == pytest.approx(back["ambiguity"])
+
+
+def test_cost_counts_each_run_once(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first", "second", members="last:2").record
+    total = record["members"][1]["step"]
+    assert [member["step"] for member in record["members"]] == [record["members"][0]["step"], total] * 2
+    assert _row(record, "mean of probabilities")["updates"] == 2 * total
+    assert [p["updates"] for p in record["growing"]["forward"]] == [
+        record["members"][0]["step"], total, total + record["members"][2]["step"], 2 * total
+    ]  # fmt: skip
+    assert [p["updates"] for p in record["growing"]["backward"]] == [total, total, 2 * total, 2 * total]
+
+
+def test_added_member_costs_one_evaluation_of_each_split(made: pathlib.Path, evaluated: list[int]) -> None:
+    first = _done(made, "first", members="last:2").record
+    sizes = first["data"]["test"], first["data"]["holdout"]
+    assert sorted(evaluated) == sorted(2 * sizes)
+    assert first["evaluations"] == 4
+    evaluated.clear()
+    assert _done(made, "first", members="last:2").record["rows"] == first["rows"]
+    assert evaluated == []
+    assert _done(made, "first").record["evaluations"] == 2
+    assert sorted(evaluated) == sorted(sizes)
+
+
+def test_damaged_prediction_is_made_anew(made: pathlib.Path, evaluated: list[int]) -> None:
+    first = _done(made, "first").record
+    path = min(predict.folder().iterdir())
+    path.write_bytes(path.read_bytes()[:200])
+    again = _done(made, "first").record
+    assert again["evaluations"] == 1
+    assert again["rows"] == first["rows"]
+
+
+def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: list[int], tmp_path: pathlib.Path) -> None:
+    baselines = (f"one={made / 'second'}", f"two={made / 'first'},{made / 'second'}")
+    outcome = _done(made, "first", weight_averages=True, batches=4, baselines=baselines)
+    assert {path.name for path in outcome.files} == {"record.json", "table.md", "growing.svg", "reliability.svg"}
+    record = files.read_json(outcome.files[0])
+    assert record == outcome.record
+    text, rebuilt = ensembles.write_results(record, tmp_path)
+    assert text == outcome.text
+    for old, new in zip(outcome.files[1:], rebuilt, strict=True):
+        assert old.read_bytes() == new.read_bytes()
+    assert not [path for path in (made / "out").iterdir() if path.name.startswith(".")]
+    assert [row["name"] for row in record["rows"]] == [
+        "member 1", "member 2", "member 3", "mean of probabilities", "mean of logits", "weighted mean",
+        "greedy choice", "uniform soup", "running mean of weights (SWA)", "greedy soup", "one", "two",
+    ]  # fmt: skip
+    assert [found["baseline"] for found in record["deep_ensemble_equivalents"]] == ["two"]
+    assert [comparison["second"] for comparison in record["comparisons"]][1:] == ["one", "two"]
+    assert [barrier["between"] for barrier in record["barriers"]] == [[0, 1], [1, 2]]
+    assert all(len(barrier["losses"]) == 5 and barrier["barrier"] >= 0 for barrier in record["barriers"])
+    assert record["versions"].keys() >= {"jax", "lrsched"}
+
+
+def test_soup_of_one_member_is_that_member_with_statistics_of_its_own(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first", weight_averages=True, batches=4).record
+    curve = record["growing"]["weights"]
+    soup, swa = (_row(record, name) for name in ("uniform soup", "running mean of weights (SWA)"))
+    assert curve[-1]["nll"] == swa["nll"] == pytest.approx(soup["nll"], rel=1e-5)
+    config = members.check_alike([str(made / "first")])
+    shared = ensembles.task(config)
+    at = members.bench(config, shared, batches=4)
+    (first, *_) = members.members(str(made / "first"), "all", shared)
+    found, _ = members.predicted(at, members.completed(at, first.variables["params"], first))
+    assert curve[0]["nll"] == pytest.approx(calibration.nll(found.test, shared.data.test.labels), rel=1e-6)
+
+
+def test_without_held_out_data_nothing_is_fitted_or_chosen(made: pathlib.Path, evaluated: list[int]) -> None:
+    outcome = _done(made, "third", weight_averages=True, batches=2, points=3)
+    names = [row["name"] for row in outcome.record["rows"]]
+    assert not {"weighted mean", "greedy choice", "greedy soup"} & set(names)
+    assert {row["temperature"] for row in outcome.record["rows"]} == {None}
+    assert {row["calibrated_nll"] for row in outcome.record["rows"]} == {None}
+    assert outcome.record["deep_ensemble_equivalents"] == []
+    assert "no held-out part" in outcome.text
+
+
+def test_kept_states_are_members_too(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first").record
+    first, last = record["members"][0], record["members"][-1]
+    asked = _done(made, f"first@{first['step']}", f"first@{last['step']}").record["members"]
+    assert [member["digest"] for member in asked] == [first["digest"], last["digest"]]
+
+
+def _altered(made: pathlib.Path, name: str, **changes: Any) -> None:
+    if not (made / name).exists():
+        shutil.copytree(made / "first", made / name)
+    identity = files.read_json(made / name / "run.json")
+    identity["config"] |= changes
+    files.write_json(made / name / "run.json", identity)
+
+
+def test_runs_that_do_not_belong_together_are_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    _altered(made, "larger", model="resnet20")
+    with pytest.raises(ValueError, match="model must be the same in all runs, got resnet8 in .*first and resnet20 in"):
+        _done(made, "first", "larger")
+    with pytest.raises(ValueError, match="holdout_fraction must be the same in all runs, got 0.1 in .* and 0.0 in"):
+        _done(made, "first", "third")
+    with pytest.raises(ValueError, match="holdout_fraction must be the same"):
+        _done(made, "first", baselines=(f"one={made / 'third'}",))
+    with pytest.raises(ValueError, match="none must be the folder of a run"):
+        _done(made, "none")
+    assert evaluated == []
+
+
+def _identity(made: pathlib.Path, name: str, **changes: Any) -> None:
+    """The folder of the first run, where run.json says something else."""
+    shutil.copytree(made / "first", made / name)
+    files.write_json(made / name / "run.json", files.read_json(made / name / "run.json") | changes)
+
+
+def test_run_of_other_data_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    _identity(made, "other", data_digest="0123")
+    with pytest.raises(ValueError, match=r"data must be what .*other was trained on \(0123\), got "):
+        _done(made, "other")
+    assert evaluated == []
+
+
+def test_member_of_another_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    _identity(made, "mixed", run="0123456789abcdef")
+    with pytest.raises(ValueError, match=r"mixed@\d+ must be of the run in its folder \(0123456789abcdef\), got "):
+        _done(made, "mixed")
+    assert evaluated == []
+
+
+def test_altered_description_of_a_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
+    shutil.copytree(made / "first", made / "damaged")
+    path = made / "damaged" / "run.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 5'))
+    with pytest.raises(ValueError, match="must be as it was written, got an altered file"):
+        _done(made, "damaged")
+
+
+def test_url_is_refused_before_anything_is_loaded(made: pathlib.Path, evaluated: list[int]) -> None:
+    for more in ({"out": "gs://bucket/x"}, {"baselines": ("a=gs://bucket/x",)}):
+        with pytest.raises(ValueError, match=rf"{next(iter(more))} must be a local folder, got the URL gs://bucket/x"):
+            _done(made, "first", **more)
+    with pytest.raises(ValueError, match="runs must be a local folder, got the URL s3://x"):
+        ensembles.check(EnsembleConfig(runs=("s3://x",)))
+
+
+def test_baseline_named_again_has_one_folder_more(made: pathlib.Path) -> None:
+    (made / "with, a comma").mkdir(exist_ok=True)
+    comma = str(made / "with, a comma")
+    config = EnsembleConfig(runs=(str(made),), baselines=("a=x,y@3", f"a={comma}", "b=~/z"))
+    assert ensembles.check(config) == {"a": ["x", "y@3", comma], "b": [str(pathlib.Path("~/z").expanduser())]}
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A run of 41 updates whose third cycle would have ended after 70, at 92 % of the peak."""
+    out = tmp_path_factory.mktemp("cut") / "cut"
+    config = RunConfig(schedule="sgdr:first_cycle=12", budget="1ep", max_epochs=1.0, holdout_fraction=0.1)
+    runs.finish(folder.begin(folder.Train(config=config, out=str(out))))
+    return out
+
+
+def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(cut.parent, "cut", weight_averages=True, batches=2, points=3).record
+    assert [member["step"] for member in record["members"]] == [12, 36]
+    assert [network["step"] for network in record["aside"]] == [41]
+    row = _row(record, "cut cycle")
+    assert row["networks"][0].endswith("cut@41")
+    assert len(record["growing"]["weights"]) == len(record["growing"]["forward"]) == 2
+    assert all(len(each["networks"]) == 2 for each in record["rows"] if each["kind"] in ("ensemble", "weights"))
+    assert any("cut@41, whose cycle the budget cut at rate 0.0" in note for note in record["notes"])
+    taken = _done(cut.parent, "cut", members="all").record
+    assert [member["step"] for member in taken["members"]] == [12, 36, 41]
+    assert taken["members"][2]["cut"]
+    assert not taken["aside"]
+    with pytest.raises(ValueError, match="at least two members, got .*cut@36 beside .*cut@41, of a cut cycle"):
+        _done(cut.parent, "cut", members="last:1")
+
+
+def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tasks.task(folder.stored(cut))
+    assert [(n.step, n.cut) for n in members.members(str(cut), "whole", shared)] == [
+        (12, False), (36, False), (41, True)
+    ]  # fmt: skip
+    assert members.members(str(cut), "whole", shared)[-1].facts["cut"]
+    real = snapshots.load_member
+
+    def older(*args: Any) -> snapshots.Saved:
+        saved = real(*args)
+        return saved._replace(facts={name: value for name, value in saved.facts.items() if name != "cut"})
+
+    monkeypatch.setattr(snapshots, "load_member", older)
+    assert members.members(str(cut), "whole", shared)[-1].cut
+
+
+def test_soups_are_of_runs_that_share_updates_alone(made: pathlib.Path, evaluated: list[int]) -> None:
+    record = _done(made, "first", "second", weight_averages=True, batches=2, points=3).record
+    assert not [row for row in record["rows"] if row["kind"] == "weights"]
+    assert record["barriers"] is record["growing"]["weights"] is None
+    assert any(note.startswith("No averages of weights (soups) and no barriers") for note in record["notes"])
+    assert not any("greedy soup" in note for note in record["notes"])
+
+
+def test_runs_share_a_trunk_if_they_left_one_another() -> None:
+    trunk, one = network("trunk", 30), network("one", 41, ("trunk", 20))
+    other, twig = network("other", 41, ("trunk", 25)), network("twig", 50, ("one", 30))
+    for those in ([trunk, trunk], [trunk, one], [one, other], [twig, trunk, one], [twig, other, one]):
+        assert members.share_a_trunk(those)
+    for those in ([trunk, network("else", 41)], [trunk, one, network("else", 41)]):
+        assert not members.share_a_trunk(those)
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "match"),
+    [
+        ((), {}, "runs must name at least one folder, got none"),
+        (("first",), {"members": "some"}, "members must be all, whole, last:M or every:K, got 'some'"),
+        (("first",), {"members": "last:1"}, "runs must give at least two members, got .*first@"),
+        (("first", "first"), {}, "runs must give each member once, got equal ones: "),
+        (("first",), {"points": 2}, "points must be at least 3, got 2"),
+        (("first",), {"batches": 0}, "batches must be at least 1, got 0"),
+        (("first",), {"bins": 0}, "bins must be at least 1, got 0"),
+        (("first",), {"baselines": ("one",)}, r"baselines must be NAME=FOLDER.*, got 'one'"),
+        (("first@7",), {}, "step must be one saved in"),
+    ],
+)
+def test_words_that_cannot_be_followed_are_refused(
+    made: pathlib.Path, evaluated: list[int], words: tuple[str, ...], more: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match) as caught:
+        _done(made, *words, **more)
+    assert "\n" not in str(caught.value)
+    assert evaluated == []
+
+
+def test_independent_runs_have_seeds_of_their_own(made: pathlib.Path) -> None:
+    shared = ensembles.task(members.check_alike([str(made / "first")]))
+    first, second = (members.state(str(made / name), shared) for name in ("first", "second"))
+    assert members.independent([first, second])
+    assert not members.independent([first])
+    assert not members.independent([first, first._replace(run="another")])
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_batch_statistics_are_spoken_of_only_where_there_are_some(normalised: bool) -> None:
+    labels = Labels(np.array([0, 1]), None)
+    notes = ensembles._notes(EnsembleConfig(runs=("a",)), labels, normalised=normalised)
+    assert any("batch statistics" in note for note in notes) == normalised

@@ -1,0 +1,232 @@
+"""Runs and studies, on the digits."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from lrsched.analysis.study.cells import gather
+from lrsched.commands import study as studies
+from lrsched.commands.study import StudyConfig
+from lrsched.runs import run as runs
+from lrsched.runs import task as tasks
+from lrsched.runs.task import RunConfig
+from lrsched.schedules.budget import Budget
+from lrsched.schedules.plan import plan
+from lrsched.training import train
+
+SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")
+
+
+def small(**words: object) -> StudyConfig:
+    return StudyConfig(**{"schedules": ("rex", "linear"), "budgets": ("1ep",), "seeds": 1, "max_epochs": 1.0, **words})  # type: ignore[arg-type]
+
+
+def finished(config: StudyConfig) -> studies.Outcome:
+    return runs.finish(studies.study(config))
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[studies.Outcome, pathlib.Path, int]:
+    """6 schedules x 3 budgets x 3 seeds x 2 rates, each of a few updates."""
+    out = tmp_path_factory.mktemp("grid")
+    before = train.compiled_steps()
+    outcome = finished(small(schedules=SIX, budgets=("1%", "5%", "10%"), seeds=3, batch_size=36, out=str(out)))
+    return outcome, out, train.compiled_steps() - before
+
+
+def test_study_compiles_its_step_once(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+    outcome, _, compiled = grid
+    assert len(outcome.records) == 6 * 3 * 3 * 2
+    assert compiled == 1
+    assert len({record["compiles"] for record in outcome.records}) == 1
+
+
+def test_study_applies_the_rates_of_its_table(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+    errors = [record["applied_rate_max_rel_error"] for record in grid[0].records]
+    assert 0 < max(errors) < 1e-6  # a float32 is never exactly 1/3
+
+
+def test_record_says_where_its_numbers_come_from(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+    record = json.loads((grid[1] / "records.jsonl").read_text().splitlines()[0])
+    assert record.keys() >= {
+        "config", "seed", "test_error", "params_digest", "applied_rate_max_rel_error", "seconds",
+        "images_per_second", "compiles", "versions", "commit", "device", "data",
+    }  # fmt: skip
+    assert record["config"]["schedule"] == {"schedule": "rex", "d": 0.5, "end_value": 0.0, "sampling": "every"}
+    assert record["versions"]["jax"] == jax.__version__
+    assert len(record["params_digest"]) == 64
+    sizes = {"train": 1295, "holdout": 143, "test": 359}
+    assert record["data"] == {"name": "digits", "version": "1.0.0", "digest": record["data"]["digest"], **sizes}
+
+
+def test_every_field_of_a_configuration_reaches_the_training() -> None:
+    base = RunConfig(max_epochs=2 / 41)
+    changes: list[dict[str, Any]] = [
+        {}, {"augment": False}, {"sync_batch_norm": True}, {"weight_decay": 0.1}, {"weight_decay_mode": "decoupled"},
+        {"momentum_form": "caffe", "schedule": "linear"}, {"schedule": "linear"}, {"momentum": "0.5"}, {"seed": 1},
+        {"peak_value": 0.2}, {"batch_size": 64}, {"optimizer": "nesterov"}, {"model": "cnn"},
+    ]  # fmt: skip
+    digests = [runs.finish(runs.run(dataclasses.replace(base, **each)))["params_digest"] for each in changes]
+    assert len(set(digests)) == len(changes)
+
+
+def test_study_writes_a_table_and_figures(grid: tuple[studies.Outcome, pathlib.Path, int]) -> None:
+    outcome, out, _ = grid
+    assert {path.name for path in outcome.files} | {"machine.json"} == {p.name for p in out.iterdir()}
+    assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
+    assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
+
+
+def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
+    grid: tuple[studies.Outcome, pathlib.Path, int],
+) -> None:
+    outcome, out, _ = grid
+    cells = gather(outcome.records)
+    longest = max(cell.epochs for cell in cells)
+    drawn = studies.losses(outcome.records, cells)
+    for cell in [cell for cell in cells if cell.epochs == longest]:
+        same = [r for r in outcome.records if (r["label"], r["epochs"]) == (cell.label, longest)]
+        rows = [r["train_losses"] for r in same if r["config"]["peak_value"] == cell.peak_value]
+        np.testing.assert_array_equal(drawn[cell.label][1], rows)
+        assert len(drawn[cell.label][0]) == len(rows[0])
+    assert "training loss" in (out / "losses.svg").read_text()
+
+
+def of(schedule: str, total_steps: int, peak_value: float = 1.0) -> dict[str, Any]:
+    """The fields of a record that its curve is drawn from."""
+    budget = Budget(epochs=total_steps / 10, steps_per_epoch=10)
+    follow = plan(schedule, budget, peak_value=peak_value)
+    config = {"peak_value": peak_value}
+    shared = {"label": schedule, "steps_per_epoch": 10, "total_steps": total_steps}
+    return {**shared, "config": config, "plan": json.loads(follow.words)}
+
+
+@pytest.mark.parametrize("schedule", ["rex@epoch", "wsd:warmup=1100", "multi_step:boundaries=1000/1500"])
+def test_curves_are_drawn_under_the_longest_budget_of_the_records(schedule: str) -> None:
+    peak = 0.1
+    (drawn,) = studies.curves([of(schedule, 1800, peak), of(schedule, 2000, peak)]).values()
+    progress, rate, momentum = drawn
+    steps = np.round(progress * 2000).astype(int)
+    assert (steps[0], steps[-1], len(steps)) == (0, 1999, 1000)
+    follow = plan(schedule, Budget(epochs=200, steps_per_epoch=10), peak_value=peak)
+    np.testing.assert_allclose(rate, follow.lr.table(steps) / peak)
+    np.testing.assert_array_equal(momentum, np.full(1000, 0.9))
+
+
+def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(tmp_path: pathlib.Path) -> None:
+    regression = {"data": "diabetes", "model": "mlp", "schedules": ("constant",), "budgets": ("100%",), "seeds": 1}
+    outcome = finished(small(out=str(tmp_path), peak_values=(1e-9, 1e4), max_epochs=0.2, **regression))
+    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.records}
+    assert errors[1e4] is None
+    assert errors[1e-9] > 1
+    assert gather(outcome.records)[0].peak_value == 1e-9
+    assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
+
+
+def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None:
+    first = finished(small(out=str(tmp_path)))
+    written = (tmp_path / "records.jsonl").read_bytes()
+    assert finished(small(out=str(tmp_path))).records == first.records
+    assert (tmp_path / "records.jsonl").read_bytes() == written
+    more = finished(small(out=str(tmp_path), schedules=("rex", "linear", "cosine")))
+    assert (tmp_path / "records.jsonl").read_bytes().startswith(written)
+    assert [record["label"] for record in more.records] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
+
+
+def test_table_is_in_the_order_that_was_asked_for_whatever_was_made_before(tmp_path: pathlib.Path) -> None:
+    shared: dict[str, Any] = {"out": str(tmp_path), "peak_values": (0.1,), "budgets": ("5%",)}
+    finished(small(schedules=("rex", "linear"), **shared))
+    outcome = finished(small(schedules=("cosine", "linear", "rex"), **shared))
+    rows = [line.split()[0] for line in outcome.text.splitlines()[1:4]]
+    assert rows == ["cosine", "linear", "rex"]
+
+
+def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
+    first = finished(small(out=str(tmp_path)))
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    again = finished(small(out=str(tmp_path)))
+    assert [r["params_digest"] for r in again.records] == [r["params_digest"] for r in first.records]
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_same_run_in_other_words_is_the_same_run() -> None:
+    ids = {tasks.run_id(RunConfig(schedule=words)) for words in ("rex", "rex:d=0.5", '{"schedule": "rex"}')}
+    assert len(ids) == 1
+    assert len(ids | {tasks.run_id(RunConfig(schedule="rex:d=0.9"))}) == 2
+
+
+def test_equal_numbers_are_the_same_run_however_they_are_spelt() -> None:
+    spelt = RunConfig(max_epochs=8, momentum=".90", weight_decay=0, peak_value=1)
+    plain = RunConfig(max_epochs=8.0, momentum="0.9", weight_decay=0.0, peak_value=1.0)
+    assert tasks.run_id(spelt) == tasks.run_id(plain)
+    assert tasks.run_id(plain) != tasks.run_id(
+        RunConfig(max_epochs=8.0, momentum="0.8", weight_decay=0.0, peak_value=1.0)
+    )
+
+
+def test_record_holds_the_training_losses_in_a_hundred_blocks() -> None:
+    log = runs.Log(losses=tuple(float(i) for i in range(250)))
+    assert log.curve()[:2] == [1.0, 4.0]
+    assert len(log.curve()) == 84
+    assert runs.Log(losses=(2.0, float("nan"))).curve() == [2.0]
+    assert runs.Log().curve() == []
+
+
+def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.Path) -> None:
+    outcome = finished(small(schedules=("constant", "rex:end_value=0.0"), peak_values=(1e30,), out=str(tmp_path)))
+    assert len(outcome.records) == 2
+    for record in outcome.records:
+        assert 0 <= record["diverged_at"] < record["total_steps"]
+        assert record["test_error"] is record["params_digest"] is None
+    assert "diverged 1/1" in outcome.text
+
+
+@pytest.mark.parametrize("seeds", [99_999_999_999, 25_001])
+def test_a_study_of_more_runs_than_anyone_means_is_refused_at_once(seeds: int) -> None:
+    with pytest.raises(ValueError, match=r"a study must have at most 100,000 runs, got"):
+        studies.configs(small(seeds=seeds))
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
+    outcome = finished(small(out=str(tmp_path)))
+    before = {path: path.read_bytes() for path in outcome.files}
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lrsched.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        finished(small(out=str(tmp_path)))
+    assert {path: path.read_bytes() for path in outcome.files} == before
+    assert len(list(tmp_path.iterdir())) == len(before) + 1  # machine.json
+
+
+@pytest.mark.parametrize("out", ["gs://bucket/x", "s3://b", "file:///z"])
+def test_a_study_at_a_url_is_refused_before_anything_is_made(
+    out: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="out must be a local folder, got the URL"):
+        finished(small(out=out))
+    assert not list(tmp_path.iterdir())
+
+
+def test_studies_of_several_rates_keep_held_out_data() -> None:
+    assert {c.holdout_fraction for c in studies.configs(small())} == {0.1}
+    assert {c.holdout_fraction for c in studies.configs(small(peak_values=(0.1,)))} == {0.0}
+    with pytest.raises(ValueError, match="holdout_fraction must be above 0"):
+        studies.configs(small(holdout_fraction=0.0))
+
+
+def test_rel_error_sees_a_wrong_rate_and_allows_for_zeros() -> None:
+    table = np.array([0.1, 0.05, 0.0])
+    assert runs._max_rel_error(list(np.float32(table)), table, 0) < 1e-7
+    assert runs._max_rel_error([0.06, 0.0], table, 1) == pytest.approx(0.2)
+    assert math.isinf(runs._max_rel_error([0.1, 0.05, 0.01], table, 0))

@@ -1,0 +1,56 @@
+"""The cycles of a run: their lengths, and whether the last one is cut."""
+
+import pytest
+
+from lrsched.runs import cycles
+from lrsched.schedules.budget import Budget
+from lrsched.schedules.plan import plan
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "cut"),
+    [
+        ("sgdr:first_cycle=4ep", 12, False),  # 4 + 8
+        ("sgdr:first_cycle=4ep", 13, True),  # one epoch of 16
+        ("sgdr:first_cycle=1ep,restart_decay=0.1", 4, True),  # at a lower peak, nearly all of it
+        ("snapshot_cosine:cycles=3", 1, False),  # 14, 14 and 13 updates
+        ("snapshot_cosine:cycles=30", 1, True),  # 20 of 2 updates, and one of 1
+        ("clr:half_cycle=1ep", 6, False),
+        ("clr:half_cycle=1ep", 7, True),  # at the peak
+        ("fge:cycle=2ep", 9, False),  # in the valley of the fifth cycle
+        ("fge:cycle=2ep", 10, True),
+        ("swa", 10, False),  # constant where models are averaged
+        ("warmup:1ep+sgdr:first_cycle=1ep", 8, False),
+        ("warmup:1ep+sgdr:first_cycle=1ep", 9, True),
+        ("linear:30%+constant", 10, False),  # other segments' ends are no cycles of the last one
+        ("rex", 3, False),
+        ("constant", 3, False),
+    ],
+)
+def test_last_cycle_is_cut_where_the_rate_is_above_other_ends(words: str, epochs: int, cut: bool) -> None:
+    assert cycles.is_cut(plan(words, Budget(epochs, 41), peak_value=0.1)) == cut
+
+
+def test_said_of_a_cut_cycle() -> None:
+    # The last update is the 41st of a cosine of 16 * 41: (1 + cos(pi 40 / 656)) / 2 = 0.9909 of the peak.
+    lines = list(cycles.said(plan("sgdr:first_cycle=4ep", Budget(13, 41), peak_value=0.1)))
+    assert lines[0] == "3 cycles, of 164, 328 and 41 updates (4, 8 and 1 epochs)."
+    assert "ends at rate 0.0991, 99 % of the peak" in lines[1]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("sgdr:first_cycle=10", "10 means 10 updates; 10ep is 10 epochs"),
+        ("clr:half_cycle=5", "5 means 5 updates; 5ep is 5 epochs"),
+    ],
+)
+def test_said_of_cycles_in_updates_shorter_than_an_epoch(words: str, hint: str) -> None:
+    assert hint in " ".join(cycles.said(plan(words, Budget(10, 41), peak_value=0.1)))
+    assert "shorter than an epoch" not in " ".join(cycles.said(plan(words, Budget(100, 4), peak_value=0.1)))
+
+
+@pytest.mark.parametrize("words", ["rex", "constant", "warmup:5%+cosine"])
+def test_nothing_is_said_of_one_cycle(words: str) -> None:
+    assert not list(cycles.said(plan(words, Budget(10, 41), peak_value=0.1)))

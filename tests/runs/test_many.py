@@ -1,0 +1,236 @@
+"""Many runs in one folder: claimed once, resumed, by workers whose cores are settled once."""
+
+import dataclasses
+import errno
+import itertools
+import os
+import pathlib
+import shutil
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from lrsched import files
+from lrsched.runs import claims
+from lrsched.runs import interrupts
+from lrsched.runs import many
+from lrsched.runs import records
+from lrsched.runs import workers as spread
+from lrsched.runs import run as runs
+from lrsched.runs import task as tasks
+from lrsched.runs.task import RunConfig
+
+TWO = [RunConfig(schedule=schedule, budget="0.4ep") for schedule in ("rex", "linear")]  # 18 updates each
+
+
+def make(out: pathlib.Path, todo: list[RunConfig] = TWO, **words: Any) -> tuple[list[runs.Record], list[str]]:
+    said: list[str] = []
+    steps = many.made(todo, data_dir=None, out=out, **{"workers": 1, **words})
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            return end.value, said
+        if isinstance(event, str):
+            said.append(event)
+
+
+def numbers(made: list[runs.Record]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k not in runs.CIRCUMSTANCES} for record in made]
+
+
+def interrupted(out: pathlib.Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupts, "asked", lambda: next(looks) >= after)
+        with pytest.raises(interrupts.Interrupted):
+            make(out)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[runs.Record]:
+    return make(tmp_path_factory.mktemp("whole"))[0]
+
+
+@pytest.mark.parametrize("after", [2, 9, 17, 25, 33])
+def test_an_interrupted_run_is_saved_and_resumed_to_the_same_bits(
+    after: int, whole: list[runs.Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, after, monkeypatch)
+    made, said = make(tmp_path)
+    assert numbers(made) == numbers(whole)
+    assert sum(len(record["resumed_at"]) for record in made) == 1
+    assert sum("resuming after update" in line for line in said) == 1
+    assert not (tmp_path / "states").exists()
+
+
+def test_a_run_is_in_the_order_it_was_asked_for(whole: list[runs.Record]) -> None:
+    assert [(record["label"], record["place"]) for record in whole] == [("rex", 0), ("linear", 1)]
+
+
+def test_a_run_that_another_process_makes_is_waited_for(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "states" / whole[0]["run"]
+    folder.mkdir(parents=True)
+    lock = files.lock(folder / "claim")
+
+    def other() -> None:
+        time.sleep(3)
+        records.append(tmp_path / "records.jsonl", whole[0])
+        lock.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    made, said = make(tmp_path)
+    thread.join()
+    assert made[0] == whole[0]
+    assert numbers(made) == numbers(whole)
+    assert "waiting: 1 run is being made by another process." in said
+    assert len(records.read(tmp_path / "records.jsonl").rows) == 2
+
+
+def test_a_claim_that_was_given_up_is_taken(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "states" / whole[0]["run"]
+    folder.mkdir(parents=True)
+    lock = files.lock(folder / "claim")
+    thread = threading.Timer(2, lock.close)
+    thread.start()
+    assert numbers(make(tmp_path)[0]) == numbers(whole)
+    thread.join()
+
+
+def test_a_claim_is_of_the_file_that_is_there(tmp_path: pathlib.Path) -> None:
+    with claims._claim(tmp_path / "x") as first:
+        assert first
+        shutil.rmtree(tmp_path / "x")  # as its owner does when the run is recorded
+        with claims._claim(tmp_path / "x") as second:
+            assert second
+        with claims._claim(tmp_path / "x") as third:
+            assert third
+    with claims._claim(tmp_path / "x"), claims._claim(tmp_path / "x") as other:
+        assert not other
+
+
+def test_a_state_of_another_run_is_refused(
+    whole: list[runs.Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, 9, monkeypatch)
+    rex, linear = (tmp_path / "states" / record["run"] for record in whole)
+    shutil.rmtree(linear, ignore_errors=True)
+    rex.rename(linear)
+    with pytest.raises(ValueError, match=f"must be a state of run {whole[1]['run']}, got one of run .* schedule"):
+        make(tmp_path)
+    assert [row["label"] for row in records.read(tmp_path / "records.jsonl").rows] == ["rex"]
+
+
+def test_an_altered_record_is_named_and_its_run_made_again(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    make(tmp_path)
+    path = tmp_path / "records.jsonl"
+    content = path.read_bytes()
+    at = content.index(b'"test_error": 0.') + 16
+    path.write_bytes(content[:at] + (b"1" if content[at : at + 1] != b"1" else b"2") + content[at + 1 :])
+    made, said = make(tmp_path)
+    assert numbers(made) == numbers(whole)
+    assert any("line 1, was altered" in line for line in said)
+
+
+def test_cores_of_a_run_are_settled_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
+    settle = {"asked": None, "updates": 99_999}
+    cpus, lines = many._settled(tmp_path, {}, ["a"] * 4, **settle)  # type: ignore[arg-type]
+    assert (cpus, lines) == (2, [])
+    assert many._settled(tmp_path, {}, ["a"], **settle) == (2, [])  # type: ignore[arg-type]  # though one is left
+    assert spread.choose(asked=None, left=99, updates=9, cpus=2) == spread.Layout(4, 2)
+    assert spread.choose(asked=1, left=99, updates=9, cpus=2) == spread.Layout(1, 2)
+    with pytest.raises(ValueError, match="workers must be at most 4, as each run beside these has 2 of 8 cores, got 5"):
+        spread.choose(asked=5, left=99, updates=9, cpus=2)
+    monkeypatch.setattr(spread, "_cores", lambda: [0])
+    assert "begun with 2 cores a run, where now there are 1" in many._settled(tmp_path, {}, ["a"], **settle)[1][0]  # type: ignore[arg-type]
+
+
+def test_cores_of_a_folder_without_a_note_are_those_of_its_records(
+    whole: list[runs.Record], tmp_path: pathlib.Path
+) -> None:
+    old = {**whole[0], "device": {**whole[0]["device"], "cpus": 7}}
+    assert many._settled(tmp_path, {"x": old}, ["x"], asked=None, updates=1)[0] == 7
+
+
+def test_an_altered_note_of_cores_is_named_and_not_used(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    make(tmp_path)
+    path = tmp_path / "machine.json"
+    path.write_text(path.read_text().replace('"cpus": ', '"cpus": 4'))
+    (tmp_path / "records.jsonl").write_text("")
+    made, said = make(tmp_path)
+    assert numbers(made) == numbers(whole)
+    assert "machine.json must be as it was written" in said[0]
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_any_run(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "made", lambda *_, **__: pytest.fail("a run was made"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "x", pathlib.Path("/proc/x")):
+        with pytest.raises(ValueError, match="out must be a folder that can be written"):
+            make(out)
+
+
+def test_a_file_system_without_locks_is_found_before_any_run(
+    whole: list[runs.Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr(spread, "made", lambda *_, **__: pytest.fail("a run was made"))
+        with pytest.raises(OSError, match="has no locks .* LRSCHED_LOCKS=none"):
+            make(tmp_path)
+    monkeypatch.setenv("LRSCHED_LOCKS", "none")
+    assert numbers(make(tmp_path)[0]) == numbers(whole)
+
+
+def test_more_runs_than_anyone_means_are_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="runs must be at most 100,000"):
+        make(tmp_path, [TWO[0]] * 100_001)
+
+
+def test_a_run_that_was_asked_for_twice_is_made_once(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    made, _ = make(tmp_path, [TWO[0], TWO[0]])
+    assert made[0] == made[1]
+    assert len(records.read(tmp_path / "records.jsonl").rows) == 1
+
+
+def test_a_run_of_a_study_is_that_of_train(whole: list[runs.Record]) -> None:
+    alone = runs.finish(runs.follow(tasks.resolve(dataclasses.replace(TWO[0]))))  # type: ignore[arg-type]
+    assert numbers([alone]) == numbers(whole[:1])
+
+
+def test_states_of_a_run_on_record_are_removed(whole: list[runs.Record], tmp_path: pathlib.Path) -> None:
+    make(tmp_path)
+    left = tmp_path / "states" / whole[0]["run"]  # as by a kill between its record and its end
+    (left / "resume").mkdir(parents=True)
+    make(tmp_path)
+    assert not left.exists()
+
+
+def test_what_cannot_be_cleared_up_ends_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rmdir = os.rmdir
+
+    def refuse(path: Any, **words: Any) -> None:
+        if "states" in str(path) or "dir_fd" in words:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        rmdir(path, **words)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    assert len(make(tmp_path)[0]) == 2
+
+
+def test_settings_that_changed_are_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, TWO[:1])
+    described = many.machine.describe()
+    monkeypatch.setattr(many.machine, "describe", lambda: {**described, "plain": True})
+    said = make(tmp_path)[1]
+    assert any("begun with other libraries or settings (plain False -> True)" in line for line in said)

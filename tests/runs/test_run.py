@@ -1,0 +1,53 @@
+"""The rates that training applies are those of the schedule's float64 table, on one device and on two."""
+
+import jax
+import numpy as np
+import pytest
+
+from lrsched import plan as make_plan
+from lrsched.runs import run as runs
+from lrsched.schedules import registry
+from lrsched.schedules.budget import Budget
+from lrsched.training import models, optim, train
+
+STEM = models.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at
+LENGTHS = (1, 2, 3, 10, 100)
+
+
+@pytest.mark.parametrize("total_steps", [1173, 10_000])
+@pytest.mark.parametrize("words", registry.SCHEDULES)
+def test_rates_of_a_long_run_equal_the_table(words: str, total_steps: int) -> None:
+    follow = make_plan(words, Budget(total_steps), peak_value=0.1)
+    values = runs.values(follow.lr, total_steps)  # in blocks of 4,096
+    np.testing.assert_allclose(values, follow.lr.table(), rtol=1e-6, atol=1e-9 * 0.1)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("words", registry.SCHEDULES)
+def test_applied_rates_equal_the_table(words: str, devices: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4, 1), dtype=np.uint8)
+    data = train.put(
+        images, np.array([0, 1, 0, 1], np.int32), mean=[0.5], std=[0.25], devices=jax.local_devices()[:devices]
+    )
+    optimizer = optim.Optimizer()
+    state = train.initial_state(STEM, optimizer, image_shape=(4, 4, 1), seed=0)
+    for total_steps in LENGTHS:
+        plan = make_plan(words, Budget(total_steps), peak_value=0.1)
+        steps = train.updates(
+            state,
+            model=STEM,
+            optimizer=optimizer,
+            data=data,
+            batch_size=4,
+            seed=0,
+            rates=runs.values(plan.lr, total_steps),
+            momenta=runs.values(plan.momentum, total_steps),
+            weight_decay=0.0,
+            pad=0,
+            flip=False,
+        )
+        applied = jax.device_get([metrics for _, metrics in steps])
+        table = plan.table()
+        assert len(applied) == total_steps
+        np.testing.assert_allclose([m.rate for m in applied], table["lr"], rtol=1e-6, atol=1e-9 * 0.1)
+        np.testing.assert_allclose([m.momentum for m in applied], table["momentum"], rtol=1e-6, atol=1e-9)

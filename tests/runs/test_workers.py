@@ -1,0 +1,208 @@
+"""Runs spread over workers come to what they come to one by one, and the workers end with whoever began them."""
+
+import functools
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import jax
+import pytest
+
+from lrsched.runs import interrupts
+from lrsched.runs import records
+from lrsched.runs import workers as spread
+from lrsched.commands import study
+from lrsched.runs import run as runs
+from lrsched.commands.study import StudyConfig
+from lrsched.runs.task import RunConfig
+
+SHORT = [RunConfig(budget="0.3ep", seed=seed) for seed in range(3)]
+
+
+def by_index(events: Any) -> dict[int, runs.Record]:
+    return {index: event for index, event in events if isinstance(event, dict)}
+
+
+def make_all(out: pathlib.Path, workers: int, *, cpus: int = 0, alone: bool = False) -> dict[int, runs.Record]:
+    layout = spread.Layout(workers, cpus)
+    return by_index(spread.made(dict(enumerate(SHORT)), data_dir=None, out=out, layout=layout, alone=alone))
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "updates", "workers"),
+    [(1, 9, 9999, 1), (3, 2, 9999, 2), (4, 9, 9, 4), (2, 0, 0, 1), (None, 9, 1999, 1), (None, 1, 9999, 1)],
+)
+def test_number_of_workers(asked: int | None, left: int, updates: int, workers: int) -> None:
+    assert spread.choose(asked=asked, left=left, updates=updates).workers == workers
+
+
+def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_cores", lambda: list(range(8)))
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 100 * 2**30)
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 8
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 7 * 10**9)
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 3
+    monkeypatch.setattr(spread, "_free_bytes", lambda: 1000)
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+
+
+def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_cores", lambda: list(range(4)))
+    monkeypatch.setattr(spread, "_CONTAINER", tmp_path)
+    (tmp_path / "memory.max").write_text("4000000000\n")
+    (tmp_path / "memory.current").write_text("1500000000\n")
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+    (tmp_path / "memory.max").write_text("max\n")
+    assert spread.choose(asked=None, left=99, updates=99_999).workers > 1
+
+
+def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_setaffinity")
+    assert spread.choose(asked=None, left=99, updates=99_999).workers == 1
+
+
+def test_records_come_before_a_failure_that_came_with_them() -> None:
+    good, bad = futures.Future[runs.Record](), futures.Future[runs.Record]()
+    bad.set_exception(ValueError("bad"))
+    good.set_result({"seed": 1})
+    events = spread._arriving({bad: 0, good: 1}, queue.SimpleQueue(), lambda: None)
+    assert next(events) == (1, {"seed": 1})
+    with pytest.raises(ValueError, match="bad"):
+        next(events)
+
+
+def test_no_worker_is_refused() -> None:
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        spread.choose(asked=0, left=3, updates=10)
+
+
+def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(ValueError, match=r"workers must be at most 4 \(the devices\), got 5"):
+        spread.choose(asked=5, left=9, updates=10)
+    assert spread.choose(asked=None, left=9, updates=99_999).workers == 4
+
+
+def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    two, one = (make_all(tmp_path / str(workers), workers, cpus=1) for workers in (2, 1))
+    assert [two[i]["seed"] for i in range(3)] == [0, 1, 2]
+    assert {two[i]["device"]["cpus"] for i in range(3)} == {one[i]["device"]["cpus"] for i in range(3)} == {1}
+    assert [two[i]["params_digest"] for i in range(3)] == [one[i]["params_digest"] for i in range(3)]
+    here = make_all(tmp_path / "here", 1)
+    for i in range(3):
+        assert two[i]["run"] == here[i]["run"]
+        assert two[i]["train_loss"] == pytest.approx(here[i]["train_loss"], rel=1e-3)
+
+
+def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) -> None:
+    devices = jax.local_devices()[:2]
+    make = functools.partial(spread._make, data_dir=None, out=tmp_path, workers=2)
+    records = by_index(spread.by_threads(dict(enumerate(SHORT)), make, devices))
+    alone = [runs.finish(runs.run(config, devices=(devices[1],))) for config in SHORT]
+    assert [records[i]["params_digest"] for i in range(3)] == [record["params_digest"] for record in alone]
+    assert {record["device"]["run_devices"] for record in records.values()} == {1}
+
+
+def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathlib.Path) -> None:
+    assert {record["device"]["run_devices"] for record in make_all(tmp_path, 1, alone=True).values()} == {1}
+
+
+def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
+    shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
+    losses = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        outcome = runs.finish(study.study(StudyConfig(**shared, workers=workers, out=str(out))))  # type: ignore[arg-type]
+        rows = records.read(out / "records.jsonl").rows
+        assert {row["device"]["workers"] for row in rows} == {workers}
+        assert [record["run"] for record in outcome.records] == [  # type: ignore[attr-defined]
+            row["run"] for row in sorted(rows, key=lambda row: row["place"])
+        ]
+        losses.append({row["run"]: row["train_loss"] for row in rows})
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # other orders of summation
+
+
+PARENT = """
+import pathlib, sys
+from lrsched.runs import workers as spread
+from lrsched.runs.task import RunConfig
+if __name__ == "__main__":
+    todo, layout = {s: RunConfig(max_epochs=500.0, seed=s) for s in (0, 1)}, spread.Layout(2, 1)
+    for _, event in spread.made(todo, data_dir=None, out=pathlib.Path(sys.argv[1]), layout=layout):
+        print("going", flush=True)
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "going\n"
+        children = _children(parent.pid)
+        assert len(children) >= 2
+        parent.kill()
+    for _ in range(100):
+        if not any(pathlib.Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"workers {children} outlived their parent")
+
+
+def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
+    todo, layout = {seed: RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)}, spread.Layout(2, 1)
+    events = spread.made(todo, data_dir=None, out=tmp_path, layout=layout)
+    next(events)
+    workers = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
+    os.kill(workers[-1], 9)
+    with pytest.raises(ChildProcessError, match="workers must live to the end of the study"):
+        for _ in events:
+            pass
+
+
+@pytest.fixture
+def stopped() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that was stopped, as with Ctrl-Z."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        yield process
+        process.kill()
+
+
+def test_a_worker_that_was_stopped_is_named(stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_SECONDS_SILENT", 0.0)
+    statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    statuses.put((stopped.pid, None))
+    events = spread._arriving({futures.Future(): 7}, statuses, lambda: None)
+    assert next(events) == (7, f"worker {stopped.pid} is stopped: kill -CONT {stopped.pid} lets it go on.")
+
+
+def test_an_interrupt_ends_a_worker_that_does_not_answer(
+    stopped: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "_SECONDS_TO_SAVE", 0.5)
+    monkeypatch.setattr(interrupts, "asked", lambda: True)
+    statuses: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    statuses.put((stopped.pid, None))
+    running = futures.Future[runs.Record]()
+    running.set_running_or_notify_cancel()
+    with pytest.raises(interrupts.Interrupted):
+        list(spread._arriving({running: 0}, statuses, lambda: None))  # type: ignore[dict-item]
+    assert stopped.wait(10) == -signal.SIGKILL
+
+
+def _children(pid: int) -> list[int]:
+    tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _words(pid: int) -> bytes:
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
