@@ -171,13 +171,13 @@ def test_bad_numbers_end_in_one_line(changes: dict[str, Any], said: str) -> None
 def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(length="30", seeds=2, end_value=30.0, beta=0.5)
     outcome = run.finish(sweep.range_test(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path))))
-    record = json.loads((tmp_path / "range_test.json").read_text())
+    record = json.loads((tmp_path / "record.json").read_text())
     assert record["curves"] == outcome.record["curves"]
     assert np.shape(record["curves"]["values"]) == np.shape(record["curves"]["smooth"]) == (2, 30)
     assert len(record["curves"]["rates"]) == 30
     assert record["warnings"]
     text, _ = sweep.write_results(record, tmp_path)
-    assert text == outcome.text == (tmp_path / "range_test.md").read_text()
+    assert text == outcome.text == (tmp_path / "table.md").read_text()
     assert (tmp_path / "range_test.svg").stat().st_size > 1000
 
 
@@ -195,7 +195,7 @@ def said_of(config: RangeTestConfig) -> tuple[list[str], sweep.Outcome]:
 
 
 def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
-    return json.loads((folder / "range_test.json").read_text())["curves"], (folder / "range_test.md").read_text()
+    return json.loads((folder / "record.json").read_text())["curves"], (folder / "table.md").read_text()
 
 
 def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pathlib.Path) -> None:
@@ -218,7 +218,7 @@ def test_finished_range_test_gives_its_record_without_training(
     monkeypatch.setattr(sweep, "_ramp", lambda made, seed: pytest.fail("trained again"))
     lines, again = said_of(small(tmp_path))
     assert again.record == first.record
-    assert lines == [f"{tmp_path / 'range_test.json'} is of these words: it is shown as it is."]
+    assert lines == [f"{tmp_path / 'record.json'} is of these words: it is shown as it is."]
     assert (tmp_path / "range_test.svg").exists()
 
 
@@ -239,7 +239,7 @@ def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes
 @pytest.mark.parametrize("damage", ["byte", "empty", "swapped"])
 def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str) -> None:
     whole = run.finish(sweep.range_test(small(tmp_path)))
-    (tmp_path / "range_test.json").unlink()
+    (tmp_path / "record.json").unlink()
     first, second = sorted((tmp_path / "ramps").iterdir())
     content = first.read_bytes()
     altered = {"byte": content.replace(b"2.", b"1.", 1), "empty": b"", "swapped": second.read_bytes()}[damage]
@@ -253,7 +253,7 @@ def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str
 
 def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
     whole = run.finish(sweep.range_test(small(tmp_path)))
-    path = tmp_path / "range_test.json"
+    path = tmp_path / "record.json"
     path.write_bytes(path.read_bytes().replace(b'"seed', b'"zeed', 1))
     lines, again = said_of(small(tmp_path))
     assert str(path) in lines[0]
@@ -261,9 +261,9 @@ def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
 
 
 def test_table_is_shown_where_it_cannot_be_written(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "range_test.md").mkdir()
+    (tmp_path / "table.md").mkdir()
     lines, steps = [], sweep.range_test(small(tmp_path))
-    with pytest.raises(OSError, match="range_test.md"):
+    with pytest.raises(OSError, match="table.md"):
         lines.extend(steps)
     for line in sweep.range_test(small(tmp_path)):
         lines.append(line)

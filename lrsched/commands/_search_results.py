@@ -22,7 +22,7 @@ from lrsched.schedules import registry
 
 
 def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
-    """The tables of a search (returned as text and written) and its figures, from search.json."""
+    """The tables of a search (returned as text and written) and its figures, from record.json."""
     parts = [_part(each) for each in document["parts"]]
     lines = [table.format_summary(parts)]
     lines.append(f"Chosen: `{command(document['chosen'])}`.")
@@ -41,7 +41,7 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
             "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
         )
     text = "\n".join(lines)
-    files.write_text(out / "search.md", text)
+    files.write_text(out / "table.md", text)
     drawn = {f"{part.question.replace(' ', '_')}.svg": functools.partial(figures.draw_answer, part) for part in parts}
     if begun := document["curves"].get("peak rate"):
         found = sweep.restored(begun["as begun"])
@@ -50,7 +50,7 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
             drawn["range_test.svg"] = draw_ramps
     for name, draw in drawn.items():
         draw(path=out / name)
-    return text, [out / "search.md", *(out / name for name in drawn)]
+    return text, [out / "table.md", *(out / name for name in drawn)]
 
 
 def command(chosen: Mapping[str, Any]) -> str:

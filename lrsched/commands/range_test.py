@@ -241,7 +241,7 @@ def range_test(config: RangeTestConfig) -> Generator[str, None, Outcome]:
     of = run_config(config)
     made = _prepared(of, config.ramp, data_dir=config.data_dir)
     said = {**provenance.said(config), "batch_size": of.batch, "holdout_fraction": of.holdout_fraction}
-    said, path = json.loads(json.dumps(said)), out / "range_test.json"
+    said, path = json.loads(json.dumps(said)), out / "record.json"
     files.check_writable("out", out)
     ramps = [_name(made.identity(seed)) for seed in range(config.ramp.seeds)]
     record, lines = _finished(path, said, ramps)
@@ -290,7 +290,7 @@ def _finished(path: pathlib.Path, said: dict[str, Any], ramps: list[str]) -> tup
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned, with what to do and the warnings, and written) and the figure of a record."""
     found, text = restored(record["curves"]), _text(record)
-    table, figure = out / "range_test.md", out / "range_test.svg"
+    table, figure = out / "table.md", out / "range_test.svg"
     files.write_text(table, text)
     figures.draw_loss_over_rate(found.curves, found.suggestions, figure)
     return text, [table, figure]

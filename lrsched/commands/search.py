@@ -150,9 +150,9 @@ def search(config: SearchConfig) -> Generator[many.Status | str, None, Outcome]:
         "test_errors": {str(record["seed"]): record["test_error"] for record in final},
         **notes,
     }
-    measured.write_record(out / "search.json", config, document)
-    text, written = write_results(files.read_json(out / "search.json"), out)
-    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *written])
+    measured.write_record(out / "record.json", config, document)
+    text, written = write_results(files.read_json(out / "record.json"), out)
+    return Outcome(chosen, text, [out / "records.jsonl", out / "record.json", *written])
 
 
 def _rate(config: SearchConfig, chosen: RunConfig, out: pathlib.Path, notes: dict[str, Any]) -> Steps:

@@ -118,17 +118,17 @@ def tune(config: TuneConfig) -> Generator[many.Status | str, None, Outcome]:
         setting = {"rate": best.peak_value, "weight decay": best.weight_decay, "momentum": float(best.momentum or 0)}
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
-    measured.write_record(out / "tune.json", config, {"found": [dataclasses.asdict(one) for one in found]})
+    measured.write_record(out / "record.json", config, {"found": [dataclasses.asdict(one) for one in found]})
     text, written = write_results(found, out)
-    return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *written])
+    return Outcome(found, text, [out / "records.jsonl", out / "record.json", *written])
 
 
 def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text and written) and the figure."""
-    text, figure = table.format_samplers(found), out / "tune.svg"
-    files.write_text(out / "tune.md", text)
+    text, figure = table.format_samplers(found), out / "best_so_far.svg"
+    files.write_text(out / "table.md", text)
     figures.draw_best_so_far({one.sampler: one.values for one in found}, figure)
-    return text, [out / "tune.md", figure]
+    return text, [out / "table.md", figure]
 
 
 def _sampled(config: TuneConfig, sampler: Sampler, out: pathlib.Path) -> Generator[many.Status | str, None, Any]:
