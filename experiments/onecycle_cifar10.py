@@ -32,7 +32,8 @@ RIVALS = ("constant", "step")
 
 def suggested(config: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathlib.Path) -> float:
     """The rate of the rule in the range test of these runs, which is made once."""
-    path = out / "range_test.json"
+    out = out / "range_test"
+    path = out / "record.json"
     words: dict[str, Any] = {**config.recipe(), "holdout_fraction": config.holdout_fraction, "data_dir": data_dir}
     asked = RangeTestConfig(**words, ramp=ramp, out=str(out))
     if not path.exists():
@@ -43,7 +44,7 @@ def suggested(config: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathl
     if there["ramp"]["beta"] is None:  # the record of version 0.1.0, whose default is told by its curves
         there["ramp"]["beta"] = record["curves"]["beta"]
     if any(there[name] != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
-        raise SystemExit(f"{out} holds another range test: name another folder with --out")
+        raise SystemExit(f"{out} must hold the range test asked for, got another one: name another folder with --out")
     return float(f"{record['suggestions'][RULE]['value']:.2g}")
 
 

@@ -1,4 +1,14 @@
-"""The LR range test: the loss while the rate rises, of one seed or of several, and the rates that it suggests."""
+"""The LR range test of any training step: the loss while the rate rises, and the rates that it suggests.
+
+For update k = 0 .. steps - 1 the rate is
+
+    init_value * (end_value / init_value)**(k / (steps - 1))        exponential, as fastai's finder
+    init_value + (end_value - init_value) * k / (steps - 1)         linear, as Smith's range test
+
+A seed's ramp stops once its loss has blown up (`analysis.range_test.watch`). Several seeds give a rate with a range.
+
+Source: Smith, WACV 2017, arXiv:1506.01186, section 3.3 (linear, accuracy); Howard et al., fastai (exponential, loss).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrsched.analysis import range_tests
-from lrsched.analysis.range_rules import number, whole
-from lrsched.analysis.range_tests import Curves, Suggestion
+from lrsched.analysis.range_test import advice, table
+from lrsched.analysis.range_test.curves import Curves, Suggestion, suggest
+from lrsched.analysis.range_test.ramp import as_float, as_int, make_ramp
+from lrsched.analysis.range_test.reading import Reading
+from lrsched.analysis.range_test.watch import Watch, default_window
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
 Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
@@ -33,15 +45,15 @@ class RangeTest(NamedTuple):
 
     def verdict(self, rate: float) -> str | None:
         """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None."""
-        return range_tests.verdict(self.curves, rate)
+        return advice.warn_about(self.curves, rate)
 
     def advice(self) -> str:
         """Which rate to use, and how sure that is, in one or two sentences."""
-        return range_tests.advice(self.curves, self.suggestions)
+        return advice.advise(self.curves, self.suggestions)
 
     def table(self) -> str:
         """The suggestions as Markdown."""
-        return range_tests.table(self.suggestions)
+        return table.format_markdown(self.suggestions)
 
 
 def range_test(
@@ -57,112 +69,113 @@ def range_test(
     key: Any = None,
     init: Callable[[Any], Any] | None = None,
     measure: Measure | None = None,
-    quantity: str = "train_loss",
-    every: int = 1,
-    beta: float | None = None,
-    divergence: float = 4.0,
-    skip_start: int | None = None,
-    skip_end: int = 5,
+    quantity: str = Reading.quantity,
+    every: int = Reading.every,
+    beta: float | None = Reading.beta,
+    divergence: float = Reading.divergence,
+    skip_start: int | None = Reading.skip_start,
+    skip_end: int = Reading.skip_end,
 ) -> RangeTest:
-    """Trains a copy of a network while its learning rate rises, until its loss blows up; on any training step.
-
-    rate(k) = init_value * (end_value / init_value)**(k / (steps - 1)), or with kind "linear"
-    init_value + (end_value - init_value) * k / (steps - 1), for update k = 0 .. steps - 1.
-
-    Nothing of the caller's is changed: the leaves of the state are copied first, so that even a step that takes its
-    input's memory (`jax.jit` with donate_argnums) leaves them whole, and no global key or counter is read.
+    """Trains a copy of a network at a rising rate until its loss blows up. Nothing of the caller's is changed.
 
     Args:
-      step: (state, batch, rate) -> (state, loss), as a jitted training step is; rate is a float32 scalar. With Optax:
-        make the transformation in the step, `optax.sgd(rate, momentum=0.9).update(...)`.
-      state: the state before the first update, any pytree; None if `init` makes it.
-      batches: an iterable of batches that can be gone through again, such as a list; or a function of a key that gives
-        one. At least `steps` of them.
-      init_value: rate of the first update; above 0 (linear: at least 0), in float32.
-      end_value: rate of the last update; above init_value.
+      step: (state, batch, rate) -> (state, loss); rate is a float32 scalar, as for `optax.sgd(rate)` within the step.
+      state: any pytree before the first update, copied first; None if `init` makes it.
+      batches: an iterable that can be gone through again, or a function of a key that gives one; at least `steps` long.
+      init_value, end_value: first and last rate; ascending, above 0 (linear: from 0).
       steps: updates of the ramp; from 2 to 1,000,000.
-      kind: "exponential", as fastai's finder, or "linear", as Smith's range test.
-      seeds: how many times, each with a key of its own; more than one is of use only if `init` is given or `batches` is
-        a function of the key.
-      key: JAX key that the seeds' keys are split from; None: jax.random.key(0).
+      kind: exponential or linear.
+      seeds: how often, each with a key of its own, which only `init` and a function `batches` see.
+      key: that the seeds' keys are split from; None: jax.random.key(0).
       init: makes the state of a seed from its key.
-      measure: state -> the held-out loss or accuracy; None: the training loss is read.
-      quantity: what is read: "train_loss", "holdout_loss" or "holdout_accuracy".
-      every: updates between two measures; 1 for the training loss.
-      beta: of the smoothing, bias-corrected; in [0, 1). 0: none. None: for the training loss a memory of a twentieth
-        of the ramp, 1 - 1 / max(1, steps / 20), which is 0.8 for 100 steps (fastai's 0.98 remembers 50 points, whatever
-        the ramp); 0 for held-out measures, of which there are few and which Smith reads as they are.
-      divergence: a seed stops once its training loss has blown up: the running median over a twentieth of the ramp (at
-        least 3 losses, as they are) exceeds this multiple of the lowest so far, or a loss is not finite.
-      skip_start: points left out at the start when rates are suggested; None: a tenth of them.
-      skip_end: points left out at the end of what was measured.
+      measure: state -> held-out loss or accuracy; None: the training loss is read.
+      quantity: train_loss, holdout_loss or holdout_accuracy.
+      every, beta, divergence, skip_start, skip_end: how it is read (`analysis.range_test.reading.Reading`).
     Returns:
-      the RangeTest: `suggestions["valley"].value` is a rate, the geometric mean over the seeds, and `.interval` the
-      lowest and the highest of theirs; `advice()` says which rate to use.
+      `suggestions["valley"].value` is a rate, `.interval` the range of the seeds; `advice()` says which rate to use.
     Raises:
-      ValueError: for numbers outside these ranges before anything is trained, and if the batches run out.
+      ValueError: for numbers outside these ranges, before anything is trained; if the batches run out.
     Example:
       >>> quadratic = lambda x, _, rate: (x - rate * x, 0.5 * x * x)  # diverges from rate 2 on
       >>> found = range_test(quadratic, 1.0, [None] * 100, init_value=1e-3, end_value=100.0, beta=0.0)
-      >>> found.curves.stopped[0] is not None, found.suggestions["blow_up_tenth"].value > 0.2
-      (True, True)
-
-    Source:
-      Smith, WACV 2017, arXiv:1506.01186, section 3.3 (linear, accuracy); Howard et al., fastai (exponential, loss).
+      >>> found.suggestions["blow_up_tenth"].value > 0.2
+      True
     """
-    import jax
-
     check_seeds(seeds)
     if (init is None) == (state is None):
         raise ValueError("state must be given, or init in its place, got both or neither.")
-    if seeds > 1 and not callable(batches) and iter(batches) is batches:
-        raise ValueError("batches must be gone through once for each seed, got an iterator: give a function of a key.")
-    if (measure is None) != (quantity == "train_loss"):
-        allowed = "train_loss without" if measure is None else "holdout_loss or holdout_accuracy with"
-        raise ValueError(f"quantity must be {allowed} a measure, got {quantity!r}.")
-    low, high = number("init_value", init_value), number("end_value", end_value)
-    rates = range_tests.ramp(low, high, steps=whole("steps", steps), kind=kind)
-    how = Reading(rates, quantity, every, beta, divergence, skip_start, skip_end)
-    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    rows = []
-    for each in keys:
-        own = state if init is None else init(each)
-        given = batches(each) if callable(batches) else batches
-        rows.append(how.row(_stepped(step, jax.tree.map(_copied, own), given, rates), measure))
-    return how.result(rows)
+    low, high = as_float("init_value", init_value), as_float("end_value", end_value)
+    rates = make_ramp(low, high, steps=as_int("steps", steps), kind=kind)
+    sweep = Sweep(rates, read_as(quantity, every, beta, divergence, skip_start, skip_end))
+    return sweep.measure(step, init or (lambda _: state), batches, measure, seeds=seeds, key=key)
+
+
+def read_as(
+    quantity: str,
+    every: int,
+    beta: float | None,
+    divergence: float,
+    skip_start: int | None,
+    skip_end: int,
+) -> Reading:
+    """The Reading of these numbers.
+
+    Raises:
+      ValueError: if one is no number, or outside its bounds.
+    """
+    return Reading(
+        quantity,
+        as_int("every", every),
+        None if beta is None else as_float("beta", beta),
+        as_float("divergence", divergence),
+        None if skip_start is None else as_int("skip_start", skip_start),
+        as_int("skip_end", skip_end),
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reading:
-    """How ramps of these rates are read; the other fields are arguments of `range_test`.
+class Sweep:
+    """Ramps of these rates, and how they are read.
 
     Raises:
-      ValueError: for numbers outside of what they may be.
+      ValueError: if a ramp has fewer than two measures.
     """
 
     rates: np.ndarray
-    quantity: str
-    every: int
-    beta: float | None
-    divergence: float
-    skip_start: int | None
-    skip_end: int
+    reading: Reading
 
     def __post_init__(self) -> None:
-        for name in ("every", "skip_end", *(["skip_start"] if self.skip_start is not None else [])):
-            whole(name, getattr(self, name))
-        for name in ("divergence", *(["beta"] if self.beta is not None else [])):
-            number(name, getattr(self, name))
-        if self.quantity == "train_loss" and self.every != 1:
-            raise ValueError(f"every must be 1 where the training loss is read, got {self.every}.")
-        if not 1 <= self.every <= len(self.rates) // 2:
-            raise ValueError(f"every must be from 1 to {len(self.rates) // 2} (half of the steps), got {self.every}.")
-        self.result([np.zeros(self.points)])  # says what is wrong with the rest
+        most = len(self.rates) // 2
+        if self.reading.every > most:
+            raise ValueError(f"every must be from 1 to {most} (half of the steps), got {self.reading.every}.")
+
+    def measure(
+        self, step: Step, init: Callable[[Any], Any], batches: Any, measure: Measure | None, *, seeds: int, key: Any
+    ) -> RangeTest:
+        """`range_test` along these ramps.
+
+        Raises:
+          ValueError: if batches, measure and quantity do not go together, or the batches run out.
+        """
+        import jax
+
+        if seeds > 1 and not callable(batches) and iter(batches) is batches:
+            raise ValueError(
+                "batches must be gone through once for each seed, got an iterator: give a function of a key."
+            )
+        if (measure is None) != (self.reading.quantity == "train_loss"):
+            allowed = "train_loss without" if measure is None else "holdout_loss or holdout_accuracy with"
+            raise ValueError(f"quantity must be {allowed} a measure, got {self.reading.quantity!r}.")
+        rows = []
+        for each in jax.random.split(jax.random.key(0) if key is None else key, seeds):
+            own, given = jax.tree.map(_copied, init(each)), batches(each) if callable(batches) else batches
+            rows.append(self.row(_stepped(step, own, given, self.rates), measure))
+        return self.result(rows)
 
     @property
     def points(self) -> int:
         """Measures along a ramp."""
-        return len(self.rates) // self.every
+        return len(self.rates) // self.reading.every
 
     def row(self, made: Iterable[tuple[Any, Any]], measure: Measure | None) -> np.ndarray:
         """The measures along one ramp, float64 [points], NaN from where the training loss blew up.
@@ -171,30 +184,26 @@ class Reading:
           made: the state and the training loss after each update.
           measure: of a state; None: the training loss is read.
         """
-        values = np.full(self.points, math.nan)
-        watch = range_tests.Watch(divergence=self.divergence, window=range_tests.default_window(len(self.rates)))
+        every, values = self.reading.every, np.full(self.points, math.nan)
+        watch = Watch(0.0, self.reading.divergence, default_window(len(self.rates)))
         for k, (state, loss) in enumerate(made):
-            read = number("loss", loss)
+            read = as_float("loss", loss)
             watch = watch.after(read)
-            if (k + 1) % self.every == 0 and math.isfinite(read):
-                values[k // self.every] = read if measure is None else number("measure", measure(state))
+            if (k + 1) % every == 0 and math.isfinite(read):
+                values[k // every] = read if measure is None else as_float("measure", measure(state))
             if watch.stopped:
                 break
         return values
 
     def result(self, rows: Sequence[np.ndarray]) -> RangeTest:
         """The range test of these ramps, one row per seed: a measure is of the rate of the update just before it."""
-        at = self.rates[self.every - 1 :: self.every][: self.points]
-        beta = self.beta
-        if beta is None:
-            beta = range_tests.default_beta(self.points) if self.quantity == "train_loss" else 0.0
-        start = self.points // 10 if self.skip_start is None else self.skip_start
-        return suggested(Curves(at, np.stack(rows), self.quantity, beta, self.divergence, start, self.skip_end))
+        every = self.reading.every
+        return suggested(Curves(self.rates[every - 1 :: every][: self.points], np.stack(rows), self.reading))
 
 
 def check_seeds(seeds: int) -> None:
     """Raises ValueError unless so many ramps can be made."""
-    if whole("seeds", seeds) < 1:
+    if as_int("seeds", seeds) < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
     if seeds > MOST_SEEDS:
         raise ValueError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
@@ -202,7 +211,7 @@ def check_seeds(seeds: int) -> None:
 
 def suggested(curves: Curves) -> RangeTest:
     """What each rule reads off these curves."""
-    return RangeTest(curves, range_tests.suggestions(curves))
+    return RangeTest(curves, suggest(curves))
 
 
 def _stepped(step: Step, state: Any, batches: Iterable[Any], rates: np.ndarray) -> Iterator[tuple[Any, Any]]:

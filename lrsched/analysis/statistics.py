@@ -1,4 +1,4 @@
-"""The few statistics that tables need: mean, spread, interval, and comparisons paired by seed."""
+"""The statistics of tables: mean, spread, interval, and comparisons paired by seed."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ class Difference:
     n: int
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float], *, resolution: float | None = None) -> Difference:
-    """Compares two runs-by-seed on the seeds that both have.
+def compare(first: Mapping[int, float], second: Mapping[int, float], *, resolution: float | None = None) -> Difference:
+    """Compares two sets of runs, paired by seed, on the seeds that both have.
 
-    sd is at least sqrt(resolution * |mean|): where two networks differ by k of the examples that they are measured on,
-    each of the k could have gone the other way, so k has an sd of sqrt(k) at the least, however alike a few seeds are.
+    The sd is at least sqrt(resolution * |mean|): if two networks differ on k of the examples that they are measured on,
+    each of the k could have gone the other way, so k has an sd of at least sqrt(k), however alike a few seeds are.
 
     Args:
       first: seed -> value.
       second: seed -> value.
-      resolution: of a share of n examples, 1 / n; None: of a measure that is no share, or if n is not known.
+      resolution: of a share of n examples, 1 / n (`find_resolution`); None: the measure is no share, or n is unknown.
     Returns:
-      the Difference first - second. With one shared seed, and where the differences are all the same, its interval and
-      its p are None: a few runs of a discrete measure tie by chance, and say nothing of how it spreads.
+      the Difference first - second. With one shared seed, or if all differences are the same, its interval and its p
+      are None: a few runs of a discrete measure tie by chance, and do not tell how it spreads.
     Raises:
       ValueError: if no seed is shared, or the resolution is not above 0.
     Example:
-      >>> paired({0: 0.3, 1: 0.2, 2: 0.4}, {0: 0.1, 1: 0.1, 2: 0.1}).n
+      >>> compare({0: 0.3, 1: 0.2, 2: 0.4}, {0: 0.1, 1: 0.1, 2: 0.1}).n
       3
 
     Source:
@@ -96,8 +96,25 @@ def paired(first: Mapping[int, float], second: Mapping[int, float], *, resolutio
     return Difference(centre, _interval(centre, spread, len(seeds)), p, len(seeds))
 
 
+def find_resolution(errors: Sequence[float], examples: int | None) -> float | None:
+    """The `resolution` of errors that were measured on so many examples.
+
+    Returns:
+      1 / examples if every error is a whole number of them; None if one is not (it is no share), or if it is not known
+      how many there are.
+    Example:
+      >>> find_resolution([0.25, 0.5], 4), find_resolution([0.3], 4), find_resolution([0.3], None)
+      (0.25, None, None)
+
+    """
+    if not examples:
+        return None
+    shares = all(math.isclose(error * examples, round(error * examples), abs_tol=1e-4) for error in errors)
+    return 1 / examples if shares else None
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment: p values of one family, each made fit to be held against 5 % by itself.
+    """Holm's step-down adjustment of the p values of one family, after which each may be compared with 5 %.
 
     The i-th smallest of m (from 0) is multiplied by m - i, then raised to the largest before it, and capped at 1.
 
@@ -122,23 +139,23 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def separated(
+def tell_apart(
     best: Mapping[int, float], others: Mapping[Any, Mapping[int, float]], *, resolution: float | None = None
 ) -> dict[Any, bool]:
-    """Whether each of the others is told from the best: paired t tests at 5 %, one Holm family.
+    """Tells whether each of the others differs from the best: paired t tests at 5 %, one Holm family.
 
     Args:
       best: seed -> value.
-      others: name -> seed -> value; one that shares no seed with the best is not told from it, nor is one that differs
-        from it by the same on every seed.
-      resolution: as in `paired`.
+      others: name -> seed -> value. One that shares no seed with the best counts as not separated, and so does one that
+        differs from it by the same on every seed.
+      resolution: as in `compare`.
     Returns:
-      name -> whether it is.
+      name -> whether it is separated from the best.
     Example:
-      >>> separated({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "tie": {0: 0.3, 1: 0.3}, "far": {0: 0.3, 1: 0.301}})
+      >>> tell_apart({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "tie": {0: 0.3, 1: 0.3}, "far": {0: 0.3, 1: 0.301}})
       {'same': False, 'tie': False, 'far': True}
 
     """
     shared = [other if best.keys() & other.keys() else None for other in others.values()]
-    tests = [None if other is None else paired(other, best, resolution=resolution).p for other in shared]
+    tests = [None if other is None else compare(other, best, resolution=resolution).p for other in shared]
     return {name: p is not None and p < 1 - LEVEL for name, p in zip(others, holm(tests), strict=True)}

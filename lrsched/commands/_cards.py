@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from lrsched.analysis import gallery
+from lrsched.analysis.schedules import gallery
 from lrsched.schedules import language, registry
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.combine import sequence

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import range_plots, range_tests, search_plots, search_tables
-from lrsched.analysis.search_tables import Part, Tried
+from lrsched.analysis.range_test import figures as range_figures
+from lrsched.analysis.range_test import regret
+from lrsched.analysis.search import figures, table
+from lrsched.analysis.search.table import Part, Tried
 from lrsched.range_test import RangeTest
 from lrsched.runs import ramps
 from lrsched.runs.config import RunConfig
@@ -20,36 +22,35 @@ from lrsched.schedules import language
 
 
 def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
-    """The tables of a search (returned as text and written) and its figures, from search.json."""
+    """The tables of a search (returned as text and written) and its figures, from record.json."""
     parts = [_part(each) for each in document["parts"]]
-    lines = [search_tables.summary(parts)]
+    lines = [table.format_summary(parts)]
     lines.append(f"Chosen: `{command(document['chosen'])}`.")
     if document["rule"] is not None:
-        lines += search_tables.changes_of_rate(parts)
+        lines += table.explain_rates(parts)
     tested = {seed: error for seed, error in document["test_errors"].items() if error is not None}
     if tested:
         shown = ", ".join(f"{100 * error:.2f} (seed {seed})" for seed, error in tested.items())
         lines.append(f"Test error of these runs in %, used for no choice: {shown}.")
     lines.append("")
     lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
-    lines += [search_tables.part_table(part) for part in parts]
+    lines += [table.format_part(part) for part in parts]
     if document["rule"] is not None and len(parts) > 1:
         lines.append(
             "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
             "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
         )
     text = "\n".join(lines)
-    files.write_text(out / "search.md", text)
-    figures = {f"{part.question.replace(' ', '_')}.svg": functools.partial(search_plots.answer, part) for part in parts}
+    files.write_text(out / "table.md", text)
+    drawn = {f"{part.question.replace(' ', '_')}.svg": functools.partial(figures.draw_answer, part) for part in parts}
     if begun := document["curves"].get("peak rate"):
         found = ramps.from_json(begun["as begun"])
         if np.isfinite(found.curves.values).any():
-            figures["range_test.svg"] = functools.partial(
-                range_plots.loss_over_rate, found.curves, found.suggestions
-            )  # fmt: skip
-    for name, draw in figures.items():
+            draw_ramps = functools.partial(range_figures.draw_loss_over_rate, found.curves, found.suggestions)
+            drawn["range_test.svg"] = draw_ramps
+    for name, draw in drawn.items():
         draw(path=out / name)
-    return text, [out / "search.md", *(out / name for name in figures)]
+    return text, [out / "table.md", *(out / name for name in drawn)]
 
 
 def command(chosen: Mapping[str, Any]) -> str:
@@ -71,7 +72,7 @@ def _part(document: Mapping[str, Any]) -> Part:
         Tried(**{**each, "errors": {int(seed): error for seed, error in each["errors"].items()}})
         for each in document["tried"]
     ]
-    return Part(document["question"], tuple(tried))
+    return Part(document["question"], tuple(tried), document.get("resolution"))
 
 
 def suggested_rates(found: RangeTest) -> dict[str, float]:
@@ -83,8 +84,9 @@ def _regret(part: Part, curves: Mapping[str, Any]) -> str:
     """What following each rule of the range test cost, as a table; nothing if no rule suggested a rate."""
     errors = {tried.rate: tried.errors for tried in part.tried}
     suggested = suggested_rates(ramps.from_json(curves[part.question]["as begun"]))
-    rows = range_tests.regret(errors, {rule: (rate, errors[rate]) for rule, rate in suggested.items()})
-    return range_tests.regret_table(rows) if rows else ""
+    followed = {rule: (rate, errors[rate]) for rule, rate in suggested.items()}
+    rows = regret.measure_regret(errors, followed, resolution=part.resolution)
+    return regret.format_markdown(rows) if rows else ""
 
 
 def round_rate(rate: float) -> float:

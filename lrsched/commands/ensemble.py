@@ -12,8 +12,8 @@ from typing import Any
 import tyro
 
 from lrsched import files
-from lrsched.analysis import calibration, ensemble_plots, ensemble_scores, ensemble_tables
-from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
+from lrsched.analysis.ensemble import calibration, figures, scores, table
+from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
 from lrsched.commands import Outcome
 from lrsched.runs import networks
 from lrsched.runs.evaluator import Averages, average_weights, evaluator
@@ -189,9 +189,9 @@ def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Ave
     members, labels = gathered.members, gathered.labels
     predicted = [predictions[network.digest] for network in members]
     others = {name: [predictions[network.digest] for network in those] for name, those in gathered.baselines.items()}
-    combined = ensemble_scores.combinations(predicted, labels)
-    whole = combined[ensemble_scores.ENSEMBLE].predicted
-    beside = {name: Combined(ensemble_scores.averaged(those)) for name, those in others.items()}
+    combined = scores.combine_all(predicted, labels)
+    whole = combined[scores.ENSEMBLE].predicted
+    beside = {name: Combined(scores.average(those)) for name, those in others.items()}
     each = [
         *((f"member {i + 1}", "member", [one], Combined(predictions[one.digest])) for i, one in enumerate(members)),
         *(("cut cycle", "cut", [one], Combined(predictions[one.digest])) for one in gathered.aside),
@@ -200,8 +200,7 @@ def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Ave
         *((name, "baseline", gathered.baselines[name], one) for name, one in beside.items()),
     ]
     rows = [
-        _row(name, kind, those, one) | ensemble_scores.scored(one.predicted, labels, bins=bins)
-        for name, kind, those, one in each
+        _row(name, kind, those, one) | scores.score(one.predicted, labels, bins=bins) for name, kind, those, one in each
     ]
     calibrated_nll = rows[len(members) + len(gathered.aside)]["calibrated_nll"]
     return {
@@ -211,30 +210,30 @@ def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Ave
             "backward": _growing(predicted, members, labels, "backward"),
             "weights": averages.growing or None,
         },
-        **ensemble_scores.diversity(predicted),
+        **scores.measure_diversity(predicted),
         "barriers": averages.barriers or None,
         "deep_ensemble_equivalents": [
-            {"baseline": name, **ensemble_scores.equivalent(calibrated_nll, others[name], labels)}
+            {"baseline": name, **scores.count_equivalent_runs(calibrated_nll, others[name], labels)}
             for name, those in gathered.baselines.items()
             if labels.held is not None and networks.independent(those)
         ],
-        "comparisons": ensemble_scores.comparisons(
+        "comparisons": scores.compare_all(
             whole, predicted, {name: one.predicted for name, one in beside.items()}, labels
         ),
         "reliability": {
-            "last member": ensemble_scores.reliability(predicted[-1], labels, bins=bins),
-            "ensemble": ensemble_scores.reliability(whole, labels, bins=bins),
+            "last member": scores.measure_reliability(predicted[-1], labels, bins=bins),
+            "ensemble": scores.measure_reliability(whole, labels, bins=bins),
         },
     }
 
 
 def write_results(record: dict[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The tables (returned as text, written as Markdown) and the figures of a record."""
-    table, growing, reliability = out / "table.md", out / "growing.svg", out / "reliability.svg"
-    files.write_text(table, ensemble_tables.markdown(record))
-    ensemble_plots.growing(record, growing)
-    ensemble_plots.reliability(record, reliability)
-    return ensemble_tables.terminal(record), [table, growing, reliability]
+    document, growing, reliability = out / "table.md", out / "growing.svg", out / "reliability.svg"
+    files.write_text(document, table.format_markdown(record))
+    figures.draw_growing(record, growing)
+    figures.draw_reliability(record, reliability)
+    return table.format_terminal(record), [document, growing, reliability]
 
 
 def _out(config: EnsembleConfig) -> pathlib.Path:
@@ -266,7 +265,7 @@ def _row(name: str, kind: str, which: Sequence[Network], found: Combined) -> Row
 def _growing(
     predicted: Sequence[Predicted], members: Sequence[Network], labels: Labels, order: Any
 ) -> list[Row]:  # fmt: skip
-    curve = ensemble_scores.growing(predicted, labels, order=order)
+    curve = scores.score_growing(predicted, labels, order=order)
     parts = [members[:n] if order == "forward" else members[-n:] for n in range(1, len(members) + 1)]
     return [{**point, "updates": networks.updates(part)} for point, part in zip(curve, parts, strict=True)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import range_plots
+from lrsched.analysis.range_test import figures
 from lrsched.commands import Outcome
 from lrsched.runs import ramps
 from lrsched.runs.config import Recipe, RunConfig, number_or_words
@@ -62,7 +62,7 @@ def run(config: RangeTestConfig, report: Report = ignore) -> Outcome:
     beginning = Beginning()
     out = files.out_folder(config.out, f"runs/range-test-{config.data}-{config.model}")
     prepared, asked = _prepare(config, out)
-    path = out / "range_test.json"
+    path = out / "record.json"
     files.check_writable("out", out)
     names = [prepared.name(seed) for seed in range(config.ramp.seeds)]
     record = _find_ended(path, asked, names, report)
@@ -73,7 +73,7 @@ def run(config: RangeTestConfig, report: Report = ignore) -> Outcome:
         document = {
             "config": asked,
             "ramps": names,
-            "curves": ramps.to_json(found.curves),
+            "curves": found.curves.as_json(),
             "suggestions": {rule: dataclasses.asdict(one) for rule, one in found.suggestions.items()},
             "advice": found.advice(),
             "warnings": [line for rate in config.peak_values if (line := found.verdict(rate))],
@@ -124,10 +124,9 @@ def _find_ended(path: pathlib.Path, asked: dict[str, Any], names: list[str], rep
 def write_results(record: Record, out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned, with what to do and the warnings, and written) and the figure of a record."""
     found, text = ramps.from_json(record["curves"]), _text(record)
-    table, figure = out / "range_test.md", out / "range_test.svg"
+    table, figure = out / "table.md", out / "range_test.svg"
     files.write_text(table, text)
-    with files.replacing(figure) as beside:
-        range_plots.loss_over_rate(found.curves, found.suggestions, beside)
+    figures.draw_loss_over_rate(found.curves, found.suggestions, figure)
     return text, [table, figure]
 
 

@@ -14,7 +14,8 @@ import rich.console
 import tyro
 
 from lrsched import files
-from lrsched.analysis import gallery, plots, terminal
+from lrsched.analysis.schedules import gallery, terminal
+from lrsched.analysis.study.figures import Curve, draw_schedules
 from lrsched.commands import Outcome
 from lrsched.commands._cards import Drawn, card, describe, sections
 from lrsched.runs.report import Report, ignore
@@ -121,7 +122,7 @@ def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> s
         page = files.local_folder("html", config.html)
         if not page.parent.is_dir():
             raise ValueError(f"html must be a file in a folder that is there, got {page}.")
-        files.write_text(page, gallery.page(cards))
+        files.write_text(page, gallery.render_page(cards))
         return f"written: {page}"
     labels = [one.label for one in drawn]
     if len(set(labels)) < len(labels):
@@ -190,12 +191,12 @@ def _picture(drawn: Sequence[Drawn], path: str) -> None:
     """Rates over their peaks; the momentum too if any of them changes."""
     tables = {one.label: one.plan.table() for one in drawn}
     moves = any(np.ptp(table["momentum"]) > 0 for table in tables.values())
-    curves: dict[str, plots.Curve] = {}
+    curves: dict[str, Curve] = {}
     for one in drawn:
         table, total = tables[one.label], one.plan.total_steps
         share = np.arange(total) / total, table["lr"] / (one.words.get("peak_value", table["lr"].max()) or 1.0)
         curves[one.label] = (*share, table["momentum"]) if moves else share
-    plots.schedules(curves, path)
+    draw_schedules(curves, path)
 
 
 def _difference(first: Drawn, second: Drawn) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from lrsched import files
-from lrsched.analysis import range_rules, search_tables
-from lrsched.analysis.search_tables import Part, Tried
+from lrsched.analysis import statistics
+from lrsched.analysis.range_test.ramp import check_rate
+from lrsched.analysis.search import table
+from lrsched.analysis.search.table import Part, Tried
 from lrsched.commands import Outcome
 from lrsched.commands._search_results import round_rate, suggested_rates, write_results
 from lrsched.range_test import RangeTest
@@ -101,7 +103,7 @@ class _Search:
     def range_test(self, one: RunConfig, place: Place) -> RangeTest:
         """The range test at a run's settings; its momentum is the one at the run's peak rate."""
         found = ramps.measure(_ramps(self.config, one), out=self.out, report=self.report)
-        self.curves.setdefault(place[0], {})[place[1]] = ramps.to_json(found.curves)
+        self.curves.setdefault(place[0], {})[place[1]] = found.curves.as_json()
         return found
 
     def at_own_rate(self, chosen: RunConfig, one: RunConfig, place: Place) -> RunConfig:
@@ -121,7 +123,10 @@ class _Search:
             rows = records[i * each : (i + 1) * each]
             errors = {row["seed"]: row["holdout_error"] for row in rows}
             tried.append(Tried(name, first.peak_value, rows[0]["epochs"], errors))
-        part = Part(question, tuple(tried))
+        examples = {row["data"]["holdout"] for row in records}
+        known = [error for one in tried for error in one.known.values()]
+        resolution = statistics.find_resolution(known, examples.pop()) if len(examples) == 1 else None
+        part = Part(question, tuple(tried), resolution)
         return part, settings[part.best][1]
 
 
@@ -142,7 +147,7 @@ def run(config: SearchConfig, report: Report = ignore) -> Outcome:
     for question in config.questions:
         part, chosen = _ANSWERS[question](search, chosen)
         parts.append(part)
-        report(search_tables.part_table(part))
+        report(table.format_part(part))
     final = search.train(search.seeds(chosen))
     task = resolve(chosen, data_dir=config.data_dir).task
     document = {
@@ -155,9 +160,9 @@ def run(config: SearchConfig, report: Report = ignore) -> Outcome:
         "curves": search.curves,
         **beginning.provenance(task.data, devices=len(task.devices)),
     }
-    files.write_json(out / "search.json", document)
-    text, written = write_results(files.read_json(out / "search.json"), out)
-    return Outcome(chosen, text, [out / "records.jsonl", out / "search.json", *written])
+    files.write_json(out / "record.json", document)
+    text, written = write_results(files.read_json(out / "record.json"), out)
+    return Outcome(chosen, text, [out / "records.jsonl", out / "record.json", *written])
 
 
 def _check(config: SearchConfig) -> None:
@@ -184,7 +189,7 @@ def _check(config: SearchConfig) -> None:
         ramps.check_numbers(config.ramp)
         _ramps(config, begun)
         for multiple in config.grid:
-            range_rules.check_rate("peak_value times each of grid", multiple * begun.peak_value)
+            check_rate("peak_value times each of grid", multiple * begun.peak_value)
     if "momentum" in config.questions:
         tried += [_with_momentum(begun, words) for words in config.momenta]
     if "weight_decay" in config.questions:
@@ -227,7 +232,7 @@ def _weight_decay(search: _Search, chosen: RunConfig) -> tuple[Part, RunConfig]:
                 tried[decay] = search.at_own_rate(chosen, one, place)
         order = sorted(tried, reverse=True)
         part, best = search.compare("weight decay", [(f"{decay:g}", tried[decay]) for decay in order])
-        middle = search_tables.bisected({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
+        middle = table.bisect_exponent({decay: one.mean for decay, one in zip(order, part.tried, strict=True)})
         if halving == search.config.bisections or middle is None or middle in tried:
             break
         wanted = [middle]

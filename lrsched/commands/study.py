@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import ledger, paper, plots, range_plots, tables
+from lrsched.analysis.study import figures, paper, table
+from lrsched.analysis.study.cells import Cell, gather
 from lrsched.commands import Outcome
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.many import MOST_RUNS, resolve_all, train_all
@@ -126,24 +127,24 @@ def write_results(records: Sequence[Record], out: pathlib.Path) -> tuple[str, li
     tell, in that in which their runs were started.
     """
     records = sorted(records, key=lambda record: (record.get("place", -1), record.get("started", "")))
-    cells = ledger.cells(records)
-    papers = paper.paper_numbers(records)
+    cells = gather(records)
+    papers = paper.find_numbers(records)
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
     words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn = losses(records, cells)
     written = [out / name for name in ("table.md", "schedules.svg", "losses.svg", "error_over_budget.svg")]
-    table, schedules, curve, errors = written
-    files.write_text(table, tables.markdown(cells, papers, **words))
-    plots.schedules(curves(records), schedules)
+    document, schedules, curve, errors = written
+    files.write_text(document, table.format_markdown(cells, papers, **words))
+    figures.draw_schedules(curves(records), schedules)
     if drawn:
-        range_plots.losses(drawn, curve)
+        figures.draw_losses(drawn, curve)
     else:
         _remove(curve, written)
     if all(cell.diverged for cell in cells):
         _remove(errors, written)
     else:
-        plots.error_over_budget(cells, errors, papers, **words)
-    return tables.terminal(cells, papers, **words), written
+        figures.draw_error_over_budget(cells, errors, papers, **words)
+    return table.format_terminal(cells, papers, **words), written
 
 
 def _remove(path: pathlib.Path, written: list[pathlib.Path]) -> None:
@@ -152,7 +153,7 @@ def _remove(path: pathlib.Path, written: list[pathlib.Path]) -> None:
     written.remove(path)
 
 
-def losses(records: Sequence[Record], cells: Sequence[ledger.Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def losses(records: Sequence[Record], cells: Sequence[Cell]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Label -> updates, training losses [seeds, points]: of the longest budget, at each schedule's chosen rate."""
     longest = max(cells, key=lambda cell: cell.epochs).budget
     drawn = {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import range_plots
+from lrsched.analysis.study.figures import draw_run
 from lrsched.commands import Outcome
 from lrsched.runs import cycles, forks, identity, interrupts, records, resume
 from lrsched.runs.config import RunConfig
@@ -228,4 +228,4 @@ def _draw(store: snapshots.Store, run: Run, path: pathlib.Path) -> None:
     some = slice(None, None, -(-len(losses) // 2000) or 1)
     if np.isfinite(losses).any():
         table = {name: numbers[: len(losses)][some] for name, numbers in run.plan.table().items()}
-        range_plots.run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)
+        draw_run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)

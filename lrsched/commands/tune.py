@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import search_plots, search_tables
-from lrsched.analysis.search_tables import Found
+from lrsched.analysis.search import figures, table
+from lrsched.analysis.search.table import Found
 from lrsched.commands import Outcome
 from lrsched.runs import many, workers
 from lrsched.runs.config import SHORT, RunConfig
@@ -122,17 +122,17 @@ def run(config: TuneConfig, report: Report = ignore) -> Outcome:
         "found": [dataclasses.asdict(one) for one in found],
         **beginning.provenance(middle.task.data, devices=len(middle.task.devices)),
     }
-    files.write_json(out / "tune.json", document)
+    files.write_json(out / "record.json", document)
     text, written = write_results(found, out)
-    return Outcome(found, text, [out / "records.jsonl", out / "tune.json", *written])
+    return Outcome(found, text, [out / "records.jsonl", out / "record.json", *written])
 
 
 def write_results(found: list[Found], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
     """The table (returned as text and written) and the figure."""
-    text, figure = search_tables.samplers(found), out / "tune.svg"
-    files.write_text(out / "tune.md", text)
-    search_plots.best_so_far({one.sampler: one.values for one in found}, figure)
-    return text, [out / "tune.md", figure]
+    text, figure = table.format_samplers(found), out / "best_so_far.svg"
+    files.write_text(out / "table.md", text)
+    figures.draw_best_so_far({one.sampler: one.values for one in found}, figure)
+    return text, [out / "table.md", figure]
 
 
 def _sample(

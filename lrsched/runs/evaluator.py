@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lrsched.analysis import calibration, ensemble_scores, soups
-from lrsched.analysis.ensemble_scores import Combined, Labels, Predicted
-from lrsched.analysis.ensemble_tables import counted
+from lrsched.analysis.ensemble import calibration, scores
+from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
+from lrsched.analysis.markdown import plural
 from lrsched.runs.networks import Network, updates
 from lrsched.runs.report import Report
 from lrsched.runs.task import Task
-from lrsched.training import models, predict, provenance, train
+from lrsched.training import models, predict, provenance, soups, train
 from lrsched.training.train import Data
 
 
@@ -109,9 +109,9 @@ def average_weights(
     asked = _Asked(at, members[0])
     means, growing = _running_means(trees), []
     for n, tree in enumerate(means, start=1):
-        scores = calibration.scores(asked.predict(tree).test, labels.test)
-        growing.append({"error": scores.error, "nll": scores.nll, "updates": updates(members[:n])})
-        report(f"mean of the weights of {counted(n, 'member')}")
+        found = calibration.score(asked.predict(tree).test, labels.test)
+        growing.append({"error": found.error, "nll": found.nll, "updates": updates(members[:n])})
+        report(f"mean of the weights of {plural(n, 'member')}")
     combined = {
         "uniform soup": Combined(asked.predict(soups.mean_tree(trees))),
         "running mean of weights (SWA)": Combined(asked.predict(means[-1])),
@@ -125,9 +125,9 @@ def average_weights(
             return calibration.accuracy(logits, classes)
 
         soup = soups.greedy_soup(trees, held_out)
-        weights = ensemble_scores.shares(soup.indices, len(trees)).tolist()
+        weights = scores.shares(soup.indices, len(trees)).tolist()
         combined["greedy soup"] = Combined(asked.predict(soup.tree), weights)
-        report(f"greedy soup of {counted(len(soup.indices), 'member')}")
+        report(f"greedy soup of {plural(len(soup.indices), 'member')}")
     barriers = _barriers(at, asked, trees, points=points, report=report)
     return Averages(combined, growing, barriers, asked.evaluations)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import range_rules, range_tests
-from lrsched.analysis.range_tests import Curves
-from lrsched.range_test import RangeTest, Reading, check_seeds, suggested
+from lrsched.analysis.range_test.curves import Curves, from_list, to_list
+from lrsched.analysis.range_test.ramp import MOST_STEPS, make_ramp
+from lrsched.analysis.range_test.reading import Quantity, Reading
+from lrsched.range_test import RangeTest, Sweep, check_seeds, read_as, suggested
 from lrsched.runs import identity
 from lrsched.runs.report import Report, ignore
 from lrsched.runs.task import Task
@@ -23,8 +22,7 @@ from lrsched.schedules import durations
 from lrsched.schedules.plans import Plan
 from lrsched.training.train import State
 
-HOW = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers, and of Ramp
-Quantity = Literal["train_loss", "holdout_loss", "holdout_accuracy"]
+READING = ("quantity", "every", "beta", "divergence", "skip_start", "skip_end")  # fields of a Ramp and of a Reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +50,11 @@ class Ramp:
     kind: Literal["exponential", "linear"] = "exponential"
     seeds: int = 3
     quantity: Quantity = "train_loss"
-    every: int = 1
-    beta: float | None = None
-    divergence: float = 4.0
-    skip_start: int | None = None
-    skip_end: int = 5
+    every: int = Reading.every
+    beta: float | None = Reading.beta
+    divergence: float = Reading.divergence
+    skip_start: int | None = Reading.skip_start
+    skip_end: int = Reading.skip_end
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,14 +63,14 @@ class Ramps:
 
     task: Task
     ramp: Ramp
-    reading: Reading
+    sweep: Sweep
     momentum: float
 
     def identity(self, seed: int) -> dict[str, Any]:
         """All that decides the numbers of a seed's ramp, and the libraries and the machine it is made with."""
         recipe = {name: value for name, value in self.task.recipe.recipe().items() if name != "momentum"}
         ramp = {name: getattr(self.ramp, name) for name in ("init_value", "end_value", "kind", "quantity")}
-        numbers = {"steps": len(self.reading.rates), "every": self.ramp.every, "divergence": self.ramp.divergence}
+        numbers = {"steps": len(self.sweep.rates), "every": self.ramp.every, "divergence": self.ramp.divergence}
         return {
             "recipe": recipe,
             "data_digest": self.task.data.digest,
@@ -100,18 +98,18 @@ def prepare(task: Task, ramp: Ramp, *, momentum: float) -> Ramps:
     check_seeds(ramp.seeds)
     sizes: dict[str, Any] = {"steps_per_epoch": task.steps_per_epoch, "batch_size": task.batch_size}
     steps = durations.steps(ramp.length, name="length", **sizes)
-    if steps > range_rules.MOST_STEPS:
-        raise ValueError(f"length must be at most {range_rules.MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
-    rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
+    if steps > MOST_STEPS:
+        raise ValueError(f"length must be at most {MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
+    rates = make_ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)
     if ramp.quantity != "train_loss" and task.holdout is None:
         raise ValueError(f"holdout_fraction must be above 0 to read the {ramp.quantity}, got 0.")
-    return Ramps(task, ramp, Reading(rates, **{name: getattr(ramp, name) for name in ("every", *HOW)}), momentum)
+    return Ramps(task, ramp, Sweep(rates, read_as(**{name: getattr(ramp, name) for name in READING})), momentum)
 
 
 def check_numbers(ramp: Ramp) -> None:
     """Raises the ValueError that a ramp's own numbers deserve, before any data is read."""
     check_seeds(ramp.seeds)
-    range_tests.ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
+    make_ramp(ramp.init_value, ramp.end_value, steps=2, kind=ramp.kind)
 
 
 def momentum_at_peak(plan: Plan) -> float:
@@ -129,31 +127,31 @@ def measure(ramps: Ramps, *, out: pathlib.Path | None = None, report: Report = i
     """
     if out is not None:
         files.check_writable("out", out)
-    rows, rates, count = [], ramps.reading.rates, ramps.ramp.seeds
+    rows, rates, count = [], ramps.sweep.rates, ramps.ramp.seeds
     for seed in range(count):
         row, note = None, ""
         if out is not None:
             known = ramps.identity(seed)
             path = out / "ramps" / f"{_name(known)}.json"
-            row, lines = _read(path, known, ramps.reading.points)
+            row, lines = _read(path, known, ramps.sweep.points)
             for line in lines:
                 report(line)
             note = ", kept from before" if row is not None else ""
         if row is None:
             row = _measure_one(ramps, seed)
             if out is not None:
-                files.write_json(path, {"identity": known, "values": _to_numbers(row)})
+                files.write_json(path, {"identity": known, "values": to_list(row)})
         rows.append(row)
-        curves = ramps.reading.result([row]).curves
+        curves = ramps.sweep.result([row]).curves
         (point,) = curves.blow_ups
         end = "to its end" if point is None else f"blew up at rate {curves.rates[point]:.3g}"
         report(f"[{seed + 1}/{count}] ramp from {rates[0]:.3g} to {rates[-1]:.3g}: {end}{note}")
-    return ramps.reading.result(rows)
+    return ramps.sweep.result(rows)
 
 
 def _measure_one(ramps: Ramps, seed: int) -> np.ndarray:
     """The measures along the ramp of one seed."""
-    task, rates = ramps.task, ramps.reading.rates
+    task, rates = ramps.task, ramps.sweep.rates
     momenta = np.full(len(rates), ramps.momentum)
 
     def held_out(state: State) -> float:
@@ -163,7 +161,7 @@ def _measure_one(ramps: Ramps, seed: int) -> np.ndarray:
 
     updates = task.updates(task.initial_state(seed), seed=seed, rates=rates, momenta=momenta)
     steps = ((state, metrics.loss) for state, metrics in updates)
-    return ramps.reading.row(steps, None if ramps.ramp.quantity == "train_loss" else held_out)
+    return ramps.sweep.row(steps, None if ramps.ramp.quantity == "train_loss" else held_out)
 
 
 def _name(known: dict[str, Any]) -> str:
@@ -176,7 +174,7 @@ def _read(path: pathlib.Path, known: dict[str, Any], points: int) -> tuple[np.nd
     """A kept ramp, and what is to be said of it; None if there is none that can be used."""
     try:
         document = files.read_json(path)
-        there, row = document["identity"], _to_row(document["values"])
+        there, row = document["identity"], from_list(document["values"])
         if _name(there) != _name(known) or row.shape != (points,):
             raise ValueError(f"{path} must be the ramp of seed {known['seed']}, got another one.")
         changes = identity.find_changes(there, known)
@@ -189,23 +187,6 @@ def _read(path: pathlib.Path, known: dict[str, Any], points: int) -> tuple[np.nd
     return row, [f"{path} was made with other libraries or settings: {', '.join(changes)}."] if changes else []
 
 
-def to_json(curves: Curves) -> dict[str, Any]:
-    """Curves for a record: raw values, null where there is none; smoothed ones for readers; how they are read."""
-    rows = {"values": curves.values, "smooth": curves.smooth}
-    lists = {name: [_to_numbers(row) for row in values] for name, values in rows.items()}
-    return {"rates": curves.rates.tolist(), **lists, **{name: getattr(curves, name) for name in (*HOW, "window")}}
-
-
 def from_json(document: dict[str, Any]) -> RangeTest:
-    """The range test whose curves `to_json` wrote."""
-    rows = np.stack([_to_row(row) for row in document["values"]])
-    how = {**{name: document[name] for name in HOW}, "window": document.get("window", 0)}  # 0.1.0 watched the smoothed
-    return suggested(Curves(np.array(document["rates"]), rows, **how))
-
-
-def _to_numbers(row: np.ndarray) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in row.tolist()]
-
-
-def _to_row(numbers: Sequence[float | None]) -> np.ndarray:
-    return np.array([math.nan if value is None else value for value in numbers], np.float64)
+    """The range test whose curves these are, as JSON."""
+    return suggested(Curves.from_json(document))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrsched.runs import identity, interrupts
 from lrsched.runs.report import Record, Status
@@ -40,49 +40,57 @@ def train_saved(
       ValueError: if a state is of another run.
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
+    start = _Start(None, [], [], 0.0)
     belongs_to = identity.identify(run)
-    point, resumed, changes, seconds = None, list[int](), list[str](), 0.0
-    saved = None
     if snapshots.steps(folder):
         saved, lines = open_store().newest(run.initial_state())
         yield from lines
-    if saved is not None:
-        identity.check_state(saved, belongs_to, folder)
-        changes = [*saved.facts.get("changes", []), *identity.find_changes(saved.facts["identity"], belongs_to)]
-        point = Point(saved.tree, log_of(saved.facts))
-        resumed, seconds = [*saved.facts["resumed_at"], saved.step], saved.facts["seconds"]
-        yield f"resuming after update {saved.step} of {run.total_steps}."
-    elif read_fork is not None and run.origin is not None:
-        point = read_fork()
+        if saved is not None:
+            identity.check_state(saved, belongs_to, folder)
+            start = _Start.at(saved, belongs_to)
+            yield f"resuming after update {saved.step} of {run.total_steps}."
+    if start.point is None and read_fork is not None and run.origin is not None:
+        start = start._replace(point=read_fork())
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
     begun = time.perf_counter()
 
     def stops(completed: int) -> bool:
         return completed in keep or due(completed) or interrupts.asked()
 
-    for event in train(run, start=point, stops=stops):
+    for event in train(run, start=start.point, stops=stops):
         if isinstance(event, dict):
-            yield event | {
-                "seconds": round(seconds + event["seconds"], 3),
-                "resumed_at": resumed,
-                "changes": changes,
-            }
+            seconds = round(start.seconds + event["seconds"], 3)
+            yield event | {"seconds": seconds, "resumed_at": start.resumed, "changes": start.changes}
         elif isinstance(event, Status):
             yield event
         else:
             take(event)
-            facts: dict[str, Any] = {
-                "log": event.log._asdict(),
-                "resumed_at": resumed,
-                "changes": changes,
-                "identity": belongs_to,
-            }
-            facts["seconds"] = seconds + time.perf_counter() - begun
+            facts = start.facts(event.log, time.perf_counter() - begun)
             step, asked = event.log.completed, interrupts.asked()
             if step < run.total_steps or step in keep or asked:
-                open_store().save(step, event.state, facts, wait=asked)
+                open_store().save(step, event.state, {**facts, "identity": belongs_to}, wait=asked)
             if asked:
                 raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
+
+
+class _Start(NamedTuple):
+    """Where this start of a run begins, and what earlier ones left."""
+
+    point: Point | None
+    resumed: list[int]  # updates made at each start that found a state
+    changes: list[str]  # of libraries and machine between them
+    seconds: float  # that they took
+
+    @classmethod
+    def at(cls, saved: snapshots.Saved, belongs_to: dict[str, Any]) -> _Start:
+        facts = saved.facts
+        changes = [*facts.get("changes", []), *identity.find_changes(facts["identity"], belongs_to)]
+        return cls(Point(saved.tree, log_of(facts)), [*facts["resumed_at"], saved.step], changes, facts["seconds"])
+
+    def facts(self, log: Log, seconds: float) -> dict[str, Any]:
+        """What is saved beside a state, so many seconds after the start."""
+        spent = {"seconds": self.seconds + seconds}
+        return {"log": log._asdict(), "resumed_at": self.resumed, "changes": self.changes, **spent}
 
 
 def log_of(facts: dict[str, Any]) -> Log:

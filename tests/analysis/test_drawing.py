@@ -13,9 +13,12 @@ from lrsched.analysis import drawing
 FIGURES = """
 import sys
 import numpy as np
-from lrsched.analysis import ensemble_plots, plots, range_plots, search_plots
-from lrsched.analysis import range_tests as rt
-from lrsched.analysis.ledger import Cell
+from lrsched.analysis.ensemble import figures as ensemble
+from lrsched.analysis.range_test import figures as range_test
+from lrsched.analysis.range_test.curves import Curves
+from lrsched.analysis.search import figures as search
+from lrsched.analysis.study import figures as study
+from lrsched.analysis.study.cells import Cell
 
 assert "matplotlib" not in sys.modules
 x = np.linspace(0.1, 1.0, 20)
@@ -28,16 +31,16 @@ record = {
 same = (0.1, (0.1,), "only one", {0: 0.1}, 0, (), 1, 0.1, None, None)
 cells = [Cell("rex", "5%", 2.0, *same), Cell("rex", "9%", 4.0, *same)]
 figures = {
-    "errors": lambda path: plots.error_over_budget(cells, path),
-    "one_budget": lambda path: plots.error_over_budget(cells[:1], path),
-    "schedules": lambda path: plots.schedules({"rex": (x, x, x)}, path),
-    "range_test": lambda path: range_plots.loss_over_rate(rt.Curves(x, x[None], "train_loss", 0.0), {}, path),
-    "compared": lambda path: range_plots.compared({"a": rt.Curves(x, x[None], "train_loss", 0.0)}, path),
-    "losses": lambda path: range_plots.losses({"rex": (x, x[None])}, path),
-    "run": lambda path: range_plots.run(x, x, x, x, path),
-    "best": lambda path: search_plots.best_so_far({"tpe": [0.1, 0.2]}, path),
-    "growing": lambda path: ensemble_plots.growing(record, path),
-    "reliability": lambda path: ensemble_plots.reliability(record, path),
+    "errors": lambda path: study.draw_error_over_budget(cells, path),
+    "one_budget": lambda path: study.draw_error_over_budget(cells[:1], path),
+    "schedules": lambda path: study.draw_schedules({"rex": (x, x, x)}, path),
+    "range_test": lambda path: range_test.draw_loss_over_rate(Curves(x, x[None]), {}, path),
+    "compared": lambda path: range_test.draw_comparison({"a": Curves(x, x[None])}, path),
+    "losses": lambda path: study.draw_losses({"rex": (x, x[None])}, path),
+    "run": lambda path: study.draw_run(x, x, x, x, path),
+    "best": lambda path: search.draw_best_so_far({"tpe": [0.1, 0.2]}, path),
+    "growing": lambda path: ensemble.draw_growing(record, path),
+    "reliability": lambda path: ensemble.draw_reliability(record, path),
 }
 for name in sys.argv[1].split(","):
     figures[name](sys.argv[2] + "/" + name + ".svg")

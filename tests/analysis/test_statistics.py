@@ -39,7 +39,7 @@ def test_spread_of_a_single_value():
 
 def test_paired_by_hand():
     # Differences 1, 2, 3 on the shared seeds: t = 2 / (1 / sqrt(3)) = 2 sqrt(3), so p = 1 - sqrt(12 / 14).
-    found = statistics.paired({0: 2.0, 1: 4.0, 2: 6.0, 7: 99.0}, {2: 3.0, 1: 2.0, 0: 1.0, 8: -99.0})
+    found = statistics.compare({0: 2.0, 1: 4.0, 2: 6.0, 7: 99.0}, {2: 3.0, 1: 2.0, 0: 1.0, 8: -99.0})
     assert (found.mean, found.n) == (2.0, 3)
     assert found.p == pytest.approx(1 - math.sqrt(12 / 14), rel=1e-9)
     assert found.interval == (pytest.approx(2 - T_975_2 / math.sqrt(3)), pytest.approx(2 + T_975_2 / math.sqrt(3)))
@@ -48,18 +48,18 @@ def test_paired_by_hand():
 
 @pytest.mark.parametrize("shift", [0.0, 1.9, 2.0, 2.5, -2.5, -4.0])
 def test_paired_p_agrees_with_its_interval(shift):
-    found = statistics.paired({0: 1.0, 1: 2.0, 2: 3.0}, dict.fromkeys(range(3), shift))
+    found = statistics.compare({0: 1.0, 1: 2.0, 2: 3.0}, dict.fromkeys(range(3), shift))
     low, high = found.interval
     assert (found.p < 0.05) == (not low <= 0 <= high)
 
 
 def test_paired_finds_what_unpaired_would_not():
     # Seeds differ by far more than the two schedules, whose differences are 0.010, 0.011, 0.009.
-    assert statistics.paired({0: 0.1, 1: 0.3, 2: 0.5}, {0: 0.09, 1: 0.289, 2: 0.491}).p < 0.05
+    assert statistics.compare({0: 0.1, 1: 0.3, 2: 0.5}, {0: 0.09, 1: 0.289, 2: 0.491}).p < 0.05
 
 
 def test_paired_single_shared_seed():
-    found = statistics.paired({0: 0.5, 1: 0.5}, {1: 0.1, 2: 0.1})
+    found = statistics.compare({0: 0.5, 1: 0.5}, {1: 0.1, 2: 0.1})
     assert (found.n, found.interval, found.p) == (1, None, None)
 
 
@@ -69,30 +69,30 @@ def test_paired_without_spread_has_no_answer(shift, seeds):
     # As records hold them, rounded to 10 digits: of 0.0027855153 and 0.0027855154 the spread is rounding alone.
     second = {seed: round((5 + seed) / 359, 10) for seed in range(seeds)}
     first = {seed: round((5 + seed) / 359 + shift, 10) for seed in range(seeds)}
-    found = statistics.paired(first, second)
+    found = statistics.compare(first, second)
     assert found.mean == pytest.approx(shift, abs=1e-9)
     assert (found.interval, found.p, found.n) == (None, None, seeds)
-    assert statistics.separated(second, {"other": first}) == {"other": False}
+    assert statistics.tell_apart(second, {"other": first}) == {"other": False}
 
 
 def test_paired_sd_is_at_least_that_of_the_count_it_is_a_difference_of():
     # Differences of 3, 3 and 4 examples of 359: mean 10/3, whose sd as a count is sqrt(10/3), more than 1/sqrt(3).
     # t = (10/3) / (sqrt(10/3) / sqrt(3)) = sqrt(10), and p = 1 - t / sqrt(2 + t^2) with 2 degrees of freedom.
     first, second = {0: 8 / 359, 1: 9 / 359, 2: 9 / 359}, {0: 5 / 359, 1: 6 / 359, 2: 5 / 359}
-    counted = statistics.paired(first, second, resolution=1 / 359)
+    counted = statistics.compare(first, second, resolution=1 / 359)
     assert counted.p == pytest.approx(1 - math.sqrt(10 / 12))
     half = T_975_2 * math.sqrt(10 / 3) / math.sqrt(3)
     assert counted.interval == (pytest.approx((10 / 3 - half) / 359), pytest.approx((10 / 3 + half) / 359))
     # Without: sd 1/sqrt(3), so t = 10.
-    assert statistics.paired(first, second).p == pytest.approx(1 - 10 / math.sqrt(102))
+    assert statistics.compare(first, second).p == pytest.approx(1 - 10 / math.sqrt(102))
     # Seeds that differ by more than the count leaves the test as it is.
     far = {0: 50 / 359, 1: 80 / 359, 2: 110 / 359}
-    assert statistics.paired(far, second, resolution=1 / 359) == statistics.paired(far, second)
+    assert statistics.compare(far, second, resolution=1 / 359) == statistics.compare(far, second)
 
 
 def test_paired_resolution_above_zero():
     with pytest.raises(ValueError, match=r"resolution must be above 0, got 0\.$"):
-        statistics.paired({0: 0.1}, {0: 0.1}, resolution=0.0)
+        statistics.compare({0: 0.1}, {0: 0.1}, resolution=0.0)
 
 
 def test_interval_of_ties_is_none():
@@ -108,13 +108,13 @@ def test_alike_schedules_on_few_examples_are_seldom_told_apart():
         for _ in range(200):
             errors = [dict(enumerate(generator.binomial(359, 0.012, seeds) / 359)) for _ in range(6)]
             best, *others = sorted(errors, key=lambda row: sum(row.values()))
-            claims += any(statistics.separated(best, dict(enumerate(others)), resolution=1 / 359).values())
+            claims += any(statistics.tell_apart(best, dict(enumerate(others)), resolution=1 / 359).values())
         assert claims <= 10
 
 
 def test_paired_no_shared_seed():
     with pytest.raises(ValueError, match=r"seeds must be shared to be compared, got \[0\] and \[1\]\.$"):
-        statistics.paired({0: 0.1}, {1: 0.1})
+        statistics.compare({0: 0.1}, {1: 0.1})
 
 
 def test_holm_by_hand():
@@ -138,7 +138,7 @@ def test_holm_without_an_answer_leaves_the_others_theirs():
 def test_separated_where_one_value_is_not_finite():
     best = {0: 0.10, 1: 0.11, 2: 0.12}
     far = {0: 0.30, 1: 0.311, 2: 0.319}
-    found = statistics.separated(best, {"far": far, "nan": {0: math.nan, 1: 0.2, 2: 0.3}, "tie": best})
+    found = statistics.tell_apart(best, {"far": far, "nan": {0: math.nan, 1: 0.2, 2: 0.3}, "tie": best})
     assert found == {"far": True, "nan": False, "tie": False}
 
 
@@ -146,11 +146,11 @@ def test_separated_is_one_holm_family():
     # Differences 1, 1.5, 2: t = 1.5 / (0.5 / sqrt(3)) = 3 sqrt(3), so p = 1 - sqrt(27 / 29) = 0.035; doubled, 0.070.
     best = {0: 0.0, 1: 0.0, 2: 0.0}
     other = {0: 1.0, 1: 1.5, 2: 2.0}
-    assert statistics.paired(other, best).p == pytest.approx(1 - math.sqrt(27 / 29))
-    assert statistics.separated(best, {"one": other}) == {"one": True}
-    assert statistics.separated(best, {"one": other, "two": other}) == {"one": False, "two": False}
+    assert statistics.compare(other, best).p == pytest.approx(1 - math.sqrt(27 / 29))
+    assert statistics.tell_apart(best, {"one": other}) == {"one": True}
+    assert statistics.tell_apart(best, {"one": other, "two": other}) == {"one": False, "two": False}
 
 
 def test_separated_where_no_seed_is_shared():
-    assert statistics.separated({0: 0.1}, {"other": {1: 0.9}}) == {"other": False}
-    assert statistics.separated({0: 0.1}, {}) == {}
+    assert statistics.tell_apart({0: 0.1}, {"other": {1: 0.9}}) == {"other": False}
+    assert statistics.tell_apart({0: 0.1}, {}) == {}

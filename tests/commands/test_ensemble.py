@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lrsched import files
-from lrsched.analysis import calibration
-from lrsched.analysis.ensemble_scores import Labels
+from lrsched.analysis.ensemble import calibration
+from lrsched.analysis.ensemble.scores import Labels
 from lrsched.commands import Outcome, train
 from lrsched.commands import ensemble as ensembles
 from lrsched.commands.ensemble import EnsembleConfig

@@ -47,7 +47,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Ou
 
 def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path, Outcome]) -> None:
     out, outcome = searched
-    document = json.loads((out / "search.json").read_text())
+    document = json.loads((out / "record.json").read_text())
     assert [part["question"] for part in document["parts"]] == ["peak rate", "weight decay", "momentum", "batch size"]
     tried = [{one["setting"]: one["rate"] for one in part["tried"]} for part in document["parts"]]
     assert len(tried[1]) == 4  # two, the one begun with, and one between them
@@ -84,8 +84,8 @@ def test_table_of_a_search_is_rebuilt_from_its_json(
     searched: tuple[pathlib.Path, Outcome], tmp_path: pathlib.Path
 ) -> None:
     out, outcome = searched
-    text, _ = search.write_results(json.loads((out / "search.json").read_text()), tmp_path)
-    assert text == outcome.text == (out / "search.md").read_text()
+    text, _ = search.write_results(json.loads((out / "record.json").read_text()), tmp_path)
+    assert text == outcome.text == (out / "table.md").read_text()
 
 
 @pytest.mark.parametrize(

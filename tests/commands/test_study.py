@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched.analysis import ledger
+from lrsched.analysis.study.cells import gather
 from lrsched.commands import Outcome
 from lrsched.commands import study as studies
 from lrsched.commands.study import StudyConfig
@@ -91,7 +91,7 @@ def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
     grid: tuple[Outcome, pathlib.Path, int],
 ) -> None:
     outcome, out, _ = grid
-    cells = ledger.cells(outcome.result)
+    cells = gather(outcome.result)
     longest = max(cell.epochs for cell in cells)
     drawn = studies.losses(outcome.result, cells)
     for cell in [cell for cell in cells if cell.epochs == longest]:
@@ -106,7 +106,7 @@ def of(schedule: str, total_steps: int, peak_value: float = 1.0) -> dict[str, An
     """The fields of a record that its curve is drawn from."""
     budget = Budget(epochs=total_steps / 10, steps_per_epoch=10)
     follow = plan(schedule, budget, peak_value=peak_value)
-    config = {"peak_value": peak_value}
+    config = {"peak_value": peak_value, "batch_size": 32}
     shared = {"label": schedule, "steps_per_epoch": 10, "total_steps": total_steps}
     return {**shared, "config": config, "plan": json.loads(follow.words)}
 
@@ -129,7 +129,7 @@ def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(
     errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.result}
     assert errors[1e4] is None
     assert errors[1e-9] > 1
-    assert ledger.cells(outcome.result)[0].peak_value == 1e-9
+    assert gather(outcome.result)[0].peak_value == 1e-9
     assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
 
 

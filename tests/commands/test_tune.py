@@ -78,7 +78,7 @@ def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pat
     assert outcome.result[1].values != outcome.result[2].values  # the first draws of TPE are random, and its own
     assert {len(one.values) for one in outcome.result} == {3}
     assert any(value is None for one in outcome.result for value in one.values)
-    assert (tmp_path / "tune.svg").exists()
+    assert (tmp_path / "best_so_far.svg").exists()
     assert "| grid | 3 |" in outcome.text
 
 

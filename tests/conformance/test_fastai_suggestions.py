@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import record_suggestions
 
-from lrsched.analysis import range_tests
+from lrsched.analysis.range_test import rules
 
 RECORDED = json.loads(record_suggestions.FILE.read_text())["curves"]
 OURS = {
-    "minimum": range_tests.minimum_tenth,
-    "steep": range_tests.steepest,
-    "valley": range_tests.valley,
-    "slide": range_tests.slide,
+    "minimum": rules.minimum_tenth,
+    "steep": rules.steepest,
+    "valley": rules.valley,
+    "slide": rules.slide,
 }
 
 

@@ -6,7 +6,7 @@ import large_batch
 import onecycle_cifar10
 import pytest
 
-from lrsched.analysis import ledger
+from lrsched.analysis.study.cells import gather
 from lrsched.runs import records as recorded
 
 SMALL = """
@@ -20,13 +20,13 @@ def test_onecycle_is_held_against_rates_chosen_on_held_out_data_and_goes_on(
     words = [*SMALL.split(), "--out", str(tmp_path)]
     assert onecycle_cifar10.main(words) == 0
     records = recorded.read(tmp_path / "records.jsonl").rows
-    cells = {cell.label: cell for cell in ledger.cells(records)}
+    cells = {cell.label: cell for cell in gather(records)}
     assert {label: cell.n for label, cell in cells.items()} == {"onecycle": 2, "constant": 2, "step": 2}
     assert cells["onecycle"].rates_tried == (cells["onecycle"].peak_value,)
     for label in onecycle_cifar10.RIVALS:
         assert cells[label].rates_tried == (0.1, 0.3)
         assert cells[label].peak_value == onecycle_cifar10.best_rate([r for r in records if r["seed"] == 0], label)
-    for name in ("range_test.svg", "table.md", "losses.svg"):
+    for name in ("range_test/range_test.svg", "table.md", "losses.svg"):
         assert (tmp_path / name).exists()
     before = (tmp_path / "records.jsonl").read_bytes()
     assert onecycle_cifar10.main(words) == 0

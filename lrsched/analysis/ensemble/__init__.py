@@ -1,0 +1,1 @@
+"""Ensembles: calibration, ways to combine predictions, scores, and their tables and figures."""

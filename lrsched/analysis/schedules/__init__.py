@@ -1,0 +1,1 @@
+"""Schedules on a page of HTML and in the terminal."""

@@ -1,0 +1,1 @@
+"""Hyperparameter searches: tables and figures of the settings that were tried."""

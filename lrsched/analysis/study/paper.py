@@ -1,0 +1,154 @@
+"""The REX paper's test errors, to stand beside measured ones (Chen, Wolfe, Kyrillidis, arXiv:2107.04197)."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import importlib.resources
+import math
+from collections.abc import Sequence
+
+from lrsched.analysis import Record
+
+# What the paper, and its authors' earlier one with the same benchmarks (Demon, arXiv:1910.04952, appendix A), state:
+# data, model, optimiser, batch size, momentum (cycled by 1cycle), budget, and that rates were tuned for each entry.
+# Not stated: weight decay, augmentation, the form of the momentum, whether data was held out.
+BATCH_SIZE, MOMENTUM = 128, 0.9
+# The paper's words for ours. Its SGD has momentum and, as far as it says, no Nesterov.
+OPTIMIZERS = {"sgd": "sgdm"}
+SCHEDULES = {name: name for name in ("rex", "linear", "cosine", "step", "exponential")} | {
+    "constant": "none",
+    "onecycle:variant=rex_paper": "onecycle",
+}
+SAMPLINGS = {"every": "every_step"}
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperNumber:
+    """A printed test error, in [0, 1], and where it stands; std and trials are None where the paper gives none.
+
+    `unstated` names what the paper leaves unsaid, and its value in the run beside it; "" if that is not known.
+    """
+
+    mean: float
+    std: float | None
+    trials: int | None
+    source: str
+    unstated: str = ""
+
+
+def find_error(
+    *, data: str, model: str, optimizer: str, schedule: str, sampling: str, epochs: float, max_epochs: float
+) -> PaperNumber | None:
+    """Finds the paper's test error for a setting, if it has one.
+
+    Sampled at every update: Tables 4-9, 3 trials each. Any other sampling rate: Table 2, one number each; its "step"
+    rows are left out, because there "step" is an exponential of a constant that the paper does not give.
+
+    Args:
+      data, model, optimizer: as in a run's config.
+      schedule: canonical words without the sampling rate: those of SCHEDULES, so "rex:d=0.9" has no number, and of the
+        1cycles only "onecycle:variant=rex_paper" has.
+      sampling: a name of the paper's: "every", "50-75", "33-66", "25-50-75", "10-10", "5-25", "1-100".
+      epochs: the budget; must agree in epochs and as a percentage of max_epochs.
+      max_epochs: what the percentage is of.
+    Returns:
+      the number, or None.
+    Example:
+      >>> found = find_error(data="cifar10", model="resnet20", optimizer="sgd", schedule="rex", sampling="every",
+      ...                    epochs=3.0, max_epochs=300.0)
+      >>> found.mean, found.std, found.trials, found.source
+      (0.2794, 0.0046, 3, 'REX arXiv:2107.04197, Tables 4-9')
+    """
+    if schedule not in SCHEDULES or (sampling != "every" and schedule == "step"):
+        return None
+    wanted = {
+        "table": "Tables 4-9" if sampling == "every" else "Table 2",
+        "dataset": data,
+        "model": model,
+        "optimizer": OPTIMIZERS.get(optimizer, optimizer),
+        "schedule": SCHEDULES[schedule],
+        "sampling": SAMPLINGS.get(sampling, sampling),
+        "metric": "test_error_pct",
+    }
+    for row in _read_rows():
+        if (
+            all(row[column] == value for column, value in wanted.items())
+            and math.isclose(float(row["epochs"]), epochs)
+            and math.isclose(float(row["budget_pct"]), 100 * epochs / max_epochs)
+        ):
+            return PaperNumber(
+                mean=_as_fraction(row["mean"]),
+                std=_as_fraction(row["std"]) if row["std"] else None,
+                trials=int(row["trials"]) if row["trials"] else None,
+                source=f"{row['paper']}, {row['table']}",
+            )
+    return None
+
+
+def find_numbers(records: Sequence[Record]) -> dict[tuple[str, str], PaperNumber]:
+    """Finds the paper's numbers for the settings of these records: (label, budget) -> number.
+
+    A run that differs in what the paper states has none. What the paper leaves unsaid is noted with the number.
+
+    A label is a schedule's canonical words, "rex" or "rex@50-75": name, then its sampling rate unless that is every
+    update.
+    """
+    found: dict[tuple[str, str], PaperNumber] = {}
+    for record in records:
+        config = record["config"]
+        schedule, _, sampling = record["label"].partition("@")
+        if config["batch_size"] != BATCH_SIZE or not _momentum_agrees(config["momentum"], schedule):
+            continue
+        number = find_error(
+            data=config["data"],
+            model=config["model"],
+            optimizer=config["optimizer"],
+            schedule=schedule,
+            sampling=sampling or "every",
+            epochs=float(record["epochs"]),
+            max_epochs=float(config["max_epochs"]),
+        )
+        if number is not None:
+            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=_describe_unstated(config))
+    return found
+
+
+def _momentum_agrees(momentum: str | None, schedule: str) -> bool:
+    """Whether a run's momentum is the paper's: the schedule's own (None), or 0.9 unless the schedule cycles it."""
+    if momentum is None:
+        return True
+    try:
+        return float(momentum) == MOMENTUM and not schedule.startswith("onecycle")
+    except ValueError:  # words of a momentum schedule
+        return False
+
+
+def _describe_unstated(config: Record) -> str:
+    """The run's values of what the paper does not state; what a record does not hold is left out."""
+    words = []
+    if "weight_decay" in config:
+        mode = config.get("weight_decay_mode")
+        words.append(f"weight decay {config['weight_decay']:g}" + (f" ({mode})" if mode else ""))
+    if "augment" in config:
+        words.append("augmentation" if config["augment"] else "no augmentation")
+    if "momentum_form" in config and config["optimizer"] in OPTIMIZERS:
+        words.append(f"momentum in {config['momentum_form']}'s form")
+    held_out = config.get("holdout_fraction")
+    if held_out is not None:
+        part = f"{100 * held_out:.3g} % of the training data held out"
+        words.append(part if held_out else "no data held out")
+    return ", ".join(words)
+
+
+@functools.cache
+def _read_rows() -> list[dict[str, str]]:
+    table = importlib.resources.files("lrsched.analysis.study").joinpath("paper_numbers.csv")
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    return [row for row in rows if row["paper"].startswith("REX")]
+
+
+def _as_fraction(percent: str) -> float:
+    """A printed percentage as a fraction: "27.94" -> 0.2794, without the last bit's noise of a division."""
+    return round(float(percent) / 100, 6)
