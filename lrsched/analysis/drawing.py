@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Real
 
 from lrsched import files
 
@@ -165,9 +164,7 @@ def figure(path: str | os.PathLike[str], size: tuple[float, float]) -> Iterator[
         save(drawn, path)
 
 
-def draw_band(
-    axes: Axes, x: Real[np.ndarray, " points"], values: Float[np.ndarray, "seeds points"], look: Look
-) -> None:
+def draw_band(axes: Axes, x: np.ndarray, values: np.ndarray, look: Look) -> None:
     """Draws the mean over seeds and a band from the least to the largest.
 
     Both end where a seed has no finite value; from there on, every other seed is a thin line. A single seed has no
@@ -187,8 +184,8 @@ def draw_band(
 
 def cross_ends(
     axes: Axes,
-    x: Real[np.ndarray, " points"],
-    values: Float[np.ndarray, "seeds points"],
+    x: np.ndarray,
+    values: np.ndarray,
     colour: str,
     *,
     label: str | None = None,
@@ -208,7 +205,7 @@ def cross_ends(
             label = None  # one entry in a legend
 
 
-def use_log_axis(axes: Axes, finite: Float[np.ndarray, " values"]) -> None:
+def use_log_axis(axes: Axes, finite: np.ndarray) -> None:
     """Makes the vertical axis logarithmic, unless one of the values that it shows is 0 or below."""
     if len(finite) and finite.min() > 0:
         axes.set_yscale("log")

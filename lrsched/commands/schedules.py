@@ -7,7 +7,7 @@ import dataclasses
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import rich.console
@@ -15,7 +15,6 @@ import tyro
 
 from lrsched import files
 from lrsched.analysis.schedules import gallery, terminal
-from lrsched.analysis.study.figures import Curve, draw_schedules
 from lrsched.commands import Outcome
 from lrsched.commands._cards import Drawn, card, describe, sections
 from lrsched.runs.report import Report, ignore
@@ -191,11 +190,13 @@ def _picture(drawn: Sequence[Drawn], path: str) -> None:
     """Rates over their peaks; the momentum too if any of them changes."""
     tables = {one.label: one.plan.table() for one in drawn}
     moves = any(np.ptp(table["momentum"]) > 0 for table in tables.values())
-    curves: dict[str, Curve] = {}
+    curves: dict[str, Any] = {}
     for one in drawn:
         table, total = tables[one.label], one.plan.total_steps
         share = np.arange(total) / total, table["lr"] / (one.words.get("peak_value", table["lr"].max()) or 1.0)
         curves[one.label] = (*share, table["momentum"]) if moves else share
+    from lrsched.analysis.study.figures import draw_schedules  # Matplotlib is an extra
+
     draw_schedules(curves, path)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from lrsched.analysis import statistics
 from lrsched.analysis.range_test import rules
@@ -36,8 +35,8 @@ class Curves:
       ValueError: if rates or values are otherwise.
     """
 
-    rates: Float64[np.ndarray, " steps"]
-    values: Float64[np.ndarray, "seeds steps"]
+    rates: np.ndarray
+    values: np.ndarray
     reading: Reading = dataclasses.field(default_factory=Reading)
 
     def __post_init__(self) -> None:
@@ -66,7 +65,7 @@ class Curves:
         return self.reading.window or 0
 
     @property
-    def smooth(self) -> Float64[np.ndarray, "seeds steps"]:
+    def smooth(self) -> np.ndarray:
         """The values, smoothed."""
         return rules.smooth(self.values, beta=self.beta)
 
@@ -113,12 +112,12 @@ class Curves:
         return cls(np.array(document["rates"], np.float64), values, Reading(**reading))
 
 
-def to_list(row: Float64[np.ndarray, " steps"]) -> list[float | None]:
+def to_list(row: np.ndarray) -> list[float | None]:
     """Values for JSON: None where one is not finite."""
     return [value if math.isfinite(value) else None for value in row.tolist()]
 
 
-def from_list(row: Sequence[float | None]) -> Float64[np.ndarray, " steps"]:
+def from_list(row: Sequence[float | None]) -> np.ndarray:
     """Values from JSON: NaN where one is None."""
     return np.array([math.nan if value is None else value for value in row], np.float64)
 
@@ -166,9 +165,7 @@ def suggest(curves: Curves) -> dict[str, Suggestion]:
     return {name: _average(name, rates) for name, rates in found.items()}
 
 
-def visible_points(
-    curves: Curves, row: Float64[np.ndarray, " steps"], *, with_end: bool = False
-) -> tuple[Points, Points]:
+def visible_points(curves: Curves, row: np.ndarray, *, with_end: bool = False) -> tuple[Points, Points]:
     """The rates and values of a curve that rules see; with_end: all from the first one on, finite or not."""
     seen = np.flatnonzero(np.isfinite(row) & (curves.rates > 0))[curves.reading.skip_start :]
     if with_end:

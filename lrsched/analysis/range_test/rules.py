@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from lrsched.analysis.range_test.reading import Reading
 from lrsched.analysis.range_test.watch import limit
 
-Points = Float64[np.ndarray, " points"]
+Points = np.ndarray  # float64 [points]
 Rule = Callable[[Points, Points], float | None]
 
 SMITH_STARTS = 0.1  # of the whole rise of the accuracy: "starts to rise"
 SMITH_SLOWS = 0.95  # of it: "slows"
 
 
-def smooth(values: Float[np.ndarray, "*batch steps"], *, beta: float) -> Float64[np.ndarray, "*batch steps"]:
+def smooth(values: np.ndarray, *, beta: float) -> np.ndarray:
     """Exponential moving average along the last axis, corrected for its start.
 
     average(k) = beta * average(k - 1) + (1 - beta) * values(k), average(-1) = 0; result average(k) / (1 - beta^(k+1)).

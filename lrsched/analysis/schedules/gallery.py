@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from lrsched.analysis import drawing
 
@@ -39,8 +38,8 @@ class Card(NamedTuple):
     arguments: tuple[Argument, ...]
     python: str
     json: str
-    rate: Float[np.ndarray, " steps"]
-    momentum: Float[np.ndarray, " steps"]
+    rate: np.ndarray
+    momentum: np.ndarray
 
 
 def render_page(cards: Sequence[Card]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cell: left column, right column, downwards
 ANSI = ("34", "31", "32", "35", "36", "33")  # blue, red, green, magenta, cyan, yellow
@@ -15,8 +14,8 @@ MARGIN = 10  # columns of the vertical axis
 
 
 def draw(
-    rates: Mapping[str, Float[np.ndarray, " steps"]],
-    momenta: Mapping[str, Float[np.ndarray, " steps"]],
+    rates: Mapping[str, np.ndarray],
+    momenta: Mapping[str, np.ndarray],
     *,
     width: int = 80,
     colour: bool = False,
