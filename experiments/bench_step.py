@@ -84,7 +84,7 @@ def roofline(folder: str, work: Json, cases: list[tuple[str, int]], *, steps: in
     with contextlib.ExitStack() as stack:
         stack.callback(stop, peak)
         for model, batch_size in cases:
-            blocks, rounds, products = models.BLOCKS[model], 5, max(steps, 5)
+            blocks, rounds, products = models.MODELS[model].arguments["blocks"], 5, max(steps, 5)
             changed = {**work, "blocks": blocks, "batch_size": batch_size, "total_steps": WARM_UP + rounds * steps}
             process, said = start("ours", folder, changed, environment("ours", folder, cache_dir))
             stack.callback(stop, process)
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> Json:
         names = [name for name in names if not name.startswith("torch")]
         notes.append(f"PyTorch is not installed, so its rows are left out; its CPU build: {INSTALL}")
     images, labels, facts, data_name = images_and_facts(args.data_dir)
-    work = {**RECIPE, **facts, "blocks": models.BLOCKS[args.model], "batch_size": args.batch_size}
+    work = {**RECIPE, **facts, "blocks": models.MODELS[args.model].arguments["blocks"], "batch_size": args.batch_size}
     work["total_steps"] = WARM_UP + rounds * steps
     cache = "warm" if args.cache_dir and any(pathlib.Path(args.cache_dir).glob("*")) else "cold"
     with tempfile.TemporaryDirectory() as folder:
@@ -246,7 +246,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="5 rounds of 3 updates instead of 15 of 10")
     parser.add_argument("--json", metavar="PATH", help="write the result there; - prints it, and the table on stderr")
-    parser.add_argument("--model", choices=tuple(models.BLOCKS), default="resnet20")
+    parser.add_argument(
+        "--model", choices=tuple(name for name in models.MODELS if name.startswith("resnet")), default="resnet20"
+    )
     parser.add_argument("--batch-size", type=positive, default=128)
     parser.add_argument("--rounds", type=positive)
     parser.add_argument("--steps", type=positive, help="updates of each contender in a round")

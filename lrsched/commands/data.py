@@ -68,7 +68,7 @@ def run(config: DataConfig, report: Report = ignore) -> Outcome:
 def _list(data_dir: str | None) -> str:
     """A line for each data set: its version and size, or that it is missing; at the end what is wrong with others."""
     root, lines, wrong, missing = datasets.data_folder(data_dir), list[str](), list[str](), list[str]()
-    for name in datasets.NAMES:
+    for name in datasets.SOURCES:
         try:
             there = datasets.load(name, data_dir=root)
             sizes = prepared.numbers(name, len(there.train), len(there.test))

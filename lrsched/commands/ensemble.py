@@ -141,7 +141,7 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     first = gathered.members[0].config
     normalised = bool(gathered.members[0].variables["batch_stats"])
     document = {
-        "config": provenance.said(config),
+        "config": provenance.config_fields(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         **_describe(gathered),
         **_score(gathered, predictions, averages, bins=config.bins),
@@ -164,6 +164,8 @@ def _gather(config: EnsembleConfig) -> _Gathered:
     locations = [_expand("runs", location) for location in config.runs]
     first = networks.check_alike([*locations, *itertools.chain(*named.values())])
     task = load(first, holdout_fraction=first.holdout_fraction, data_dir=config.data_dir)
+    if task.data.classes == 0:
+        raise ValueError(f"data must have classes, whose probabilities are combined, got {first.data}.")
     there = [network for each in locations for network in networks.load_members(each, config.members, task)]
     aside = [network for network in there if network.cut and config.members != "all"]
     members = [network for network in there if not network.cut or config.members == "all"]

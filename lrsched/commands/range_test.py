@@ -102,7 +102,7 @@ def _prepare(config: RangeTestConfig, out: pathlib.Path) -> tuple[Ramps, dict[st
     momentum = None if config.momentum is None else number_or_words(config.momentum)
     plan = plans.plan("constant", Budget(RunConfig.max_epochs, task.steps_per_epoch), peak_value=1.0, momentum=momentum)
     prepared = ramps.prepare(task, config.ramp, momentum=float(plan.momentum(0)))
-    asked = {**provenance.said(config), "batch_size": task.batch_size, "holdout_fraction": fraction}
+    asked = {**provenance.config_fields(config), "batch_size": task.batch_size, "holdout_fraction": fraction}
     return prepared, json.loads(json.dumps(asked))
 
 

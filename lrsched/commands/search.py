@@ -146,7 +146,7 @@ def run(config: SearchConfig, report: Report = ignore) -> Outcome:
     final = search.train(search.seeds(chosen))
     task = resolve(chosen, data_dir=config.data_dir).task
     document = {
-        "config": provenance.said(config),
+        "config": provenance.config_fields(config),
         "parts": [dataclasses.asdict(part) for part in parts],
         "chosen": chosen.as_json(),
         "test_errors": {str(record["seed"]): record["test_error"] for record in final},

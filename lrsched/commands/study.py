@@ -128,7 +128,7 @@ def write_results(records: Sequence[Record], out: pathlib.Path) -> tuple[str, li
     records = sorted(records, key=lambda record: (record.get("place", -1), record.get("started", "")))
     cells = ledger.cells(records)
     papers = paper.paper_numbers(records)
-    tabular = records[0]["config"]["data"] in datasets.TABULAR
+    tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
     words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn = losses(records, cells)
     written = [out / name for name in ("table.md", "schedules.svg", "losses.svg", "error_over_budget.svg")]

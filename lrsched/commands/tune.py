@@ -118,7 +118,7 @@ def run(config: TuneConfig, report: Report = ignore) -> Outcome:
         errors = {name: {r["seed"]: r[f"{name}_error"] for r in records} for name in ("holdout", "test")}
         found.append(Found(sampler, values, setting, errors["holdout"], errors["test"]))
     document = {
-        "config": provenance.said(config),
+        "config": provenance.config_fields(config),
         "found": [dataclasses.asdict(one) for one in found],
         **beginning.provenance(middle.task.data, devices=len(middle.task.devices)),
     }

@@ -9,7 +9,7 @@ import tyro
 
 from lrsched.schedules import registry
 from lrsched.training import data as datasets
-from lrsched.training import optim
+from lrsched.training import names, optim
 
 #: A schedule; on the command line it is text.
 Words = Annotated[
@@ -24,33 +24,38 @@ Words = Annotated[
 ]
 
 
+_YOUNGER = {"image_size"}  # than recorded runs: left out where it is None, so that ids stay
+_BATCH_SIZE = f"examples per update, over all devices; None: {names.describe_batch_size()}."
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What is trained, and how, beside the schedule and its budget. These defaults are the only ones.
 
     Attributes:
-      data: digits, cifar10, cifar100, mnist, fashion_mnist or svhn_cropped; to predict numbers: diabetes or boston.
-      model: resnet8, resnet20, resnet32, resnet38, resnet44, resnet56, resnet110, cnn or mlp (the one for numbers).
-      optimizer: sgd, nesterov, adagrad, rmsprop, adam, adamw, schedule_free_sgd or schedule_free_adamw; all of them
-        apply the momentum (adam: as b1), and 0 gives the plain forms of sgd, adagrad and rmsprop.
+      data: a built-in data set, a folder of images, or the dotted path of a function that returns a data set.
+      image_size: for a folder of images, the height and width in pixels that all are brought to; None: they have one.
+      model: a built-in model, or the dotted path of a Flax module.
+      optimizer: all of them apply the momentum (adam: as b1); 0 gives the plain forms of sgd, adagrad and rmsprop.
       momentum: a number or a momentum schedule; None: the schedule's own (1cycle's), else 0.9.
       momentum_form: optax (rate outside the momentum) or caffe (rate inside).
       weight_decay: coefficient on every parameter.
       weight_decay_mode: coupled (L2 in the gradient) or decoupled; None: decoupled for adamw and schedule_free_adamw
         (which have no other), else coupled.
-      batch_size: examples per update, over all devices; None: 32 for digits, diabetes and boston, else 128.
+      batch_size: examples per update, over all devices; None: the data set's default.
       augment: the data set's usual alteration: padded random crop, and mirroring where a mirror image is one.
       sync_batch_norm: share BatchNorm's batch statistics over the devices.
     """
 
-    data: str = "digits"
-    model: str = "resnet8"
+    data: Annotated[str, tyro.conf.arg(help=names.describe_data())] = "digits"
+    image_size: int | None = None
+    model: Annotated[str, tyro.conf.arg(help=names.describe_models())] = "resnet8"
     optimizer: optim.Name = "sgd"
     momentum: str | None = None
     momentum_form: optim.MomentumForm = "optax"
     weight_decay: float = 5e-4
     weight_decay_mode: optim.WeightDecayMode | None = None
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, tyro.conf.arg(help=_BATCH_SIZE)] = None
     augment: bool = True
     sync_batch_norm: bool = False
 
@@ -107,7 +112,8 @@ class RunConfig(Recipe):
     def as_json(self) -> dict[str, Any]:
         """Canonical JSON, which a run's id is made from: defaults filled in, numbers as floats."""
         full = self.written_out()
-        return {field.name: getattr(full, field.name) for field in dataclasses.fields(full)}
+        fields = {field.name: getattr(full, field.name) for field in dataclasses.fields(full)}
+        return {name: value for name, value in fields.items() if value is not None or name not in _YOUNGER}
 
 
 #: The short runs of a search.

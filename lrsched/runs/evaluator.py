@@ -18,7 +18,7 @@ from lrsched.analysis.ensemble_tables import counted
 from lrsched.runs.networks import Network, updates
 from lrsched.runs.report import Report
 from lrsched.runs.task import Task
-from lrsched.training import predict, provenance, train
+from lrsched.training import models, predict, provenance, train
 from lrsched.training.train import Data
 
 
@@ -51,14 +51,14 @@ class Evaluator:
             ask = functools.partial(
                 predict.logits, variables, model=model, data=getattr(self.task, name), batch_size=self.size
             )
-            logits[name], kept = predict.cached(repr(key), ask)
+            logits[name], kept = predict.load_or_compute(None if models.is_foreign(model) else repr(key), ask)
             made += not kept
         return Predicted(logits["test"], logits.get("holdout")), made
 
     def complete(self, params: Any, like: Network) -> dict[str, Any]:
         """Variables with these weights and batch statistics re-estimated on training images."""
         variables = {"params": params, "batch_stats": like.variables["batch_stats"]}
-        statistics = predict.reestimated(
+        statistics = predict.estimate_statistics(
             variables,
             model=self.task.model,
             data=self.part,

@@ -35,6 +35,7 @@ def identify(run: Run) -> dict[str, Any]:
         "origin": dataclasses.asdict(run.origin) if run.origin else None,
         "plan": json.loads(run.plan.words),
         "plan_digest": run.plan.digest(),
+        **({"foreign": run.task.foreign} if run.task.foreign else {}),
         **circumstances(),
     }
 
@@ -86,9 +87,9 @@ def differences(there: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterat
             yield name, there["config"].get(name), value
     if alike and "data_digest" not in there and there["run"] != identity["run"]:
         yield "data", f"that of run {there['run']}", f"examples {identity['data_digest']}"
-    for name in ("data_digest", "devices", "origin", "plan", "plan_digest"):
-        if name in there and there[name] != identity[name]:
-            yield name.removesuffix("_digest"), there[name], identity[name]
+    for name in ("data_digest", "devices", "foreign", "origin", "plan", "plan_digest"):
+        if name in there and there[name] != identity.get(name):
+            yield name.removesuffix("_digest"), there[name], identity.get(name)
 
 
 def check_data(folder: pathlib.Path, there: Mapping[str, Any], data_digest: str) -> None:

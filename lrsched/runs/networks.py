@@ -14,7 +14,6 @@ from lrsched.runs import cycles, identity, records
 from lrsched.runs.config import Origin, RunConfig
 from lrsched.runs.folder import parse_location, read_config, select_members
 from lrsched.runs.task import Run, Task, resolve
-from lrsched.training import data as datasets
 from lrsched.training import provenance, snapshots
 
 
@@ -41,19 +40,17 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
     """The configuration of the first run, if all of them share data, model and held-out part.
 
     Raises:
-      ValueError: naming the first difference, a folder that holds no run, or data without classes.
+      ValueError: naming the first difference, or a folder that holds no run.
     """
     folders = [parse_location(location)[0] for location in locations]
     configs = [read_config(folder) for folder in folders]
-    for field in ("data", "model", "holdout_fraction"):
+    for field in ("data", "image_size", "model", "holdout_fraction"):
         for folder, config in zip(folders, configs, strict=True):
             mine, other = getattr(configs[0], field), getattr(config, field)
             if mine != other:
                 raise ValueError(
                     f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
                 )
-    if configs[0].data in datasets.TABULAR:
-        raise ValueError(f"data must have classes, whose probabilities are combined, got {configs[0].data}.")
     return configs[0]
 
 

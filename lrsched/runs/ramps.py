@@ -79,6 +79,7 @@ class Ramps:
             "seed": seed,
             "ramp": ramp | numbers,
             "momentum": self.momentum,
+            **({"foreign": self.task.foreign} if self.task.foreign else {}),
             **identity.circumstances(),
         }
 

@@ -40,7 +40,7 @@ class Beginning:
         Args:
           devices: that shared each batch.
         """
-        facts = {
+        facts: Record = {
             "device": machine.describe() | ({"run_devices": devices} if data else {}),
             "versions": provenance.versions(),
             "commit": self.commit,
@@ -51,10 +51,19 @@ class Beginning:
         if data is not None:
             sizes = {"train": len(data.train), "holdout": len(data.holdout or ()), "test": len(data.test)}
             facts["data"] = {"name": data.name, "version": data.version, "digest": data.digest, **sizes}
+            if data.name not in datasets.SOURCES:
+                facts["data"]["classes"] = data.classes
         return facts
 
 
-def identify(config: Mapping[str, Any], *, data_digest: str, origin: Mapping[str, Any] | None, devices: int) -> str:
+def identify(
+    config: Mapping[str, Any],
+    *,
+    data_digest: str,
+    origin: Mapping[str, Any] | None,
+    devices: int,
+    foreign: Mapping[str, str] | None = None,
+) -> str:
     """A run's id: a hash over all that decides its numbers.
 
     Args:
@@ -62,12 +71,15 @@ def identify(config: Mapping[str, Any], *, data_digest: str, origin: Mapping[str
       data_digest: of the examples and labels (`data.Dataset`).
       origin: run, step, digest and verb where the run left another one.
       devices: that share each batch. One is left out, so that ids do not depend on when this field came in.
+      foreign: what tells code of the user's apart (model, schedule); None or nothing: all of it is built in.
     Returns:
       16 hexadecimal digits.
     """
     identity = {**config, "data_digest": data_digest}
     if origin is not None:
         identity["origin"] = dict(origin)
+    if foreign:
+        identity["foreign"] = dict(foreign)
     if devices > 1:  # BatchNorm sees a device's part of the batch
         identity["devices"] = devices
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
@@ -102,7 +114,8 @@ def _fault(row: Record) -> str | None:
     try:
         said = [row["config"], row["data"]["digest"], row["origin"], row["device"].get("run_devices", 1)]
         ids = {
-            identify(said[0], data_digest=said[1], origin=said[2], devices=devices) for devices in (1, said[3])
+            identify(said[0], data_digest=said[1], origin=said[2], devices=devices, foreign=row.get("foreign"))
+            for devices in (1, said[3])
         }  # version 0.1.0 left several devices out
         return None if row["run"] in ids else f"run {row['run']} is not of its configuration"
     except (AttributeError, KeyError, TypeError, ValueError):

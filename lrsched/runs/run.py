@@ -144,6 +144,7 @@ def _identity(run: Run) -> Record:
         "epochs": run.plan.budget.epochs,
         "steps_per_epoch": run.plan.budget.steps_per_epoch,
         "total_steps": run.total_steps,
+        **({"foreign": run.task.foreign} if run.task.foreign else {}),
     }
 
 
@@ -169,7 +170,7 @@ def fetch(
 _evaluate_schedule = jax.jit(lambda schedule, steps: schedule(steps))
 
 
-@machine.pinned()
+@machine.pin_settings()
 def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     """The schedule as JAX computes it, float32 [total_steps]; blocks of one shape, so it compiles once per kind."""
     blocks = [

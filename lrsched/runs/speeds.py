@@ -27,7 +27,12 @@ def measure(task: Task, *, out: pathlib.Path, report: Report) -> float:
 
     The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept.
     """
-    known = {"recipe": task.recipe.recipe(), "data_digest": task.data.digest, "machine": identity.circumstances()}
+    known = {
+        "recipe": task.recipe.recipe(),
+        "data_digest": task.data.digest,
+        "machine": identity.circumstances(),
+        "foreign": task.foreign,
+    }
     name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
     path, speed = out / "speeds" / f"{name}.json", None
     try:

@@ -65,6 +65,11 @@ class Task:
         """How training alters the images: the arguments `pad` and `flip`."""
         return {"pad": self.data.pad, "flip": self.data.flip} if self.recipe.augment else {"pad": 0, "flip": False}
 
+    @property
+    def foreign(self) -> dict[str, str] | None:
+        """What tells a model of the user's from others of the same path; None for a built-in one."""
+        return models.identity(self.model, image_shape=self.data.train.images.shape[1:])
+
     def initial_state(self, seed: int) -> State:
         """The state before the first update."""
         shape = self.data.train.images[0].shape
@@ -92,13 +97,13 @@ class Task:
 
         The average was never trained, so its batch statistics are estimated from at most 50 training batches.
         """
-        params = optim.evaluated_params(self.optimizer, state.opt_state, state.params)
+        params = optim.prediction_params(self.optimizer, state.opt_state, state.params)
         variables = {**state.variables, "params": params}
         if params is state.params or not jax.tree.leaves(state.batch_stats):
             return variables
         count = len(self.devices)
         size = max(self.batch_size // count, 1) * count
-        statistics = predict.reestimated(
+        statistics = predict.estimate_statistics(
             variables, model=self.model, data=self.train, batch_size=size, batches=50, **self.augmentation
         )
         return {**variables, "batch_stats": statistics}
@@ -120,8 +125,10 @@ class _OnDevices(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)  # one machine's accelerators
-def _put(name: str, data_dir: str | None, holdout_fraction: float, devices: tuple[jax.Device, ...]) -> _OnDevices:
-    dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction)
+def _put(
+    name: str, data_dir: str | None, holdout_fraction: float, image_size: int | None, devices: tuple[jax.Device, ...]
+) -> _OnDevices:
+    dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction, image_size=image_size)
 
     def put(split: datasets.Split) -> Data:
         return train.put(split.images, split.labels, mean=dataset.mean, std=dataset.std, devices=devices)
@@ -142,11 +149,14 @@ def load(
     if not (math.isfinite(recipe.weight_decay) and recipe.weight_decay >= 0):
         raise ValueError(f"weight_decay must be at least 0, got {recipe.weight_decay:g}.")
     optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
-    models.check(recipe.model, tabular=recipe.data in datasets.TABULAR)  # before the data is read
+    datasets.check_name(recipe.data)
+    models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
     devices = devices or tuple(jax.local_devices())
-    there = _put(recipe.data, data_dir, holdout_fraction, devices)
+    there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
-    model = models.build(recipe.model, classes=there.data.classes, axis_name=axis_name)
+    models.check(recipe.model, tabular=there.data.tabular)
+    shape = there.data.train.images.shape[1:]
+    model = models.build(recipe.model, classes=there.data.classes, image_shape=shape, axis_name=axis_name)
     task = Task(recipe, there.data, data_dir, there.train, there.holdout, there.test, model, optimizer)
     examples, count = len(there.data.train), len(devices)
     if not 1 <= task.batch_size <= examples:
@@ -228,4 +238,5 @@ def _identify(config: RunConfig, task: Task, origin: Origin | None) -> str:
         data_digest=task.data.digest,
         origin=dataclasses.asdict(origin) if origin else None,
         devices=len(task.devices),
+        foreign=task.foreign,
     )

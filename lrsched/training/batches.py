@@ -1,27 +1,32 @@
-"""Which examples an update sees, and how images are altered: pure functions of (key, step), run on the device."""
+"""Data order and augmentation: pure functions of (key, step), run on the device."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int32, Key, UInt8
 
 Images = UInt8[Array, "batch h w c"] | Float[Array, "batch features"]  # pixels in [0, 255]; or rows of a table
-_ORDER, _AUGMENT = 0, 1  # folded into the run's key, so that the two kinds of draws are independent
+_ORDER, _AUGMENT, _DROPOUT = 0, 1, 2  # folded into the run's key, so that the kinds of draws are independent
+AXIS = "device"  # the mapped axis of an update
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """ceil(examples / batch_size): the last batch of an epoch is filled up, see `positions`."""
+    """ceil(examples / batch_size); `positions` says how the last batch is filled."""
     return -(-examples // batch_size)
 
 
 def run_key(seed: int) -> Key[Array, ""]:
-    """The key of a run's draws: `jax.random.key(seed)` as it is without any setting of the user's.
+    """The random key of a run: `jax.random.key(seed)` under JAX's default settings.
 
-    JAX_DEFAULT_PRNG_IMPL and JAX_RANDOM_SEED_OFFSET would make other draws of the same seed.
+    JAX_DEFAULT_PRNG_IMPL and JAX_RANDOM_SEED_OFFSET, which would change the draws, have no effect.
 
     Args:
       seed: from 0 to 2**32 - 1.
     """
-    return jax.random.wrap_key_data(jnp.array([0, seed], jnp.uint32), impl="threefry2x32")
+    halves: Any = np.array([0, seed], np.uint32)  # jnp.array would be compiled
+    return jax.random.wrap_key_data(halves, impl="threefry2x32")
 
 
 def epoch_order(key: Key[Array, ""], epoch: Int32[Array, ""], examples: int) -> Int32[Array, " examples"]:
@@ -30,11 +35,21 @@ def epoch_order(key: Key[Array, ""], epoch: Int32[Array, ""], examples: int) -> 
     return jax.random.permutation(key, jnp.arange(examples, dtype=jnp.int32))
 
 
+def dropout_key(key: Key[Array, ""], step: Int32[Array, ""] | int, *, device: int | None = None) -> Key[Array, ""]:
+    """The key of the draws that a model makes in training: a function of the run's key, the update and the device.
+
+    Args:
+      device: index of the device; None: the one that runs this, under the mapped axis.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), step)
+    return jax.random.fold_in(key, jax.lax.axis_index(AXIS) if device is None else device)
+
+
 def positions(order: Int32[Array, " examples"], step: Int32[Array, ""], batch_size: int) -> Int32[Array, " batch"]:
     """The examples of update `step`, given the order of its epoch.
 
-    The last batch of an epoch is filled up from the start of the same order, so that every batch has batch_size
-    examples; these few are seen twice in the epoch.
+    The last batch of an epoch is filled from the start of the same order, so every batch has batch_size examples, and
+    those few are seen twice in the epoch.
     """
     (examples,) = order.shape
     first = step % steps_per_epoch(examples, batch_size) * batch_size
@@ -51,11 +66,11 @@ def augment(
     pad: int,
     flip: bool,
 ) -> UInt8[Array, "some h w c"]:
-    """Zero-pad by `pad` pixels, crop at random, mirror half of the images.
+    """Zero-pads by `pad` pixels, crops at random, mirrors half of the images.
 
     Zeros are added to the raw pixels (black), as torchvision's transforms do and the papers' PyTorch recipes with them;
-    He et al. padded after subtracting the mean. The draws are made for the whole batch, so any number of devices sees
-    the same pixels.
+    He et al. padded after subtracting the mean. Draws are made for the whole batch, so the pixels do not depend on
+    the number of devices.
 
     Args:
       images: rows first .. first + some - 1 of the batch of update `step`, which has batch_size rows.

@@ -1,4 +1,4 @@
-"""Arrays in the user's cache, each with a checksum: what is damaged, or lies under another name, is made anew."""
+"""Arrays cached on disk, each with a checksum: a damaged or renamed file counts as missing."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from lrsched.training import devices
 
 
 def folder(kind: str) -> pathlib.Path:
-    """Where arrays of a kind are kept: $LRSCHED_CACHE/KIND, else lrsched/KIND in the user's cache.
+    """The folder for one kind of arrays: $LRSCHED_CACHE/KIND, else lrsched/KIND in the user's cache.
 
     Raises:
       ValueError: if LRSCHED_CACHE is a URL.
@@ -21,7 +21,7 @@ def folder(kind: str) -> pathlib.Path:
 
 
 def load(path: pathlib.Path) -> np.ndarray | None:
-    """The array that `keep` wrote to this path; None if there is none, or if any byte or the name was changed."""
+    """The array that `keep` wrote to this path; None if there is none, or if a byte or the name has changed."""
     try:
         content = memoryview(path.read_bytes() if path.is_file() else b"")
     except OSError:
@@ -34,7 +34,7 @@ def load(path: pathlib.Path) -> np.ndarray | None:
 
 
 def keep(path: pathlib.Path, array: np.ndarray) -> None:
-    """Writes the whole file or nothing. A cache that cannot be written only costs time, so that is no error.
+    """Writes the whole file or nothing. A cache that cannot be written costs only time, so it is no error.
 
     The file is `np.save`'s, followed by the SHA-256 of its name and of those bytes.
     """

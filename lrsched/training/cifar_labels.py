@@ -1,7 +1,7 @@
 """The names of CIFAR's classes."""
 
-# Names that upstream takes from the archive itself, in the order of the labels (Krizhevsky 2009).
-CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+# TFDS takes them from the archive. In the order of the labels (Krizhevsky 2009).
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR100_GROUPS = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
     "fish": "aquarium_fish flatfish ray shark trout",
@@ -25,4 +25,4 @@ CIFAR100_GROUPS = {
     "vehicles_2": "lawn_mower rocket streetcar tank tractor",
 }
 CIFAR100_GROUP_OF = {label: group for group, labels in CIFAR100_GROUPS.items() for label in labels.split()}
-CIFAR_LABELS = {"cifar10": CIFAR10, "cifar100": sorted(CIFAR100_GROUP_OF)}
+CIFAR100 = tuple(sorted(CIFAR100_GROUP_OF))

@@ -1,51 +1,23 @@
-"""Examples and labels as arrays: scikit-learn's digits, TFDS's image sets, and tables of numbers.
+"""Data sets in memory: built in (`names.SOURCES`), a folder of images, or a function of the user's.
 
 Nothing here needs TensorFlow or a network.
 """
 
 import dataclasses
-import hashlib
-import math
+import inspect
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
 
 from lrsched import files
-from lrsched.training import prepared, tabular
+from lrsched.training import names, splits
+from lrsched.training.names import SOURCES as SOURCES
+from lrsched.training.splits import Raw, Split
 
 PathLike = str | os.PathLike[str]
-
-# The usual augmentation: pixels of zero padding before the random crop, and whether a mirror image keeps its meaning
-# (a mirrored digit does not). A table's rows are not altered.
-AUGMENTATION = {
-    "digits": (1, False),
-    "cifar10": (4, True),
-    "cifar100": (4, True),
-    "mnist": (4, False),
-    "fashion_mnist": (4, True),
-    "svhn_cropped": (4, False),
-    **dict.fromkeys(tabular.NAMES, (0, False)),
-}
-NAMES = tuple(AUGMENTATION)
-TABULAR = tabular.NAMES
-EMBEDDED = ("digits", "diabetes")  # in scikit-learn
-
-# Which examples are the test set where none is published, and which are held out, never changes: no run's seed enters.
-TEST_FRACTION, TEST_SEED = 0.2, 1797
-HOLDOUT_SEED = 1
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """Images in [0, 255] and their classes, or rows of a table and their standardised targets, in a fixed order."""
-
-    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"]
-    labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +26,7 @@ class Dataset:
 
     `mean` and `std` are per channel, of train.images / 255; of a table per feature. `pad` (pixels) and `flip` are the
     usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data.
+    `class_names` are in the order of the labels; empty if they have none.
 
     `classes` is 0 for a regression. There all labels are (target - target_mean) / target_std, the statistics of the
     training set before anything is held out: a squared error of theirs is in the same unit whatever is held out, and
@@ -73,60 +46,125 @@ class Dataset:
     digest: str
     target_mean: float | None = None
     target_std: float | None = None
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def tabular(self) -> bool:
+        """Whether the examples are rows of numbers, not images."""
+        return self.train.images.ndim == 2
 
 
-def load(name: str, *, data_dir: PathLike | None = None, holdout_fraction: float = 0.0) -> Dataset:
+def load(
+    name: str, *, data_dir: PathLike | None = None, holdout_fraction: float = 0.0, image_size: int | None = None
+) -> Dataset:
     """Reads a data set into memory. Downloads nothing.
 
     Args:
-      name: one of NAMES. `digits` (8x8, scaled to [0, 240]) and `diabetes` come with scikit-learn; the others must be
-        prepared. Of `boston` read the note in `tabular`.
+      name: one of SOURCES; or a folder of images (`image_folder.read`): a name with a path separator, or of a
+        directory; or the dotted path of a function that returns a `Dataset`, as `dataset` makes one, and may take
+        data_dir and holdout_fraction. `digits` (8x8, scaled to [0, 240]) and `diabetes` come with scikit-learn; the
+        other built-in ones must be prepared. Of `boston` read the note in `tabular`.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       holdout_fraction: part of every class of the training set that becomes `holdout`, for choosing rates; in [0, 1).
-        The same examples for every run. Of a table, part of all rows.
+        The same examples for every run. Of a regression, part of all rows. A data set with a held-out split of its own
+        (a folder with val/) has that one for any fraction above 0.
+      image_size: of a folder of images, the height and width in pixels that all are brought to; None: they have one.
     Returns:
       The splits and their statistics; `mean` and `std` are those of the training part that is left.
     Raises:
       ValueError: unknown name, fraction outside [0, 1) or too small to hold anything out, data set not prepared, or a
-        table with a column that does not vary in the training part.
+        channel or column that does not vary in the training part.
     """
-    check_name(name)
     if not 0 <= holdout_fraction < 1:
         raise ValueError(f"holdout_fraction must be at least 0 and below 1, got {holdout_fraction}.")
+    folder = is_folder(name)
+    if image_size is not None and not folder:
+        raise ValueError(f"image_size must be None unless data is a folder of images, got {image_size} for {name}.")
+    if folder:
+        from lrsched.training import image_folder
+
+        raw = image_folder.read(files.local_folder("data", name), image_size=image_size)
+        return _assemble(raw, name=name, pad=0, flip=False, fraction=holdout_fraction)
+    if name not in SOURCES and names.is_path(name):
+        return _call(name, data_dir=data_dir, fraction=holdout_fraction)
+    check_name(name)
+    source = SOURCES[name]
     # What is embedded needs no folder, so that a TFDS_DATA_DIR of other programs does not matter.
-    root = data_folder(data_dir) if data_dir is not None or name not in EMBEDDED else pathlib.Path()
-    if name in TABULAR:
-        version, classes, train, test = _table(name, root)
-    elif name == "digits":
-        version, classes, train, test = _digits()
-    else:
-        version, classes, *arrays = prepared.read(name, root)
-        train, test = (Split(*split) for split in arrays)
-    target: tuple[float, float] | tuple[None, None] = (None, None)
-    if not classes:
-        target = _column_statistics(train.labels)
-        train, test = (_standardised(split, *target) for split in (train, test))
-    holdout = None
-    if holdout_fraction > 0:
-        train, holdout = _parted(train, holdout_fraction, HOLDOUT_SEED)
-        if len(holdout) == 0:
-            least = f"0, or enough for one example{' of a class' if classes else ''}"
-            raise ValueError(f"holdout_fraction must be {least}, got {holdout_fraction}.")
-    mean, std = _statistics(train.images)
-    pad, flip = AUGMENTATION[name]
-    digest = _digest([train, holdout, test])
-    return Dataset(name, version, classes, train, holdout, test, mean, std, pad, flip, digest, *target)
+    root = data_folder(data_dir) if data_dir is not None or not source.embedded else pathlib.Path()
+    raw = names.load("data", source.read)(name, root)
+    return _assemble(raw, name=name, pad=source.pad, flip=source.flip, fraction=holdout_fraction)
+
+
+def dataset(
+    train: tuple[Any, Any],
+    test: tuple[Any, Any] | None = None,
+    *,
+    holdout: tuple[Any, Any] | None = None,
+    classes: int | None = None,
+    class_names: Sequence[str] = (),
+    pad: int = 0,
+    flip: bool = False,
+    name: str = "data",
+    version: str = "",
+) -> Dataset:
+    """A data set from arrays, as a function for `--data my_package.data.load` returns it.
+
+    Args:
+      train: images and labels. Images are uint8 of shape [examples, h, w, c] or [examples, h, w], or rows of float
+        numbers, [examples, features]. Labels are whole numbers from 0, or for a regression floats.
+      test: the same; None: a fixed fifth of each class of `train`.
+      holdout: the same, for choosing rates; None: `load` takes a part of `train` if it is asked for one.
+      classes: number of classes; None: as many as there are names, else the largest label + 1; 0: a regression.
+      class_names: in the order of the labels.
+      pad: pixels of zero padding before the random crop of the usual augmentation; 0: no crop.
+      flip: whether that augmentation mirrors half of the images, left and right.
+    Raises:
+      ValueError: for arrays of another kind.
+    Example:
+      >>> import numpy as np
+      >>> images, labels = np.arange(4 * 8 * 8).reshape(4, 8, 8).astype(np.uint8), np.array([0, 1, 0, 1])
+      >>> found = dataset((images, labels), (images, labels), flip=True)
+      >>> found.classes, found.train.images.shape
+      (2, (4, 8, 8, 1))
+    """
+    whole = np.asarray(train[1]).dtype.kind in "iub"
+    if classes is None:
+        largest = max((int(np.max(labels, initial=0)) for _, labels in filter(None, (train, test, holdout))), default=0)
+        classes = (len(class_names) or largest + 1) if whole else 0
+    if classes < 0 or classes == 1 or (classes > 0) != whole:
+        allowed = "at least 2 for labels that are whole numbers" if whole else "0 for labels that are floats"
+        raise ValueError(f"classes must be {allowed}, got {classes}.")
+    if class_names and len(class_names) != classes:
+        raise ValueError(f"class_names must be {classes}, one for each class, got {len(class_names)}.")
+    pairs = {"train": train, "test": test, "holdout": holdout}
+    checked = {split: _check(split, pair, classes) for split, pair in pairs.items() if pair}
+    shapes = {split: pair[0].shape[1:] for split, pair in checked.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"images must have one shape in all splits, got {shapes}.")
+    raw = Raw(version, classes, checked["train"], checked.get("test"), checked.get("holdout"), tuple(class_names))
+    return _assemble(raw, name=name, pad=pad, flip=flip, fraction=0.0, keep_holdout=True)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name stands for a folder of images: it has a path separator or is a directory, and no table has it."""
+    has_separator = any(separator in name for separator in (os.sep, os.altsep, "/") if separator)
+    return name not in SOURCES and (has_separator or name.startswith("~") or os.path.isdir(name))
+
+
+def check_name(name: str) -> None:
+    """Raises a ValueError that lists what is allowed, unless `name` is in SOURCES, a folder or a dotted path."""
+    if name not in SOURCES and not is_folder(name) and not names.is_path(name):
+        raise names.unknown("data", name, SOURCES, also=", a folder of images or a dotted path to a function")
 
 
 def usual_batch_size(name: str) -> int:
     """Examples per update where no batch size is given."""
-    return 32 if name in ("digits", *TABULAR) else 128
+    return SOURCES[name].batch_size if name in SOURCES else names.Source(read="", prepare=None).batch_size
 
 
-def check_name(name: str) -> None:
-    """Raises a ValueError that lists NAMES if `name` is none of them."""
-    if name not in NAMES:
-        raise ValueError(f"data must be one of {', '.join(NAMES)}, got {name!r}.")
+def is_tabular(name: str) -> bool | None:
+    """Whether a data set is rows of numbers; None: that shows when it is loaded (`Dataset.tabular`)."""
+    return SOURCES[name].tabular if name in SOURCES else None
 
 
 def data_folder(data_dir: PathLike | None) -> pathlib.Path:
@@ -140,83 +178,94 @@ def data_folder(data_dir: PathLike | None) -> pathlib.Path:
     return files.local_folder("TFDS_DATA_DIR", os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
-def _digits() -> tuple[str, int, Split, Split]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()  # images: float64, whole numbers 0 .. 16
-    everything = Split((digits.images * 15).astype(np.uint8)[..., None], digits.target.astype(np.int32))
-    train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
-    return "1.0.0", 10, train, test
-
-
-def _table(name: str, root: pathlib.Path) -> tuple[str, int, Split, Split]:
-    if name == "diabetes":
-        everything = Split(*tabular.diabetes())
+def _assemble(raw: Raw, *, name: str, pad: int, flip: bool, fraction: float, keep_holdout: bool = False) -> Dataset:
+    """The data set of what was read: labels standardised, test and held-out part split off if there are none."""
+    train = Split(*raw.train)
+    if raw.test is None:
+        train, test = splits.divide(train, splits.TEST_FRACTION, splits.TEST_SEED)
     else:
-        file = tabular.boston_file(root)
-        if not file.parent.exists():
-            raise ValueError(f"{name} {tabular.VERSION} is not prepared in {root}; {prepared.how(name, root)}")
-        prepared.checksums(name, root, file.parent, needed=(file.name,))
-        with prepared.damage_of(file, name, root):
-            everything = Split(*tabular.boston(file))
-    train, test = _parted(everything, TEST_FRACTION, TEST_SEED)
-    return tabular.VERSION, 0, train, test
+        test = Split(*raw.test)
+    holdout = Split(*raw.holdout) if raw.holdout and (fraction > 0 or keep_holdout) else None
+    target: tuple[float, float] | tuple[None, None] = (None, None)
+    if not raw.classes:
+        target = splits.column_statistics(train.labels)
+        train, test = (splits.standardise(split, *target) for split in (train, test))
+        holdout = splits.standardise(holdout, *target) if holdout else None
+    made = Dataset(
+        name=name,
+        version=raw.version,
+        classes=raw.classes,
+        train=train,
+        holdout=holdout,
+        test=test,
+        mean=(),
+        std=(),
+        pad=pad,
+        flip=flip,
+        digest="",
+        target_mean=target[0],
+        target_std=target[1],
+        class_names=raw.class_names,
+    )
+    return _hold_out(made, fraction)
 
 
-def _standardised(split: Split, mean: float, std: float) -> Split:
-    return Split(split.images, ((split.labels.astype(np.float64) - mean) / std).astype(np.float32))
+def _hold_out(made: Dataset, fraction: float) -> Dataset:
+    """The data set with a held-out part, if it has none and one is asked for, and with statistics and digest."""
+    train, holdout = made.train, made.holdout
+    if holdout is None and fraction > 0:
+        train, holdout = splits.divide(train, fraction, splits.HOLDOUT_SEED)
+        if len(holdout) == 0:
+            least = f"0, or enough for one example{' of a class' if made.classes else ''}"
+            raise ValueError(f"holdout_fraction must be {least}, got {fraction}.")
+    mean, std = splits.statistics(train.images)
+    digest = splits.digest([train, holdout, made.test])
+    return dataclasses.replace(made, train=train, holdout=holdout, mean=mean, std=std, digest=digest)
 
 
-def _parted(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """(the rest, the chosen part): round(fraction * n) of the n examples of each class, never all; order is kept.
-
-    Of a table: of all rows, which are one class here.
-    """
-    generator = np.random.default_rng(seed)
-    chosen = np.zeros(len(split), bool)
-    labels = split.labels if split.labels.dtype == np.int32 else np.zeros(len(split), np.int32)
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
-    return Split(split.images[~chosen], split.labels[~chosen]), Split(split.images[chosen], split.labels[chosen])
-
-
-def _statistics(
-    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of images / 255, from integer sums, which round nothing.
-
-    Of a table: of each column.
-    """
-    if images.dtype != np.uint8:
-        means, stds = zip(*map(_column_statistics, images.T), strict=True)
-        return means, stds
-    sums = np.zeros(images.shape[1:], np.int64)
-    squares = np.zeros_like(sums)
-    for start in range(0, len(images), 500):  # blocks that stay in the processor's cache: 7 times as fast as at once
-        block = images[start : start + 500]
-        sums += block.sum(axis=0, dtype=np.int64)
-        squares += np.square(block, dtype=np.uint16).sum(axis=0, dtype=np.int64)
-    count = images[..., 0].size
-    mean = sums.sum(axis=(0, 1)) / count
-    std = np.sqrt(squares.sum(axis=(0, 1)) / count - mean**2)
-    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+def _check(split: str, pair: tuple[Any, Any], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split, in the types that training takes."""
+    images, labels = (np.asarray(part) for part in pair)
+    if images.dtype == np.uint8 and images.ndim == 3:
+        images = images[..., None]
+    rows = images.dtype.kind == "f" and images.ndim == 2
+    if not rows and (images.dtype != np.uint8 or images.ndim != 4):
+        allowed = "uint8 of shape (examples, h, w, c) or floats of shape (examples, features)"
+        raise ValueError(f"{split}: images must be {allowed}, got {images.dtype} of {images.shape}.")
+    if 0 in images.shape:
+        raise ValueError(f"{split}: images must be at least one, got the shape {images.shape}.")
+    kinds, noun = ("iub", "whole numbers") if classes else ("f", "floats")
+    if labels.dtype.kind not in kinds or labels.shape != (len(images),):
+        raise ValueError(
+            f"{split}: labels must be {len(images)} {noun}, one for each image, got {labels.dtype} of {labels.shape}."
+        )
+    if classes and (wrong := labels[(labels < 0) | (labels >= classes)]).size:
+        raise ValueError(f"{split}: labels must be from 0 to {classes - 1}, got {wrong[0]}.")
+    for what, array in (("images", images), ("labels", labels)):
+        if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+            raise ValueError(f"{split}: {what} must be finite float32 numbers, got some that are not.")
+    return (images.astype(np.float32) if rows else images), labels.astype(np.int32 if classes else np.float32)
 
 
-def _column_statistics(column: Float32[np.ndarray, " examples"]) -> tuple[float, float]:
-    """Mean and standard deviation."""
-    if np.ptp(column) == 0:
-        raise ValueError(f"a column of the training part must vary, got one of {len(column)} times {column[0]:g}.")
-    wide = column.astype(np.float64)
-    mean = math.fsum(wide) / len(wide)  # fsum: the same bits on every machine, and so the same digest
-    return mean, math.sqrt(math.fsum(np.square(wide - mean)) / len(wide))
-
-
-def _digest(splits: list[Split | None]) -> str:
-    sha = hashlib.sha256()
-    for split in splits:
-        for array in (split.images, split.labels) if split else ():
-            sha.update(f"{array.shape} {array.dtype.name}".encode())
-            sha.update(np.ascontiguousarray(array).data.cast("B"))
-        sha.update(b"end of split")
-    return sha.hexdigest()[:16]
+def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
+    """The data set that a function of the user's returns."""
+    function = names.load("data", path)
+    if not callable(function):
+        raise ValueError(f"data must be a function that returns a Dataset, got {path}, a {type(function).__name__}.")
+    given = {"data_dir": data_dir, "holdout_fraction": fraction}
+    try:
+        takes = inspect.signature(function).parameters
+        found = function(**{name: value for name, value in given.items() if name in takes})
+    except Exception as error:  # of the user's code
+        reason = f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
+        raise ValueError(
+            f"data must be a function that returns a Dataset, got {path}, which raised {reason}."
+        ) from error
+    if not isinstance(found, Dataset):
+        kind = type(found).__name__
+        raise ValueError(
+            f"data must be a function that returns a Dataset (data.dataset makes one), got a {kind}: {path}."
+        )
+    if fraction == 0:
+        found = dataclasses.replace(found, holdout=None)
+    return _hold_out(dataclasses.replace(found, name=path), fraction)

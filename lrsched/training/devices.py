@@ -1,4 +1,4 @@
-"""What must be set before JAX starts, and what a record says about the machine."""
+"""Settings that must precede JAX's start, and a description of the machine for records."""
 
 import contextlib
 import ctypes
@@ -28,13 +28,13 @@ _memory_kept = False
 
 
 def plain() -> bool:
-    """Whether LRSCHED_PLAIN asks for JAX and Flax as they come, without what makes them faster on CPUs."""
+    """Whether LRSCHED_PLAIN asks for stock JAX and Flax, without what makes them faster on CPUs."""
     return os.environ.get("LRSCHED_PLAIN", "0") not in ("", "0")
 
 
 @contextlib.contextmanager
-def pinned() -> Iterator[None]:
-    """JAX's settings that would change a run's numbers, or end it, as they are by default; inside the `with` alone.
+def pin_settings() -> Iterator[None]:
+    """Sets JAX's defaults, inside the `with`, for all settings that would change a run's numbers or end it.
 
     A run is float32 throughout, its draws are those of partitionable threefry (`batches.run_key` pins their kind), and
     a loss that is not finite is a result, whatever JAX_ENABLE_X64, JAX_THREEFRY_PARTITIONABLE, JAX_DEBUG_NANS and
@@ -68,13 +68,13 @@ def start() -> None:
 def prepare(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
     """Sets XLA's flags, the process's memory and JAX's persistent compilation cache; call it once, before using JAX.
 
-    The user's own words win: a flag already in XLA_FLAGS stays as it is, MALLOC_... variables and GLIBC_TUNABLES keep
-    the memory as they say, and JAX_COMPILATION_CACHE_DIR keeps the cache where it says. Flags are read when JAX starts,
-    so once it has started they are left alone. With LRSCHED_PLAIN=1 only the cache is set.
+    The user's own settings win: a flag already in XLA_FLAGS stays as it is, MALLOC_... variables and GLIBC_TUNABLES
+    govern the memory, and JAX_COMPILATION_CACHE_DIR the cache. JAX reads flags when it starts, so afterwards they are
+    left alone. With LRSCHED_PLAIN=1 only the cache is set.
 
-    The memory: XLA:CPU asks for a step's working memory (0.3 GB for ResNet-20 at batch 128) anew at each step, and
-    glibc hands it back after each, so that every page of it is zeroed again by the system (results/speed.md).
-    The process is told to keep its memory instead. That holds for the whole process.
+    The memory: XLA:CPU allocates the working memory of a step (0.3 GB for ResNet-20 at batch 128) at each step, and
+    glibc returns it after each, so the system zeroes every page again (results/speed.md). Here the whole process is
+    told to keep its memory.
 
     Args:
       cache_dir: folder of the compilation cache. None: $LRSCHED_CACHE/xla, else $XDG_CACHE_HOME/lrsched/xla, else

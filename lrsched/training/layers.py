@@ -16,7 +16,7 @@ Images = Float[Any, "batch h w c"]  # of NumPy or JAX, as everywhere below
 Kernel = Float[Any, "3 3 c features"]
 Channels = Float[Any, " c"]
 
-_EPSILON, _MOMENTUM = 1e-5, 0.9
+EPSILON, MOMENTUM = 1e-5, 0.9  # of BatchNorm
 _SMALL = 4  # pixels of an output for which a product over patches is faster than XLA:CPU's convolution
 _PART_IMAGES, _PART_PIXELS, _PARTS = 16, 4096, 16  # of a kernel's gradient: at least, at least, at most
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -62,12 +62,12 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
         if self.use_running_average:
-            factor = jax.lax.rsqrt(running_var.value + _EPSILON) * scale
+            factor = jax.lax.rsqrt(running_var.value + EPSILON) * scale
             return (x - _wide(running_mean.value)) * _wide(factor) + _wide(bias)
         y, mean, var = normalise(x, scale, bias, self.axis_name)
         if not self.is_initializing():
-            running_mean.value = _MOMENTUM * running_mean.value + (1 - _MOMENTUM) * mean
-            running_var.value = _MOMENTUM * running_var.value + (1 - _MOMENTUM) * var
+            running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
+            running_var.value = MOMENTUM * running_var.value + (1 - MOMENTUM) * var
         return y
 
 
@@ -78,22 +78,22 @@ def convolution(x: Images, kernel: Kernel, stride: int) -> Float[Any, "batch h2 
     The kernel's gradient is the sum of those of parts of the batch: on XLA:CPU a part that fits into a core's cache
     takes half the time.
     """
-    return _convolved(_apart(x), _apart(kernel), stride)
+    return _convolve(_apart(x), _apart(kernel), stride)
 
 
 def _convolution_forward(x: Images, kernel: Kernel, stride: int) -> tuple[Any, Any]:
     x = _apart(x)
-    return _apart(_convolved(x, kernel, stride)), (x, kernel)
+    return _apart(_convolve(x, kernel, stride)), (x, kernel)
 
 
 def _convolution_backward(stride: int, kept: Any, dy: Any) -> tuple[Any, Any]:
     x, kernel = kept
     dy = _apart(dy)
-    (dx,) = jax.linear_transpose(lambda x: _convolved(x, kernel, stride), x)(dy)
+    (dx,) = jax.linear_transpose(lambda x: _convolve(x, kernel, stride), x)(dy)
     pixels = x.shape[1] * x.shape[2]
     part = max(_PART_IMAGES, _PART_PIXELS // pixels, -(-len(x) // _PARTS))
     parts = [
-        jax.linear_transpose(functools.partial(_convolved, x[first : first + part], stride=stride), kernel)(
+        jax.linear_transpose(functools.partial(_convolve, x[first : first + part], stride=stride), kernel)(
             dy[first : first + part]
         )[0]
         for first in range(0, len(x), part)
@@ -122,7 +122,7 @@ def normalise(
 def _normalise_forward(x: Images, scale: Channels, bias: Channels, axis_name: str | None) -> tuple[Any, Any]:
     mean, square = _means(axis_name, x, x * x)
     var = jnp.maximum(square - mean * mean, 0)
-    inverse = jax.lax.rsqrt(var + _EPSILON)
+    inverse = jax.lax.rsqrt(var + EPSILON)
     y = (x - _wide(mean)) * _wide(inverse * scale) + _wide(bias)
     return (y, mean, var), (x, mean, inverse, scale)
 
@@ -143,7 +143,7 @@ def _normalise_backward(axis_name: str | None, kept: Any, gradients: Any) -> tup
 normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
-def halved(x: Images) -> Float[Any, "batch h2 w2 c"]:
+def max_pool(x: Images) -> Float[Any, "batch h2 w2 c"]:
     """The largest of each 2 x 2 pixels; an odd last row or column is left out, as by `nn.max_pool(x, (2, 2), (2, 2))`.
 
     Elementwise maxima, because the gradient of XLA's window reduction is slow on CPUs: an update of the small CNN would
@@ -154,7 +154,7 @@ def halved(x: Images) -> Float[Any, "batch h2 w2 c"]:
     return jnp.maximum(x[:, :, 0:width:2], x[:, :, 1:width:2])
 
 
-def _convolved(x: Images, kernel: Kernel, stride: int) -> Any:
+def _convolve(x: Images, kernel: Kernel, stride: int) -> Any:
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=_LAYOUT)
 
 

@@ -1,4 +1,4 @@
-"""What an example costs and what it counts for: the kind of its label decides which."""
+"""Loss and score of each example; the type of the labels decides which."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ def of_each(
 
     Regression (floats): loss = (output - label)^2, score = 1 - loss. Labels are standardised by the training set's mean
     and variance (`data.load`), so the mean loss is the squared error in units of that variance, and the mean score the
-    fraction of the variance that is explained: 1 for a perfect fit, 0 for the training set's mean said of every
-    example of it, below 0 for worse. It is R^2, but for the reference, which is the training set's in every split.
+    fraction of variance explained: 1 for a perfect fit, 0 on the training set for predicting its mean everywhere,
+    below 0 for worse. It is R^2 except that the reference is the training set's variance in every split.
     """
     if jnp.issubdtype(labels.dtype, jnp.integer):
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)

@@ -1,17 +1,19 @@
-"""Optimisers whose rate, momentum and weight decay are numbers of each update, not constants of the program."""
+"""Optimisers whose rate, momentum and weight decay are inputs of each update, not constants of the program."""
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import jax
 import optax
 from jaxtyping import Float
 
+from lrsched.training import names
+
 Scalar = Float[Any, ""]  # float32, of NumPy or traced
-Name = Literal["sgd", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "schedule_free_sgd", "schedule_free_adamw"]
 MomentumForm = Literal["optax", "caffe"]
 WeightDecayMode = Literal["coupled", "decoupled"]
-_TWO_FORMS, _ADAMW = ("sgd", "nesterov"), ("adamw", "schedule_free_adamw")
 _B2, _EPS = 0.999, 1e-8  # Adam's
 
 
@@ -49,20 +51,20 @@ class Optimizer:
       arXiv:1412.6980; Loshchilov, Hutter, ICLR 2019, arXiv:1711.05101.
     """
 
-    name: str = "sgd"  # of Name
+    name: str = "sgd"  # of OPTIMIZERS
     momentum_form: str = "optax"  # of MomentumForm
     weight_decay_mode: str | None = None  # of WeightDecayMode; never None once made
 
     def __post_init__(self) -> None:
+        kind = find(self.name)
         if self.weight_decay_mode is None:
             object.__setattr__(self, "weight_decay_mode", usual_weight_decay_mode(self.name))
-        allowed = {"name": Name, "momentum_form": MomentumForm, "weight_decay_mode": WeightDecayMode}
-        for field, words in allowed.items():
+        for field, words in (("momentum_form", MomentumForm), ("weight_decay_mode", WeightDecayMode)):
             if (value := getattr(self, field)) not in get_args(words):
                 raise ValueError(f"optimizer's {field} must be one of {', '.join(get_args(words))}, got {value!r}.")
-        if self.momentum_form != "optax" and self.name not in _TWO_FORMS:
+        if self.momentum_form != "optax" and not kind.caffe:
             raise ValueError(f"optimizer's momentum_form must be 'optax' for {self.name}, got {self.momentum_form!r}.")
-        if self.weight_decay_mode != "decoupled" and self.name in _ADAMW:
+        if self.weight_decay_mode != "decoupled" and kind.decoupled:
             raise ValueError(
                 f"optimizer's weight_decay_mode must be 'decoupled' for {self.name}, got {self.weight_decay_mode!r}."
             )
@@ -70,7 +72,18 @@ class Optimizer:
 
 def usual_weight_decay_mode(name: str) -> WeightDecayMode:
     """The weight-decay mode of an optimiser where none is given."""
-    return "decoupled" if name in _ADAMW else "coupled"
+    return "decoupled" if find(name).decoupled else "coupled"
+
+
+def find(name: str) -> "Kind":
+    """The optimiser of a name.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise names.unknown("optimizer", name, OPTIMIZERS)
+    return OPTIMIZERS[name]
 
 
 def transformation(
@@ -83,26 +96,16 @@ def transformation(
       momentum: momentum of this update; `Optimizer` says what it is to each.
       weight_decay: coefficient; in the decoupled mode it is multiplied by the rate.
     """
-    if optimizer.name.startswith("schedule_free"):
-        adamw = optimizer.name == "schedule_free_adamw"
-        return schedule_free(adamw=adamw, rate=rate, momentum=momentum, weight_decay=weight_decay)
+    kind = OPTIMIZERS[optimizer.name]
+    if kind.whole:
+        return kind.whole(rate=rate, momentum=momentum, weight_decay=weight_decay)
     decay = optax.add_decayed_weights(weight_decay)
-    trace = optax.trace(momentum, nesterov=optimizer.name == "nesterov")
     if optimizer.momentum_form == "caffe":
-        chain = [optax.scale(rate), trace, optax.scale(-1.0)]
+        chain = [optax.scale(rate), *kind.direction(momentum), optax.scale(-1.0)]
         if optimizer.weight_decay_mode == "decoupled":
             chain.insert(2, optax.add_decayed_weights(rate * weight_decay))
     else:
-        adam = _promoting(optax.scale_by_adam(b1=momentum, b2=_B2, eps=_EPS))
-        directions = {
-            "sgd": [trace],
-            "nesterov": [trace],
-            "adagrad": [optax.scale_by_rss(initial_accumulator_value=0.1, eps=1e-7), trace],
-            "rmsprop": [optax.scale_by_rms(decay=0.9, eps=1e-8), trace],
-            "adam": [adam],
-            "adamw": [adam],
-        }
-        chain = [*directions[optimizer.name], optax.scale(-rate)]
+        chain = [*kind.direction(momentum), optax.scale(-rate)]
         if optimizer.weight_decay_mode == "decoupled":
             chain.insert(-1, decay)
     return optax.chain(*([decay] if optimizer.weight_decay_mode == "coupled" else []), *chain)
@@ -151,17 +154,17 @@ def schedule_free(*, adamw: bool, rate: Scalar, momentum: Scalar, weight_decay: 
     return optax.GradientTransformation(init, update)
 
 
-def evaluated_params(optimizer: Optimizer, opt_state: Any, params: Any) -> Any:
+def prediction_params(optimizer: Optimizer, opt_state: Any, params: Any) -> Any:
     """The parameters to predict with: for schedule-free optimisers the average x, else `params` themselves.
 
     BatchNorm's statistics were gathered by the network of `params` (y): at x they must be estimated anew
-    (`lrsched.training.predict.reestimated`), as the authors say too.
+    (`lrsched.training.predict.estimate_statistics`), as the authors say too.
 
     Args:
       opt_state: the state that `transformation(optimizer, ...)` left after any number of updates, 0 included.
       params: those of training, after as many.
     """
-    return opt_state.averaged if optimizer.name.startswith("schedule_free") else params
+    return opt_state.averaged if OPTIMIZERS[optimizer.name].averaged else params
 
 
 def _promoting(inner: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -172,3 +175,51 @@ def _promoting(inner: optax.GradientTransformation) -> optax.GradientTransformat
             return inner.update(gradients, state, params)
 
     return optax.GradientTransformation(inner.init, update)
+
+
+def _adam(momentum: Scalar) -> list[optax.GradientTransformation]:
+    return [_promoting(optax.scale_by_adam(b1=momentum, b2=_B2, eps=_EPS))]
+
+
+def _adagrad(momentum: Scalar) -> list[optax.GradientTransformation]:
+    return [optax.scale_by_rss(initial_accumulator_value=0.1, eps=1e-7), optax.trace(momentum)]
+
+
+def _rmsprop(momentum: Scalar) -> list[optax.GradientTransformation]:
+    return [optax.scale_by_rms(decay=0.9, eps=1e-8), optax.trace(momentum)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What an optimiser is: the direction of its update, or the whole update.
+
+    Attributes:
+      direction: momentum -> the transformations of the gradient that come before the rate.
+      whole: (rate, momentum, weight_decay) -> all of the update, in place of `direction`.
+      caffe: whether it has the caffe form too; `direction` is then a single trace.
+      decoupled: whether its weight decay has no coupled mode.
+      averaged: whether the state holds the parameters to predict with, as `averaged`.
+    """
+
+    direction: Callable[[Scalar], list[optax.GradientTransformation]] = lambda momentum: []
+    whole: Callable[..., optax.GradientTransformation] | None = None
+    caffe: bool = False
+    decoupled: bool = False
+    averaged: bool = False
+
+
+OPTIMIZERS: dict[str, Kind] = {
+    "sgd": Kind(direction=lambda momentum: [optax.trace(momentum)], caffe=True),
+    "nesterov": Kind(direction=lambda momentum: [optax.trace(momentum, nesterov=True)], caffe=True),
+    "adagrad": Kind(direction=_adagrad),
+    "rmsprop": Kind(direction=_rmsprop),
+    "adam": Kind(direction=_adam),
+    "adamw": Kind(direction=_adam, decoupled=True),
+    "schedule_free_sgd": Kind(whole=functools.partial(schedule_free, adamw=False), averaged=True),
+    "schedule_free_adamw": Kind(whole=functools.partial(schedule_free, adamw=True), averaged=True, decoupled=True),
+}
+
+if TYPE_CHECKING:
+    Name = str
+else:
+    Name = Literal[tuple(OPTIMIZERS)]  # for the command line

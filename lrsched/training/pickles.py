@@ -1,4 +1,4 @@
-"""Pickles of plain arrays, read without calling anything that the file names."""
+"""Reads pickles of plain arrays without calling anything that the file names."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ def load(content: bytes) -> dict[str, Any]:
         return {text(key): value.value if isinstance(value, _Array) else value for key, value in found.items()}
     except Exception as error:  # damaged pickles raise nearly everything
         raise ValueError(
-            f"a pickled dictionary of plain arrays is expected ({type(error).__name__}: {error})"
+            f"a pickle must be a dictionary of plain arrays, got {type(error).__name__}: {str(error).rstrip('.')}."
         ) from error
 
 

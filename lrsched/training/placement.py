@@ -1,4 +1,4 @@
-"""Where a split lies: whole on each device of one run, which then all work on it."""
+"""Places a split on the devices of a run: each device holds all of it."""
 
 import functools
 from collections.abc import Sequence
@@ -9,13 +9,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
-from lrsched.training.devices import pinned
-
-AXIS = "device"  # the mapped axis; `models.build(..., axis_name=AXIS)` shares BatchNorm's statistics over it
+from lrsched.training.batches import AXIS
+from lrsched.training.devices import pin_settings
 
 
 class Data(NamedTuple):
-    """A split on the devices, whole on each; `put` makes it."""
+    """A split on the devices, whole on each, from `put`."""
 
     images: UInt8[Array, "examples h w c"] | Float32[Array, "examples features"]
     labels: Int32[Array, " examples"] | Float32[Array, " examples"]
@@ -23,7 +22,7 @@ class Data(NamedTuple):
     std: Float[Array, " c"]
 
 
-@pinned()
+@pin_settings()
 def put(
     images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
     labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"],
@@ -32,7 +31,7 @@ def put(
     std: Sequence[float],
     devices: Sequence[jax.Device] | None = None,
 ) -> Data:
-    """Copies a split to every device; `updates` and `evaluate` run where their data is.
+    """Copies a split to every device; `updates` and `evaluate` run on the devices of their data.
 
     Args:
       mean, std: per channel, of images / 255; or per feature.
@@ -48,7 +47,7 @@ def devices_of(data: Data) -> tuple[jax.Device, ...]:
 
 
 def device_count(data: Data) -> int:
-    """How many devices hold the split, and share the work on it."""
+    """The number of devices that hold the split and share the work."""
     return len(devices_of(data))
 
 
@@ -58,7 +57,7 @@ def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
 
 
 def replicated(devices: tuple[jax.Device, ...]) -> NamedSharding:
-    """The placement in which pmap takes its unmapped inputs as they are, without moving them at each call."""
+    """The placement of unmapped inputs that pmap accepts without moving them at each call."""
     return NamedSharding(_mesh(devices), PartitionSpec())
 
 

@@ -1,4 +1,4 @@
-"""What a network says of a split, kept in the user's cache; and batch statistics for weights that have none."""
+"""Predictions of a network on a split, cached on disk, and batch statistics for weights that have none."""
 
 import functools
 import hashlib
@@ -12,19 +12,20 @@ from jaxtyping import Float32
 
 from lrsched.training import cache, models, train
 from lrsched.training.batches import augment, run_key
+from lrsched.training.foreign import Foreign
+from lrsched.training.placement import devices_of
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
-_MOMENTUM = 0.9  # of the models' BatchNorm
 
 
 def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int) -> Logits:
-    """The network's logits for every example of a split, each once and in the split's order.
+    """The network's logits for every example of a split, each once, in the order of the split.
 
-    Several networks are best asked one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
+    Evaluate several networks one after another: a `vmap` over weights takes XLA:CPU 1.6 times as long (ResNet-8).
 
     Args:
-      variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot; left as they are.
-      batch_size: examples at once, over all devices of the data; may exceed the split.
+      variables: {"params", "batch_stats"}, from `State.variables` or a snapshot; not modified.
+      batch_size: examples per call, over all devices of the data; may exceed the split.
     Returns:
       float32, on the host.
     Raises:
@@ -34,7 +35,7 @@ def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Dat
     return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[: len(data.labels)]
 
 
-def reestimated(
+def estimate_statistics(
     variables: Mapping[str, Any],
     *,
     model: models.Model,
@@ -44,19 +45,19 @@ def reestimated(
     pad: int = 0,
     flip: bool = False,
 ) -> Any:
-    """Batch statistics for weights that were averaged, and so never trained with any of their own.
+    """Estimates batch statistics for averaged weights, which were never trained and so have none of their own.
 
-    Each batch-norm layer's mean and variance over a batch in training mode, averaged over batches: the first ones of
-    the data, altered as in training. (Unaltered ones would cost: ResNet-20 on CIFAR-10, 12.68 % test error with the
-    statistics of its own training, had 12.79 % with those of 50 altered batches and 13.90 % with those of unaltered
-    ones.) A batch is one over all devices, so their number does not matter.
+    The mean and variance of each batch-norm layer over a batch in training mode, averaged over the first batches of
+    the data, augmented as in training. (Augmentation matters: ResNet-20 on CIFAR-10 had 12.68 % test error with the
+    statistics from its own training, 12.79 % with those of 50 augmented batches, 13.90 % with unaugmented ones.) A
+    batch spans all devices, so their number does not matter.
 
     Args:
-      variables: {"params", "batch_stats"}; of the latter only the shapes matter. Both are left as they are.
+      variables: {"params", "batch_stats"}; only the shapes of the latter matter. Neither is modified.
       data: the training split.
-      batch_size: examples of a batch, over all devices; the mean of variances depends on it a little.
-      batches: at most; there are as many as the data has whole ones.
-      pad, flip: alteration of the images (`batches.augment`); 0 and False: none.
+      batch_size: examples per batch, over all devices; the mean variance depends on it slightly.
+      batches: how many at most; the data may have fewer whole ones.
+      pad, flip: augmentation (`batches.augment`); 0 and False: none.
     Returns:
       `batch_stats` as NumPy arrays; {} for a model without any.
     Raises:
@@ -64,6 +65,8 @@ def reestimated(
     Source:
       Izmailov et al., UAI 2018, arXiv:1803.05407, section 3.2, who take one pass over the training data.
     """
+    from lrsched.training import layers  # which imports Flax
+
     examples = len(data.labels)
     if batches < 1:
         raise ValueError(f"batches must be at least 1, got {batches}.")
@@ -71,20 +74,29 @@ def reestimated(
         raise ValueError(f"batch_size must be from 1 to {examples} (the training examples), got {batch_size}.")
     if not jax.tree.leaves(variables["batch_stats"]):
         return {}
-    # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
-    start = {**variables, "batch_stats": jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))}
+    zeros = jax.tree.map(np.zeros_like, jax.device_get(variables["batch_stats"]))
     count = min(batches, examples // batch_size)
     if pad or flip:
-        data = _altered(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
-    moved = jax.device_get(
-        train.moved_statistics(start, model=model, data=data, batch_size=batch_size, batches=count)
-    )  # fmt: skip
-    factor = 1 / ((1 - _MOMENTUM) * count)
-    return jax.tree.map(lambda *leaves: (factor * np.sum(leaves, axis=0, dtype=np.float64)).astype(np.float32), *moved)
+        data = _augment(data, batch_size=batch_size, batches=count, pad=pad, flip=flip)
+
+    def move(start: Any, batches: int) -> Any:
+        words: dict[str, Any] = {"model": model, "data": data, "batch_size": batch_size, "batches": batches}
+        return jax.device_get(train.move_statistics({**variables, "batch_stats": start}, **words))
+
+    moved = move(zeros, count)
+    # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
+    if isinstance(model, Foreign):  # and from 1 the momentum more
+        (from_ones,) = move(jax.tree.map(np.ones_like, zeros), 1)
+        momenta = jax.tree.map(lambda one, zero: float(np.mean(one - zero, dtype=np.float64)), from_ones, moved[0])
+    else:
+        momenta = jax.tree.map(lambda _: layers.MOMENTUM, zeros)
+    factors = jax.tree.map(lambda momentum: 1 / ((1 - momentum) * count), momenta)
+    total = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *moved)
+    return jax.tree.map(lambda factor, leaf: (factor * leaf).astype(np.float32), factors, total)
 
 
-def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
-    """The first batches of a split, altered by draws that never change."""
+def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:
+    """The first batches of a split, augmented with fixed draws."""
     alter = functools.partial(
         jax.jit(augment, static_argnames=("batch_size", "pad", "flip")),
         key=run_key(0),
@@ -95,23 +107,22 @@ def _altered(data: train.Data, *, batch_size: int, batches: int, pad: int, flip:
     )
     images, labels = (jax.device_get(part[: batches * batch_size]) for part in (data.images, data.labels))
     altered = [alter(images[i * batch_size :][:batch_size], step=np.int32(i)) for i in range(batches)]
-    placement: Any = data.images.sharding
     mean, std = (jax.device_get(part).tolist() for part in (data.mean, data.std))
     everything = np.concatenate(jax.device_get(altered))
-    return train.put(everything, labels, mean=mean, std=std, devices=tuple(placement.mesh.devices.flat))
+    return train.put(everything, labels, mean=mean, std=std, devices=devices_of(data))
 
 
-def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
-    """The predictions kept under a key, or else computed and kept.
-
-    A damaged entry is computed anew (`cache`).
+def load_or_compute(key: str | None, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
+    """Predictions from the cache, or else computed and cached.
 
     Args:
-      key: everything the predictions depend on, in words.
-      compute: called if they are not there.
+      key: names everything that the predictions depend on; None: that cannot be named, and nothing is cached.
+      compute: called if the key is not cached, or its entry is damaged.
     Returns:
-      the predictions, and whether they were there.
+      the predictions, and whether they came from the cache.
     """
+    if key is None:
+        return compute(), False
     path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     kept = cache.load(path)
     if kept is not None:
@@ -122,5 +133,5 @@ def cached(key: str, compute: Callable[[], Logits]) -> tuple[Logits, bool]:
 
 
 def folder() -> pathlib.Path:
-    """Where predictions are kept: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
+    """The folder of cached predictions: $LRSCHED_CACHE/predictions, else lrsched/predictions in the user's cache."""
     return cache.folder("predictions")

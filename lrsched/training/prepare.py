@@ -1,4 +1,4 @@
-"""Makes the prepared folder of a data set: by download, or from files that are already on this machine.
+"""Prepares a data set in its folder: by download, or from files that are already on this machine.
 
 Image sets are TFDS's. The one table, boston, comes from OpenML; of its ethical problem see `tabular`.
 """
@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.training import data, image_files, prepared, sources, tabular
-from lrsched.training.cifar_labels import CIFAR100_GROUP_OF, CIFAR100_GROUPS, CIFAR_LABELS
+from lrsched.training import data, image_files, names, prepared, sources, tabular
+from lrsched.training.names import SOURCES
 from lrsched.training.tf_free import tf_free
 
 Examples = Iterable[tuple[bytes | np.ndarray, int, str]]  # image, label, id
 SplitGenerators = Callable[[Any, Any], Any]  # (TFDS's builder, its download manager) -> the examples of each split
 
 TIMEOUT_SECONDS = 20
-SVHN_EXTRA = "extra_32x32.mat"  # 1.3 GB that training never reads: may be missing where files are given
 
 
 def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.PathLike | None = None) -> pathlib.Path:
@@ -35,7 +34,7 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
     SHA-256 of each file, which reading checks.
 
     Args:
-      name: one of data.NAMES but those of data.EMBEDDED.
+      name: one of SOURCES that is not embedded.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       source: None downloads from where TFDS downloads. Otherwise the original archive, the folder that holds the
         original files, or a folder of train/<class>/*.png|jpg and test/<class>/*.png|jpg, whose files are stored as
@@ -51,13 +50,19 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
       ValueError: unknown name, missing or wrong source, a class without an example in either split, failed download, or
         a folder that is already there but damaged. Nothing is left behind then.
     """
-    data.check_name(name)
-    if name in data.EMBEDDED:
+    if name not in SOURCES:
+        raise names.unknown("data to prepare", name, [each for each, it in SOURCES.items() if not it.embedded])
+    function = SOURCES[name].prepare
+    if function is None:
         raise ValueError(f"{name} needs no preparing: it comes with scikit-learn")
     root = data.data_folder(data_dir)
     given = None if source is None else files.local_folder("--from", source)
-    if name == "boston":
-        return _boston(root, given)
+    folder: pathlib.Path = names.load("data", function)(name, root, given)
+    return folder
+
+
+def prepare_images(name: str, root: pathlib.Path, given: pathlib.Path | None) -> pathlib.Path:
+    """Prepares one of TFDS's image sets."""
     builder = prepared.upstream_builder(name)
     folder = root / name / str(builder.version)
     if folder.exists():
@@ -74,29 +79,30 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
                 _reach(next(iter(urls.values())))
             found = _write(name, root, folder, splits)
         except Exception as error:
-            raise _refused(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
+            raise _error(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
     print(f"{name} {builder.version}: {prepared.numbers(name, *(len(found[split]) for split in prepared.SPLITS))}")
     return folder
 
 
-def _boston(root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
+def prepare_boston(name: str, root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
+    """Prepares the table of Boston housing."""
     file = tabular.boston_file(root)
     folder = file.parent
     if folder.exists() and any(folder.iterdir()):
-        prepared.checksums("boston", root, folder, needed=(file.name,))
-        print(f"boston {tabular.VERSION} is already prepared in {root}")
+        prepared.checksums(name, root, folder, needed=(file.name,))
+        print(f"{name} {tabular.VERSION} is already prepared in {root}")
         return folder
     try:
         if source is None:
             _reach(tabular.OPENML_URL)
             table = tabular.boston_from_openml()
         elif source.exists() and not source.is_file():  # a pipe would be waited for
-            raise ValueError("boston must be a file.")
+            raise ValueError(f"{name} must be a file.")
         else:
             table = tabular.boston_table(files.read_text(source).removeprefix("\ufeff"))
     except Exception as error:
-        raise _refused("boston", root, source, [tabular.OPENML_URL], "FILE", error) from error
-    with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=".boston-", dir=root) as scratch:
+        raise _error(name, root, source, [tabular.OPENML_URL], "FILE", error) from error
+    with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as scratch:
         made = pathlib.Path(scratch, tabular.VERSION)
         files.write_text(made / file.name, tabular.csv(table))
         prepared.seal(made)
@@ -108,7 +114,7 @@ def _boston(root: pathlib.Path, source: pathlib.Path | None) -> pathlib.Path:
 
 @contextlib.contextmanager
 def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
-    """Sees that `root` can be written, and takes it away again if the `with` fails and it was not there before."""
+    """Checks that `root` can be written, and removes it if the `with` fails and it did not exist before."""
     existed = root.exists()
     files.check_writable("data_dir", root)
     try:
@@ -120,10 +126,10 @@ def _all_or_nothing(root: pathlib.Path) -> Iterator[None]:
         raise
 
 
-def _refused(
+def _error(
     name: str, root: pathlib.Path, source: data.PathLike | None, urls: Iterable[str], given: str, error: Exception
 ) -> ValueError:
-    """What is said of a data set that cannot be prepared."""
+    """The error for a data set that cannot be prepared."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if source is not None:
         return ValueError(f"{name} cannot be prepared from {source}: {reason}")
@@ -169,10 +175,10 @@ def _reach(url: str) -> None:
 
 
 def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str, str]) -> SplitGenerators:
-    """What reads the files of the user."""
+    """Reads the files that the user gives."""
     if (source / "train").is_dir():
         return _from_images(name, source, features)
-    wanted = sorted(urls.keys() - {SVHN_EXTRA})
+    wanted = sorted(urls.keys() - set(SOURCES[name].optional.values()))
     folder = source if source.is_dir() else source.parent
     missing = [file for file in wanted if not (folder / file).is_file()]
     if (source.is_dir() or source.name in urls) and not missing:
@@ -181,7 +187,7 @@ def _local_splits(name: str, source: pathlib.Path, features: Any, urls: dict[str
         return _from_arrays(name, source, reader, features)
     allowed = (
         f"--from: {' '.join(wanted)} (as downloaded), or a folder with train/CLASS/*.png|jpg and test/CLASS/*.png|jpg, "
-        f"or {sources.expected(name)}"
+        f"or {sources.describe(name)}"
     )
     if not source.exists():
         raise ValueError(f"{allowed}; {source} does not exist")
@@ -201,55 +207,54 @@ def _from_archives(name: str, folder: pathlib.Path) -> SplitGenerators:
     def splits(builder: Any, dl_manager: Any) -> Any:
         files = types.SimpleNamespace(download=local, download_and_extract=lambda urls: dl_manager.extract(local(urls)))
         found = type(builder)._split_generators(builder, files)
-        if name == "svhn_cropped" and not (folder / SVHN_EXTRA).is_file():
-            found = [split for split in found if split.name != "extra"]
-        return found
+        missing = {split for split, file in SOURCES[name].optional.items() if not (folder / file).is_file()}
+        return [split for split in found if split.name not in missing] if missing else found
 
     return splits
 
 
 def _from_images(name: str, source: pathlib.Path, features: Any) -> SplitGenerators:
     """The image files as they are, in the order of their names, under upstream's features."""
-    names = CIFAR_LABELS.get(name) or features["label"].names
+    labels = list(SOURCES[name].labels or features["label"].names)
     height, width, channels = features["image"].shape
-    found = image_files.find(source, names, mode="L" if channels == 1 else "RGB", size=(width, height))
+    found = image_files.find(source, labels, mode="L" if channels == 1 else "RGB", size=(width, height))
 
     def examples(split: str) -> Examples:
         return ((path.read_bytes(), label, path.relative_to(source).as_posix()) for path, label in found[split])
 
-    return _as_records(name, names, examples)
+    return _as_records(name, labels, examples)
 
 
 def _from_arrays(name: str, source: pathlib.Path, reader: sources.Reader, features: Any) -> SplitGenerators:
     """Arrays in their own order, with upstream's keys and ids, and so in upstream's order once they are shuffled."""
-    names = CIFAR_LABELS.get(name) or features["label"].names
+    labels = list(SOURCES[name].labels or features["label"].names)
     try:
-        found = sources.check(reader(), shape=features["image"].shape, classes=len(names))
+        found = sources.check(reader(), shape=features["image"].shape, classes=len(labels))
     except Exception as error:
-        raise _refused(name, source, source, [], "", error) from error
+        raise _error(name, source, source, [], "", error) from error
 
     def examples(split: str) -> Examples:
         pairs = zip(*found[split], strict=True)
         return ((image, int(label), f"{split}_{index:05d}") for index, (image, label) in enumerate(pairs))
 
-    return _as_records(name, names, examples)
+    return _as_records(name, labels, examples)
 
 
-def _as_records(name: str, names: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
+def _as_records(name: str, labels: list[str], examples: Callable[[str], Examples]) -> SplitGenerators:
     """The examples of each split as what TFDS writes; their number is the key that it shuffles by, as upstream's is."""
 
     def records(features: Any, split: str) -> Iterator[tuple[int, dict[str, object]]]:
         for key, (image, label, words) in enumerate(examples(split)):
-            coarse = CIFAR100_GROUP_OF.get(names[label])
+            coarse = SOURCES[name].coarse.get(labels[label])
             example = {"image": image, "label": label, "id": words, "coarse_label": coarse}
             yield key, {field: example[field] for field in features}
 
     def splits(builder: Any, dl_manager: Any) -> Any:
         features = builder.info.features
-        if name in CIFAR_LABELS:  # upstream, too, learns these names only now
-            features["label"].names = names
+        if SOURCES[name].labels:  # TFDS, too, learns these names only now
+            features["label"].names = labels
         if "coarse_label" in features:
-            features["coarse_label"].names = list(CIFAR100_GROUPS)
+            features["coarse_label"].names = list(dict.fromkeys(SOURCES[name].coarse.values()))
         return {split: records(features, split) for split in prepared.SPLITS}
 
     return splits

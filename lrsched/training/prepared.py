@@ -1,8 +1,8 @@
-"""Prepared folders: what lies in them, whether it is as it was written, and the arrays it holds.
+"""Prepared folders: their files, the check that these are unchanged, and the arrays they hold.
 
-`lrsched data prepare` seals what it prepares: lrsched.json, beside the data, has the SHA-256 of each file, and a
-changed byte anywhere is noticed. What TFDS itself prepared has no such file and is read all the same; there only what
-decides the numbers is looked at (the shards, which carry checksums of their own, and their lengths).
+`lrsched data prepare` writes lrsched.json beside the data, with the SHA-256 of each file, so a changed byte anywhere is
+noticed. Folders prepared by TFDS itself lack this file and are read too; there only the shards, which have checksums
+of their own, and their lengths are checked.
 """
 
 import contextlib
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-from PIL import Image
 
 from lrsched import files
 from lrsched.training import cache
+from lrsched.training.names import SOURCES
+from lrsched.training.splits import Raw
 
 SEAL = "lrsched.json"
 INFO = "dataset_info.json"
@@ -27,22 +28,12 @@ SPLITS = ("train", "test")
 IMAGE_FORMATS = ("PNG", "JPEG")  # Pillow has others, and one of them starts Ghostscript
 BLOCK = 1024  # examples read at once
 
-# Training and test examples as published.
-UPSTREAM = {
-    "cifar10": (50_000, 10_000),
-    "cifar100": (50_000, 10_000),
-    "mnist": (60_000, 10_000),
-    "fashion_mnist": (60_000, 10_000),
-    "svhn_cropped": (73_257, 26_032),
-}
-
 Images = UInt8[np.ndarray, "examples h w c"]
 Labels = Int32[np.ndarray, " examples"]
-Arrays = tuple[np.ndarray, np.ndarray]  # Images and Labels, of splits that need not have the same number of examples
 
 
 def upstream_builder(name: str) -> Any:
-    """TFDS's builder of `name`, for what its code knows: version, features, URLs. It reads and writes no file."""
+    """TFDS's builder of `name`, for what its code knows: version, features, URLs. Touches no file."""
     import tensorflow_datasets as tfds
 
     return tfds.builder(name, data_dir=pathlib.Path(__file__) / "nowhere", file_format="array_record")
@@ -53,41 +44,41 @@ def shards(name: str, folder: pathlib.Path, split: str) -> list[pathlib.Path]:
     return sorted(folder.glob(f"{name}-{split}.array_record-*"))
 
 
-def how(name: str, root: pathlib.Path) -> str:
-    """How to prepare a data set, as the end of a message."""
-    source = "FILE" if name == "boston" else "ARCHIVE_OR_FOLDER"
-    command = f"lrsched data prepare {name} [--from {source}] --data-dir {root}"
+def how_to_prepare(name: str, root: pathlib.Path) -> str:
+    """How to prepare a data set, to end a message with."""
+    command = f"lrsched data prepare {name} [--from {SOURCES[name].given}] --data-dir {root}"
     return f"prepare it with `{command}`, or name another folder with --data-dir"
 
 
-def read(name: str, root: pathlib.Path) -> tuple[str, int, Arrays, Arrays]:
-    """The version and number of classes of an image set, and the images and labels of both splits.
+def read(name: str, root: pathlib.Path) -> Raw:
+    """Reads a prepared image set.
 
     Raises:
-      ValueError: if it is not prepared, or damaged: one line that names the file and says how to make it anew.
+      ValueError: if it is not prepared, or damaged: one line that names the file and says how to prepare it again.
     """
     if not root.is_dir():
-        raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how(name, root)}")
+        raise ValueError(f"{name} is not prepared: the folder {root} does not exist; {how_to_prepare(name, root)}")
     builder = upstream_builder(name)
     version, features = str(builder.version), builder.info.features
     folder = root / name / version
     if not (folder / INFO).exists() and not shards(name, folder, "train"):
-        raise ValueError(f"{name} {version} is not prepared in {root}; {how(name, root)}")
+        raise ValueError(f"{name} {version} is not prepared in {root}; {how_to_prepare(name, root)}")
     sums = checksums(name, root, folder)
-    train, test = (_cached(name, root, folder, split, features, sums) for split in SPLITS)
-    return version, features["label"].num_classes, train, test
+    train, test = (_read_split(name, root, folder, split, features, sums) for split in SPLITS)
+    class_names = SOURCES[name].labels or tuple(features["label"].names or ())
+    return Raw(version, features["label"].num_classes, train, test, class_names=class_names)
 
 
 def numbers(name: str, train: int, test: int) -> str:
-    """The sizes of both splits in words, and upstream's where they differ."""
-    if UPSTREAM.get(name, (train, test)) == (train, test):
+    """The sizes of both splits as text, with the published ones where they differ."""
+    whole = SOURCES[name].examples or (train, test)
+    if whole == (train, test):
         return f"{train:,} train examples, {test:,} test examples"
-    whole = UPSTREAM[name]
     return f"{train:,} train examples, upstream has {whole[0]:,}; {test:,} test examples, upstream has {whole[1]:,}"
 
 
 def missing_classes(labels: Mapping[str, Collection[int]], names: list[str]) -> str:
-    """The classes without an example in a split, in words; empty if there are none.
+    """Text that names the classes without an example in a split; empty if there are none.
 
     Args:
       labels: of each split.
@@ -117,7 +108,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
         held = {split: shards(name, folder, split) for split in SPLITS}
         if not any(held.values()):
             detail = "is no array_record, which is what can be read without TensorFlow"
-            raise ValueError(f"{name} in {folder} {detail}; {how(name, root)}")
+            raise ValueError(f"{name} in {folder} {detail}; {how_to_prepare(name, root)}")
         needed = (INFO, *(file.name for split in SPLITS for file in held[split]))
     sealed: dict[str, str] = {}
     if (folder / SEAL).exists():
@@ -135,7 +126,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
 
 @contextlib.contextmanager
 def damage_of(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[None]:
-    """Inside the `with`, whatever is raised becomes one line that names the file and says how to make it anew.
+    """Turns any error inside the `with` into one line that names the file and says how to prepare it again.
 
     Damaged files end in many kinds of errors in array_record, TFDS, protobuf, Pillow and json.
     """
@@ -144,7 +135,7 @@ def damage_of(file: pathlib.Path, name: str, root: pathlib.Path) -> Iterator[Non
     except Exception as error:
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         reason = f"{kind}{' '.join(str(error).split()):.300}"
-        anew = f"remove the folder {file.parent} and {how(name, root)}"
+        anew = f"remove the folder {file.parent} and {how_to_prepare(name, root)}"
         raise ValueError(f"{file} must be as it was prepared, got {reason}; {anew}") from error
 
 
@@ -169,17 +160,17 @@ def _sum(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cached(
+def _read_split(
     name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any, sums: dict[str, str]
 ) -> tuple[Images, Labels]:
-    """The decoded split, from the user's cache if these very bytes were decoded before."""
+    """The decoded split, from the user's cache if the same bytes were decoded before."""
     read = {file: digest for file, digest in sums.items() if file == INFO or file.startswith(f"{name}-{split}.")}
     key = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:32]
     stem = f"{name}-{folder.name}-{split}-{key}"
     paths = [cache.folder("data") / f"{stem}-{what}.npy" for what in ("images", "labels")]
     images, labels = map(cache.load, paths)
     if images is None or labels is None:
-        images, labels = _decoded(name, root, folder, split, features)
+        images, labels = _decode(name, root, folder, split, features)
         cache.keep(paths[0], images)
         cache.keep(paths[1], labels)
     return images, labels
@@ -190,9 +181,9 @@ def labels(name: str, root: pathlib.Path, folder: pathlib.Path, features: Any) -
     return {split: [label for _, label in examples(name, root, folder, split, features)] for split in SPLITS}
 
 
-def _decoded(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> tuple[Images, Labels]:
+def _decode(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> tuple[Images, Labels]:
     shape = features["image"].shape
-    found = list(examples(name, root, folder, split, features, decode=lambda content: _image(content, shape)))
+    found = list(examples(name, root, folder, split, features, decode=lambda content: _decode_image(content, shape)))
     images = np.stack([image for image, _ in found])
     return images, np.array([label for _, label in found], np.int32)
 
@@ -238,14 +229,16 @@ def _lengths(folder: pathlib.Path, split: str) -> list[int]:
     return found[split]
 
 
-def open_image(file: pathlib.Path | io.BytesIO) -> Image.Image:
+def open_image(file: pathlib.Path | io.BytesIO) -> Any:
     """A PNG or JPEG file whose pixels are not decoded yet: Pillow's other formats are not tried."""
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of sizes that its callers refuse
         return Image.open(file, formats=IMAGE_FORMATS)
 
 
-def _image(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+def _decode_image(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     with open_image(io.BytesIO(content)) as image:
         if image.size != (width, height):  # before its pixels are decoded: there may be billions

@@ -1,4 +1,4 @@
-"""Where a number comes from: the bits of the weights, the libraries, the commit."""
+"""Provenance of a number: digest of the weights, versions of the libraries, commit."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ def digest(tree: Any) -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Of Python and of the libraries that decide the numbers."""
+    """Versions of Python and of the libraries that affect the numbers."""
     libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets", "scikit-learn")
     names = ("lrsched", *libraries)
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit this code was at when it was first asked, "+" appended if files differed; None outside a checkout."""
+    """The commit of this code when first called, with "+" if files differ from it; None outside a checkout."""
     folder = pathlib.Path(__file__).parent.parent
 
     def git(*words: str) -> str:
@@ -49,6 +49,6 @@ def commit() -> str | None:
         return None
 
 
-def said(config: Any) -> dict[str, Any]:
-    """A configuration's fields for a record; not the folder of the data, which is this machine's own."""
+def config_fields(config: Any) -> dict[str, Any]:
+    """The fields of a configuration for a record, without the data folder, which differs between machines."""
     return {**dataclasses.asdict(config), "data_dir": None}

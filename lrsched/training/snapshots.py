@@ -1,4 +1,4 @@
-"""States of a run on disk: full ones to go on from (rolling) and members (permanent). The only module with Orbax.
+"""States of a run on disk: full ones to resume from (rolling) and members (permanent). The only module with Orbax.
 
     FOLDER/lock      held while a run writes
     FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
@@ -6,21 +6,20 @@
     FOLDER/damaged/  what was found damaged when its step was needed
 
 Leaves are NumPy arrays without a device axis: any number of devices loads what any other saved. A save is committed by
-a rename: a killed one leaves nothing that counts. Orbax loads a flipped byte without a word, so a SHA-256 is beside it.
+a rename, so a killed one leaves nothing that counts. A SHA-256 is beside it: Orbax loads a flipped byte silently.
 
 Trees are stored as nested dicts, so Orbax reads a member without this package:
 
     from orbax.checkpoint import v1 as ocp
     member = ocp.load(pathlib.Path("runs/sgdr/members/287").absolute())   # {"params": {...}, "batch_stats": {...}}
-    model = lrsched.training.models.build("resnet8", classes=10)
-    logits = model.apply(member, images, train=False)
+    logits = lrsched.training.models.build("resnet8", classes=10).apply(member, images, train=False)
 
-(`trees` says how). Version 0.1.0 stored one flat dict whose keys were paths, "['params']['Dense_0']['kernel']": such
-folders are read too.
+(`trees` says how). Folders of version 0.1.0, which stored one flat dict, are read too.
 """
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import pathlib
@@ -31,8 +30,6 @@ import textwrap
 from collections.abc import Collection, Mapping
 from typing import IO, Any, NamedTuple
 
-from orbax.checkpoint import v1 as ocp
-
 from lrsched import files
 from lrsched.training import trees
 
@@ -40,17 +37,6 @@ Path = str | os.PathLike[str]
 
 RESUME, MEMBERS = "resume", "members"
 NOUNS = {RESUME: "state", MEMBERS: "member"}
-
-# Orbax logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
-# failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
-logging.getLogger("absl").addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
-logging.getLogger("asyncio").addFilter(lambda record: not re.search("tensorstore|OCDBT", str(record.exc_info)))
-_hook = sys.unraisablehook
-sys.unraisablehook = lambda args: None if str(args.exc_value) == "Event loop is closed" else _hook(args)
-
-
-# Orbax gives a save 20 minutes by the clock on the wall, and a clock that is set an hour forward ended it.
-_UNTIMED = ocp.options.AsyncOptions(timeout_secs=10**9, create_directories_asynchronously=False)
 
 
 class Saved(NamedTuple):
@@ -70,12 +56,12 @@ class _Damaged(ValueError):
 
 
 def steps(folder: Path) -> list[int]:
-    """The updates after which full states are there, in order; damaged ones included."""
+    """The updates after which full states exist, in order; damaged ones included."""
     return _steps(pathlib.Path(folder, RESUME))
 
 
 def member_steps(folder: Path) -> list[int]:
-    """The updates after which members are there, in order; damaged ones included."""
+    """The updates after which members exist, in order; damaged ones included."""
     return _steps(pathlib.Path(folder, MEMBERS))
 
 
@@ -89,16 +75,16 @@ def load(folder: Path, step: int, like: Any) -> Saved:
 
 
 def load_member(folder: Path, step: int, like: Any) -> Saved:
-    """Reads one member, as `load` does a full state."""
+    """Reads one of `member_steps(folder)`, as `load` does a full state."""
     return _load(pathlib.Path(folder, MEMBERS), step, like)
 
 
 def open_store(folder: Path, *, keep_steps: Collection[int] = (), latest: int = 2) -> "Store":
-    """Opens a run's folder for writing, in a `with`: makes it, locks it, and clears away what killed saves left.
+    """Opens a run's folder for writing, in a `with`: creates it, locks it, and removes what killed saves left.
 
     Args:
-      keep_steps: full states that stay, beside the latest.
-      latest: how many of the last full states stay; at least 1.
+      keep_steps: full states to keep beside the latest.
+      latest: number of latest full states to keep; at least 1.
     Raises:
       BlockingIOError: if another store has the folder open, in this process or another.
       OSError: if the folder cannot be written.
@@ -113,7 +99,7 @@ class Store:
     """A run's folder while the run writes it; `open_store` makes it. For one thread."""
 
     def __init__(self, folder: Path, *, keep_steps: Collection[int], latest: int) -> None:
-        policies = ocp.training.preservation_policies
+        policies = _orbax().training.preservation_policies
         rolling = policies.AnyPreservationPolicy([policies.LatestN(latest), policies.CustomSteps(sorted(keep_steps))])
         self._policies = {RESUME: rolling, MEMBERS: policies.PreserveAll()}
         self._folder = pathlib.Path(folder).absolute()  # as Orbax wants it
@@ -148,18 +134,18 @@ class Store:
         saved, damaged = None, dict(self._unreadable)
         for step in reversed(steps(self._folder)):
             try:
-                saved = _fitted(_read(self._folder / RESUME, step), like)
+                saved = _fit(_read(self._folder / RESUME, step), like)
                 break
             except _Damaged as error:
                 damaged[step] = str(error)
-        for step in damaged:
-            self._has(RESUME, step)  # which puts it aside
+        for step in damaged:  # put them aside
+            self._has(RESUME, step)
         self._unreadable = {}
-        then = f"going on from {saved.step}" if saved else "starting anew"
+        then = f"resuming from {saved.step}" if saved else "starting over"
         return saved, [f"the state after update {step} is damaged ({how}): {then}" for step, how in damaged.items()]
 
     def save(self, step: int, tree: Any, facts: Mapping[str, Any], *, wait: bool = False) -> None:
-        """Saves a full state while the caller goes on, once the save before is done. Does nothing if it is there.
+        """Saves a full state in the background, once the save before is done. Does nothing if it exists.
 
         Args:
           tree: of NumPy or JAX arrays, copied before this returns.
@@ -206,7 +192,7 @@ class Store:
 
     @contextlib.contextmanager
     def _failing(self, kind: str, step: int) -> Any:
-        """Says what could not be saved. Orbax would raise the error again at each later call: it begins anew."""
+        """Names what could not be saved, and renews the writer, which would raise the error again at each call."""
         try:
             yield
         except Exception as error:
@@ -216,7 +202,7 @@ class Store:
             raise OSError(f"{what} must be written to {where}, got {_line(error)}") from error
 
     def _has(self, kind: str, step: int) -> bool:
-        """Whether the step is there, sound; a damaged one is put aside."""
+        """Whether the step exists undamaged; a damaged one is put aside."""
         if (self._folder / kind / str(step)).exists():
             try:
                 _read(self._folder / kind, step)
@@ -249,13 +235,13 @@ class Store:
             self._writers[RESUME].reload()
 
     def _renew(self, kind: str) -> None:
+        """Ends the writer of a kind and starts another."""
         self._end(kind)
-        place, policy = self._folder / kind, self._policies[kind]
-        words: dict[str, Any] = {
-            "preservation_policy": policy,
-            "cleanup_tmp_directories": True,
-            "context": ocp.Context(async_options=_UNTIMED),
-        }
+        ocp, place = _orbax(), self._folder / kind
+        # Orbax gives a save 20 minutes by the clock on the wall, and a clock that is set an hour forward ended it.
+        untimed = ocp.options.AsyncOptions(timeout_secs=10**9, create_directories_asynchronously=False)
+        context, policy = ocp.Context(async_options=untimed), self._policies[kind]
+        words = {"preservation_policy": policy, "cleanup_tmp_directories": True, "context": context}
         try:
             self._writers[kind] = ocp.training.Checkpointer(place, **words)
         except Exception:  # a step's own description is damaged, and Orbax reads those of all
@@ -273,6 +259,22 @@ class Store:
             for end in (writer.wait, writer.close):  # after a failed save the first raises, and the second closes
                 with contextlib.suppress(Exception):
                     end()
+
+
+@functools.cache
+def _orbax() -> Any:
+    """Orbax, imported when it is first used (0.8 s), and without its noise.
+
+    It logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
+    failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
+    """
+    from orbax.checkpoint import v1
+
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
+    logging.getLogger("asyncio").addFilter(lambda record: not re.search("tensorstore|OCDBT", str(record.exc_info)))
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda args: None if str(args.exc_value) == "Event loop is closed" else hook(args)
+    return v1
 
 
 def _lock(folder: pathlib.Path) -> IO[bytes]:
@@ -298,7 +300,7 @@ def _load(place: pathlib.Path, step: int, like: Any) -> Saved:
     if step not in there:
         raise ValueError(f"step must be one saved in {place} ({str(there)[1:-1] or 'none'}), got {step}.")
     try:
-        return _fitted(_read(place, step), like)
+        return _fit(_read(place, step), like)
     except _Damaged as error:
         raise ValueError(f"the {noun} after update {step} must be whole, got {place / str(step)}: {error}.") from error
 
@@ -307,8 +309,8 @@ def _read(place: pathlib.Path, step: int) -> Saved:
     """What was saved, its tree as leaves by name; _Damaged if that is not what lies there."""
     path = place.absolute() / str(step)
     try:
-        words: Any = ocp.metadata(path).custom_metadata
-        leaves = trees.name_leaves(ocp.load(path))
+        words: Any = _orbax().metadata(path).custom_metadata
+        leaves = trees.name_leaves(_orbax().load(path))
         if words["digest"] != trees.digest(step, leaves, words["facts"]):
             raise _Damaged("its SHA-256 is not the one saved with it")
         return Saved(step, leaves, words["facts"], words["digest"])
@@ -320,7 +322,7 @@ def _read(place: pathlib.Path, step: int) -> Saved:
         raise _Damaged(_line(error)) from error
 
 
-def _fitted(saved: Saved, like: Any) -> Saved:
+def _fit(saved: Saved, like: Any) -> Saved:
     return saved._replace(tree=trees.fit(saved.tree, like))
 
 

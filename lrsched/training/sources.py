@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.training import pickles
-from lrsched.training.cifar_labels import CIFAR_LABELS
+from lrsched.training.names import SOURCES, Pickles
 from lrsched.training.prepared import SPLITS
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # split -> (images, labels)
@@ -24,26 +24,14 @@ Reader = Callable[[], Arrays]
 
 MAX_BYTES = 1 << 30  # of one file when it is unpacked; CIFAR-100's largest has 155 MB
 
-# Folder, archive, training files, test files, file of the names, and the keys of the labels and of their names.
-_PICKLES: dict[str, tuple[str, str, list[str], list[str], str, str, str]] = {
-    "cifar10": (
-        *("cifar-10-batches-py", "cifar-10-python.tar.gz"),
-        *([f"data_batch_{k}" for k in range(1, 6)], ["test_batch"], "batches.meta", "labels", "label_names"),
-    ),
-    "cifar100": (
-        *("cifar-100-python", "cifar-100-python.tar.gz"),
-        *(["train"], ["test"], "meta", "fine_labels", "fine_label_names"),
-    ),
-}
-_TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 _IDX = {"train": "train", "test": "t10k"}
 _NPZ = {split: (f"x_{split}", f"y_{split}") for split in SPLITS}
 
 
-def expected(name: str) -> str:
+def describe(name: str) -> str:
     """What `find` looks for, in words."""
-    pickled, raw = _PICKLES.get(name), _TORCHVISION.get(name)
-    found = [f"{pickled[1]} or the folder {pickled[0]}"] if pickled else []
+    pickled, raw = SOURCES[name].pickles, SOURCES[name].torchvision
+    found = [f"{pickled.archive} or the folder {pickled.folder}"] if pickled else []
     found += [f"torchvision's folder with {raw}/raw"] if raw else []
     return ", ".join([*found, ".npz with x_train y_train x_test y_test"])
 
@@ -52,16 +40,14 @@ def find(name: str, source: pathlib.Path) -> Reader | None:
     """What reads the arrays of `name` from `source`; None if it is nothing of this module's."""
     if source.suffix == ".npz":
         return functools.partial(_from_npz, source)
-    if name in _PICKLES:
-        folder, archive = _PICKLES[name][:2]
-        places = [source, source / folder, source / archive]
-        for place in places:
-            if place.is_dir() and (place.name == folder or (place / _PICKLES[name][4]).exists()):
+    if pickled := SOURCES[name].pickles:
+        for place in (source, source / pickled.folder, source / pickled.archive):
+            if place.is_dir() and (place.name == pickled.folder or (place / pickled.meta).exists()):
                 return functools.partial(_from_folder, name, place)
-            if place.is_file() and place.name.startswith((archive.partition(".")[0], folder)):
+            if place.is_file() and place.name.startswith((pickled.archive.partition(".")[0], pickled.folder)):
                 return functools.partial(_from_tar, name, place)
-    if name in _TORCHVISION:
-        for place in (source, source / "raw", source / _TORCHVISION[name] / "raw"):
+    if torchvision := SOURCES[name].torchvision:
+        for place in (source, source / "raw", source / torchvision / "raw"):
             if all(_idx_file(place, stem).is_file() for part in _IDX.values() for stem in _idx_stems(part)):
                 return functools.partial(_from_idx, place)
     return None
@@ -148,25 +134,28 @@ def _from_tar(name: str, path: pathlib.Path) -> Arrays:
             pass  # to the end of the gzip file, where its checksum is
 
         def open_member(file: str) -> Any:
-            member = members.get((_PICKLES[name][0], file))
+            member = members.get((_pickles(name).folder, file))
             found = archive.extractfile(member) if member else None
             if found is None:
-                raise FileNotFoundError(f"it lacks {_PICKLES[name][0]}/{file}")
+                raise FileNotFoundError(f"it lacks {_pickles(name).folder}/{file}")
             return found
 
         return _from_pickles(name, open_member, path)
 
 
 def _from_pickles(name: str, open_file: Callable[[str], Any], place: pathlib.Path) -> Arrays:
-    _, _, train, test, meta, key, key_of_names = _PICKLES[name]
+    files, key = _pickles(name), _pickles(name).labels
+    published = SOURCES[name].labels or ()
     try:
-        names = list(map(pickles.text, _load(open_file, meta, place)[key_of_names]))
+        names = tuple(map(pickles.text, _load(open_file, files.meta, place)[files.label_names]))
     except (FileNotFoundError, KeyError):
-        names = CIFAR_LABELS[name]  # the file only says what the numbers mean
-    if names != CIFAR_LABELS[name]:
-        raise ValueError(f"{place / meta} must have the published names in their order, got {' '.join(names):.200}.")
+        names = published  # the file only says what the numbers mean
+    if names != published:
+        raise ValueError(
+            f"{place / files.meta} must have the published names in their order, got {' '.join(names):.200}."
+        )
     found = {}
-    for split, parts in zip(SPLITS, (train, test), strict=True):
+    for split, parts in zip(SPLITS, (files.train, files.test), strict=True):
         batches = [(part, _load(open_file, part, place)) for part in parts]
         for part, batch in batches:
             pixels = batch.get("data")
@@ -176,6 +165,12 @@ def _from_pickles(name: str, open_file: Callable[[str], Any], place: pathlib.Pat
         given = np.concatenate([np.asarray(batch[key]) for _, batch in batches])
         found[split] = (pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), given)  # red, green, blue planes
     return found
+
+
+def _pickles(name: str) -> Pickles:
+    pickled = SOURCES[name].pickles
+    assert pickled is not None
+    return pickled
 
 
 def _load(open_file: Callable[[str], Any], file: str, place: pathlib.Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""TFDS prepares its image sets with a handful of TensorFlow functions; here they are without TensorFlow.
+"""TFDS prepares its image sets with a handful of TensorFlow functions; here they are replaced.
 
 Preparing goes: download, unpack, read the raw files, encode each image, shuffle, write. In TFDS 4.9.10 four of these
 steps reach for TensorFlow, a dependency of several hundred megabytes that TFDS does not declare, and need little of it:
@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 SHUFFLE_IN_MEMORY_BYTES = 1 << 40
 
@@ -65,9 +64,11 @@ def tf_free(name: str) -> Iterator[None]:
 
 def _encode_png(encoder: object, image: np.ndarray) -> bytes:
     """The image as a PNG file; a method of TFDS's image encoder, which knows the shape that the data set declares."""
+    from PIL import Image
+
     shape = getattr(encoder, "shape", image.shape)
     if image.dtype != np.uint8 or image.shape != shape:
-        raise ValueError(f"image: uint8 of shape {shape}; got {image.dtype} of shape {image.shape}")
+        raise ValueError(f"image must be uint8 of shape {shape}, got {image.dtype} of shape {image.shape}.")
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "png")
     return buffer.getvalue()

@@ -16,15 +16,8 @@ import optax
 from jaxtyping import Array, Float, Int32, Key
 
 from lrsched.training import batches, losses, models, optim
-from lrsched.training.devices import pinned
-from lrsched.training.placement import (
-    AXIS,
-    Data,
-    check_division,
-    device_index,
-    devices_of,
-    replicated,
-)
+from lrsched.training.devices import pin_settings
+from lrsched.training.placement import AXIS, Data, check_division, device_index, devices_of, replicated
 from lrsched.training.placement import device_count as device_count  # beside what works on the data
 from lrsched.training.placement import put as put
 
@@ -32,7 +25,7 @@ _traces = 0
 
 
 class State(NamedTuple):
-    """All that training changes. Leaves are NumPy or JAX arrays, without a device axis."""
+    """Everything that training changes. Leaves are NumPy or JAX arrays without a device axis."""
 
     step: Any  # int32 scalar: updates made
     params: Any
@@ -46,7 +39,7 @@ class State(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of the update just made: float32 scalars on the device, over the whole batch, before the update."""
+    """Metrics of one update: float32 scalars on the device, over its whole batch, before the update."""
 
     loss: Any  # mean
     accuracy: Any  # mean score (`losses.of_each`)
@@ -66,13 +59,19 @@ class Evaluation(NamedTuple):
     examples: int
 
 
-@pinned()
+@pin_settings()
 def initial_state(model: models.Model, optimizer: optim.Optimizer, *, image_shape: tuple[int, ...], seed: int) -> State:
     """The state before the first update, as NumPy arrays."""
     variables = models.initial_variables(model, image_shape=image_shape, seed=seed)
+    opt_state = jax.device_get(_initial_opt_state(optimizer)(variables["params"]))
+    return State(np.int32(0), variables["params"], variables["batch_stats"], opt_state)
+
+
+@functools.cache
+def _initial_opt_state(optimizer: optim.Optimizer) -> Any:
+    """params -> the optimiser's state, compiled as one program: each of Optax's arrays would be one of its own."""
     zero = np.float32(0)
-    opt_state = optim.transformation(optimizer, rate=zero, momentum=zero, weight_decay=zero).init(variables["params"])
-    return State(np.int32(0), variables["params"], variables["batch_stats"], jax.device_get(opt_state))
+    return jax.jit(optim.transformation(optimizer, rate=zero, momentum=zero, weight_decay=zero).init)
 
 
 def updates(
@@ -91,16 +90,16 @@ def updates(
 ) -> Iterator[tuple[State, Metrics]]:
     """Makes updates state.step .. total_steps - 1 and yields the state and the metrics after each.
 
-    The data's order and alteration depend on (seed, step) alone, so updates can go on from any state, exactly on CPUs
-    (on GPUs with XLA's --xla_gpu_deterministic_ops=true). Nothing waits for the device: the metrics are arrays in the
-    making, best fetched many at once. `state` stays valid; a yielded state does so until the next update, which takes
-    its memory: copy what is to be kept (`jax.device_get`).
+    Data order and augmentation depend on (seed, step) alone, so training resumes exactly from any state on CPUs (on
+    GPUs with XLA's --xla_gpu_deterministic_ops=true). Nothing waits for the device: the metrics are not yet computed
+    (JAX dispatches asynchronously), so fetch many at once. `state` stays valid; a yielded state is valid until the
+    next update, which reuses its memory: copy what you keep (`jax.device_get`).
 
     Args:
       batch_size: examples of an update, over all devices.
       rates, momenta: of every update from 0; applied as float32.
       weight_decay: coefficient, applied as float32.
-      pad, flip: alteration of the images (`batches.augment`); 0 and False: none.
+      pad, flip: augmentation (`batches.augment`); 0 and False: none.
     Raises:
       ValueError: if the batch does not divide over the devices or is larger than the data, or if the model's axis_name
         is not AXIS.
@@ -116,19 +115,22 @@ def updates(
     return _run(step, state, data, numbers, seed=seed, batch_size=batch_size, weight_decay=weight_decay)
 
 
-@pinned()
+@pin_settings()
 def evaluate(variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int) -> Evaluation:
     """Mean loss and score over a split: batches padded and masked, counts of correct ones added up as integers.
 
     Args:
-      variables: {"params", "batch_stats"}, of `State.variables` or of a snapshot.
+      variables: {"params", "batch_stats"}, from `State.variables` or a snapshot.
       batch_size: examples at once, over all devices; may exceed the split.
     Raises:
       ValueError: if the batch does not divide over the devices.
     """
     devices, examples = devices_of(data), len(data.labels)
     check_division(batch_size, devices)
-    step, variables = _evaluation_step(model, batch_size, devices), jax.device_put(variables, replicated(devices))
+    step, variables = (
+        _reading_step(_sums, None, model, batch_size, devices),
+        jax.device_put(variables, replicated(devices)),
+    )
     index = device_index(devices)
     sums = jax.device_get(_one_by_one(step, variables, data, range(0, examples, batch_size), index))
     loss = sum(float(loss) for loss, _ in sums)
@@ -150,7 +152,7 @@ def _one_by_one(step: Any, variables: Any, data: Data, starts: Iterable[int], in
 
 
 def compiled_steps() -> int:
-    """How many train steps this process has traced so far: one per model, optimiser form, batch and data shape."""
+    """The number of train steps traced so far by this process: one per model, optimiser, batch size and data shape."""
     return _traces
 
 
@@ -159,14 +161,14 @@ def _run(
 ) -> Iterator[tuple[State, Metrics]]:
     devices, examples = devices_of(data), len(data.labels)
     per_epoch = batches.steps_per_epoch(examples, batch_size)
-    with pinned():
+    with pin_settings():
         index = device_index(devices)
         key = batches.run_key(seed)
         state = jax.device_put(state, replicated(devices), may_alias=False)  # the step takes its memory
         fixed = jax.device_put((key, np.float32(weight_decay)), replicated(devices))
     order = None
     for k in range(int(state.step), len(numbers)):
-        with pinned():  # not around the loop: the caller runs between two updates
+        with pin_settings():  # not around the loop: the caller runs between two updates
             if order is None or k % per_epoch == 0:
                 order = jax.device_put(_epoch_order(key, np.int32(k // per_epoch), examples), replicated(devices))
             state, metrics = step(state, data, order, *fixed, numbers[k], index)
@@ -205,7 +207,8 @@ def _update(
 
     def loss_and_rest(params: Any) -> tuple[Any, Any]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        outputs, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        options = {"mutable": ["batch_stats"], **models.dropout_rngs(model, key, state.step)}
+        outputs, new = model.apply(variables, images, train=True, **options)
         each, scores = losses.of_each(outputs, labels)
         return each.mean(), (scores.astype(jnp.float32).mean(), new["batch_stats"])
 
@@ -229,13 +232,34 @@ def _sums(
     size: int,
 ) -> tuple[Float[Array, ""], Int32[Array, ""] | Float[Array, ""]]:
     """Loss and score (as an integer, if it counts) summed over rows start .., as far as there are any; under pmap."""
-    examples = len(data.labels)
-    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
-    valid, rows = rows < examples, jnp.minimum(rows, examples - 1)
-    outputs = model.apply(variables, batches.normalise(data.images[rows], data.mean, data.std), train=False)
-    each, scores = losses.of_each(outputs, data.labels[rows])
+    images, labels, valid = _rows(data, start, size)
+    each, scores = losses.of_each(model.apply(variables, images, train=False), labels)
     sums = jnp.where(valid, each, 0).sum(), jnp.where(valid, scores, jnp.zeros_like(scores)).sum()
     return jax.lax.psum(sums, AXIS)
+
+
+def _outputs(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
+) -> losses.Outputs:
+    return model.apply(variables, _rows(data, start, size)[0], train=False)
+
+
+def _move(
+    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
+) -> Any:
+    options = {"mutable": ["batch_stats"], **models.dropout_rngs(model, batches.run_key(0), start)}
+    moved = model.apply(variables, _rows(data, start, size)[0], train=True, **options)[1]["batch_stats"]
+    return moved if model.axis_name else jax.lax.pmean(moved, AXIS)
+
+
+def _rows(data: Data, start: Int32[Array, ""], size: int) -> tuple[Any, Any, Any]:
+    """This device's part of the batch whose first row is `start`: images, labels, and which of them are there.
+
+    Rows beyond the end are the last one again.
+    """
+    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
+    valid, rows = rows < len(data.labels), jnp.minimum(rows, len(data.labels) - 1)
+    return batches.normalise(data.images[rows], data.mean, data.std), data.labels[rows], valid
 
 
 @functools.cache
@@ -259,20 +283,14 @@ def _train_step(
     return jax.pmap(step, AXIS, in_axes=(None,) * 6 + (0,), out_axes=None, devices=devices, donate_argnums=0)
 
 
-@functools.cache
-def _evaluation_step(model: models.Model, batch_size: int, devices: tuple[jax.Device, ...]) -> Any:
-    sums = functools.partial(_sums, model=model, size=batch_size // len(devices))
-    return jax.pmap(sums, AXIS, in_axes=(None, None, None, 0), out_axes=None, devices=devices)
-
-
 _epoch_order = jax.jit(batches.epoch_order, static_argnums=2)
 
 
-@pinned()
+@pin_settings()
 def predictions(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int
 ) -> list[Float[Array, "device batch *classes"]]:
-    """Outputs for a split, batch by batch in its order, as arrays in the making; the last batch is filled up."""
+    """Outputs for a split, batch by batch in its order, not yet computed; the last batch is filled up."""
     devices, examples = devices_of(data), len(data.labels)
     check_division(batch_size, devices)
     step, index = _reading_step(_outputs, 0, model, batch_size, devices), device_index(devices)
@@ -280,37 +298,20 @@ def predictions(
     return [step(variables, data, np.int32(i), index) for i in range(0, examples, batch_size)]
 
 
-@pinned()
-def moved_statistics(
+@pin_settings()
+def move_statistics(
     variables: Mapping[str, Any], *, model: models.Model, data: Data, batch_size: int, batches: int
 ) -> list[Any]:
     """`batch_stats` after one batch in training mode, for each of the first `batches` whole ones of a split.
 
-    BatchNorm's statistics are those of the whole batch, over however many devices.
+    BatchNorm's statistics are those of the whole batch, over however many devices; of a model of the user's without
+    `axis_name`, the mean over the devices of those of each.
     """
     devices = devices_of(data)
     check_division(batch_size, devices)
-    step = _reading_step(_moved, None, model.clone(axis_name=AXIS), batch_size, devices)
+    step = _reading_step(_move, None, models.share_statistics(model, AXIS), batch_size, devices)
     variables, index = jax.device_put(variables, replicated(devices)), device_index(devices)
     return _one_by_one(step, variables, data, range(0, batches * batch_size, batch_size), index)
-
-
-def _outputs(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
-) -> losses.Outputs:
-    return model.apply(variables, _images(data, start, size), train=False)
-
-
-def _moved(
-    variables: Any, data: Data, start: Int32[Array, ""], _: Int32[Array, ""], *, model: models.Model, size: int
-) -> Any:
-    return model.apply(variables, _images(data, start, size), train=True, mutable=["batch_stats"])[1]["batch_stats"]
-
-
-def _images(data: Data, start: Int32[Array, ""], size: int) -> Float[Array, " batch *shape"]:
-    """This device's part of the batch whose first row is `start`; rows beyond the end are the last one again."""
-    rows = start + jax.lax.axis_index(AXIS) * size + jnp.arange(size, dtype=jnp.int32)
-    return batches.normalise(data.images[jnp.minimum(rows, len(data.labels) - 1)], data.mean, data.std)
 
 
 @functools.cache

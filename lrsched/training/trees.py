@@ -1,4 +1,4 @@
-"""Trees of arrays as nested dicts on disk, a digest of them, and back into the structure they had."""
+"""Converts trees of arrays to nested dicts for disk and back, with a digest."""
 
 import json
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ SEPARATOR = "/"  # between the names on the way to a leaf
 
 
 def pack(step: int, tree: Any, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tree as nested dicts, and the words that go beside it: its digest, and the facts.
+    """The tree as nested dicts, and the metadata stored beside it: its digest and the facts.
 
-    Fields of NamedTuples go by their names and entries of tuples by their places. A node without leaves is not there,
-    but for an entry of the tree itself, as the batch_stats of a model without any.
+    Fields of NamedTuples are keyed by name, entries of tuples by position. A node without leaves is left out, except
+    at the top level: a model without BatchNorm has an empty batch_stats.
 
     Raises:
-      ValueError: if facts are not JSON, or a name holds what separates names.
+      ValueError: if facts are not JSON, or a name contains SEPARATOR.
     """
     try:
         facts = json.loads(json.dumps(dict(facts)))
@@ -45,7 +45,7 @@ def digest(step: int, leaves: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 
 
 def name_leaves(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a tree by the names on the way to them, as in params/Dense_0/kernel."""
+    """The leaves of a tree, keyed by path, as in params/Dense_0/kernel."""
     leaves = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(tree)):
         names = [jax.tree_util.keystr((part,), simple=True) for part in path]
@@ -56,10 +56,10 @@ def name_leaves(tree: Any) -> dict[str, np.ndarray]:
 
 
 def fit(leaves: Mapping[str, np.ndarray], like: Any) -> Any:
-    """Named leaves put into the structure of `like`.
+    """Puts named leaves into the structure of `like`.
 
     Raises:
-      ValueError: naming the first leaf that one of them lacks, or that differs in shape or type.
+      ValueError: naming the first leaf that is missing from either, or differs in shape or type.
     """
     wanted: dict[str, Any] = name_leaves(like)
     if leaves and not leaves.keys() & wanted.keys():  # version 0.1.0 named them by their paths in a flat dict

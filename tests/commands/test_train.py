@@ -344,7 +344,7 @@ def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathli
         snapshots.steps(tmp_path)[-1],
     )
     saved = snapshots.load(tmp_path, last, like).tree
-    average = optim.evaluated_params(shared.optimizer, saved.opt_state, saved.params)
+    average = optim.prediction_params(shared.optimizer, saved.opt_state, saved.params)
     assert not np.array_equal(jax.tree.leaves(average)[-1], jax.tree.leaves(saved.params)[-1])
     asked = shared.variables(saved)
     assert record["test_loss"] == shared.evaluate(asked, shared.test).loss

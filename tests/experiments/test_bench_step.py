@@ -25,7 +25,7 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (EXAMPLES, *SHAPE)).astype(np.uint8)
 LABELS = RNG.integers(0, CLASSES, EXAMPLES).astype(np.int32)
 OURS = models.build("resnet8", classes=CLASSES)
-THEIRS = bench_step_flax.ResNet(models.BLOCKS["resnet8"], CLASSES)
+THEIRS = bench_step_flax.ResNet(models.MODELS["resnet8"].arguments["blocks"], CLASSES)
 
 
 def test_script_prints_one_json_object(tmp_path: pathlib.Path) -> None:

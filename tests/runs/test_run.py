@@ -8,9 +8,9 @@ from lrsched import plan as make_plan
 from lrsched.runs import run as runs
 from lrsched.schedules import registry
 from lrsched.schedules.budget import Budget
-from lrsched.training import models, optim, train
+from lrsched.training import nets, optim, train
 
-STEM = models.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at
+STEM = nets.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at
 LENGTHS = (1, 2, 3, 10, 100)
 
 

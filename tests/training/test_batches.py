@@ -58,6 +58,7 @@ def _crops(image: np.ndarray, pad: int) -> dict[tuple[int, int, bool], np.ndarra
     return crops | {(i, j, True): crop[:, ::-1] for (i, j, _), crop in crops.items()}
 
 
+@pytest.mark.slow
 def test_augment_makes_every_crop_of_the_black_padded_image_equally_often() -> None:
     images = _images(1800)
     crops = _crops(images[0], pad=1)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from lrsched.training import data
 from lrsched.training import prepared as prepared_module
 from lrsched.training.cifar_labels import CIFAR10
-from lrsched.training.data import NAMES, Split, load
+from lrsched.training.data import SOURCES, Split, load
 from lrsched.training.prepare import prepare
 
 BESIDE = pathlib.Path(__file__).parents[2] / ".." / "shared" / "data" / "tensorflow_datasets"
@@ -112,7 +112,9 @@ def test_holdout_fraction_too_small_for_one_example_is_refused():
 
 
 def test_load_of_an_unknown_name_lists_the_names():
-    with pytest.raises(ValueError, match=rf"^data must be one of {', '.join(NAMES)}, got 'imagenet'\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^data must be one of {', '.join(SOURCES)}, a folder of images or .*, got 'imagenet'\.$"
+    ):
         load("imagenet")
 
 
@@ -123,7 +125,7 @@ def test_load_from_a_missing_folder_says_so(tmp_path):
         load("cifar10", data_dir=tmp_path / "no")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*data.EMBEDDED, *data.TABULAR)])
+@pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if not (source.embedded or source.tabular)])
 def test_load_of_what_is_not_prepared_says_how(name, tmp_path):
     how = rf"prepare it with `lrsched data prepare {name} \[--from ARCHIVE_OR_FOLDER\] --data-dir {tmp_path}`"
     with pytest.raises(ValueError, match=rf"^{name} \d\.\d\.\d is not prepared in {tmp_path}; {how}.*--data-dir$"):
@@ -168,20 +170,9 @@ def test_load_from_a_folder_without_a_name_is_refused():
         load("cifar10", data_dir="")
 
 
-def test_digest_changes_with_any_pixel_label_or_place():
-    images, labels = np.zeros((2, 2, 2, 1), np.uint8), np.array([0, 1], np.int32)
-    pixel, label = images.copy(), labels.copy()
-    pixel[1, 1, 1, 0], label[0] = 1, 2
-    split = Split(images, labels)
-    variants = [[split, None, split], [split, split, None], [Split(pixel, labels), None, split]]
-    variants += [[Split(images, label), None, split], [Split(images.reshape(2, 4, 1, 1), labels), None, split]]
-    assert len({data._digest(variant) for variant in variants}) == len(variants)
-    assert data._digest(variants[0]) == data._digest([Split(images.copy(), labels.copy()), None, split])
-
-
 def test_load_again_reads_the_cache(prepared, monkeypatch):
     first = load("cifar10", data_dir=prepared)
-    monkeypatch.setattr(prepared_module, "_decoded", None)  # calling it would raise
+    monkeypatch.setattr(prepared_module, "_decode", None)  # calling it would raise
     assert load("cifar10", data_dir=prepared).digest == first.digest
 
 
@@ -221,6 +212,7 @@ def test_cache_stopped_while_writing_leaves_no_file(prepared, cache, monkeypatch
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10_DIR.is_dir(), reason=f"needs CIFAR-10 in LRSCHED_CIFAR10_DIR or {BESIDE}")
 def test_cifar10_is_the_published_one(monkeypatch):
     lasting = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "lrsched" / "tests"
@@ -230,3 +222,96 @@ def test_cifar10_is_the_published_one(monkeypatch):
     assert cifar10.test.images.shape == (10_000, 32, 32, 3)
     assert (counts(cifar10.train), counts(cifar10.test)) == ([5000] * 10, [1000] * 10)
     np.testing.assert_allclose(cifar10.mean, [0.49140, 0.48216, 0.44653], atol=5e-5)  # of the published training set
+
+
+# What a path of the user's may name.
+
+IMAGES, LABELS = np.arange(20 * 16, dtype=np.uint8).reshape(20, 4, 4), np.arange(20) % 4
+CALLS = []
+
+
+def own() -> data.Dataset:
+    return data.dataset((IMAGES, LABELS), pad=2, flip=True, class_names=("a", "b", "c", "d"))
+
+
+def own_with_arguments(data_dir=None, holdout_fraction=0.0, other=1) -> data.Dataset:
+    CALLS.append((data_dir, holdout_fraction, other))
+    return data.dataset((IMAGES, LABELS), (IMAGES[:4], LABELS[:4]), holdout=(IMAGES[4:8], LABELS[4:8]))
+
+
+def own_table() -> data.Dataset:
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    return data.dataset((rows, rows.sum(1)))
+
+
+def raises() -> data.Dataset:
+    raise KeyError("no\nfile")
+
+
+def arrays() -> object:
+    return IMAGES, LABELS
+
+
+def test_function_of_the_users_is_loaded_and_split():
+    found = load(f"{__name__}.own", holdout_fraction=0.25)
+    assert (counts(found.train), counts(found.holdout), counts(found.test)) == ([3] * 4, [1] * 4, [1] * 4)
+    assert (found.name, found.classes, found.pad, found.flip) == (f"{__name__}.own", 4, 2, True)
+    assert found.class_names == ("a", "b", "c", "d")
+    np.testing.assert_allclose(found.mean, found.train.images.mean(dtype=np.float64) / 255, rtol=1e-12)
+    assert found.digest != load(f"{__name__}.own").digest
+
+
+def test_function_of_the_users_gets_the_arguments_it_takes():
+    CALLS.clear()
+    parted, whole = (
+        load(f"{__name__}.own_with_arguments", data_dir="here", holdout_fraction=part) for part in (0.5, 0.0)
+    )
+    assert CALLS == [("here", 0.5, 1), ("here", 0.0, 1)]
+    assert (len(parted.train), len(parted.holdout), len(parted.test), whole.holdout) == (20, 4, 4, None)
+
+
+def test_table_of_the_users_is_standardised_once():
+    found = load(f"{__name__}.own_table", holdout_fraction=0.25)
+    labels = np.concatenate([found.train.labels, found.holdout.labels])
+    np.testing.assert_allclose((labels.mean(), labels.std()), (0, 1), atol=1e-6)
+    assert (found.classes, found.tabular, found.target_mean is None) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("raises", r", which raised KeyError: .*\.$"),
+        ("arrays", r"\(data\.dataset makes one\), got a tuple: "),
+        ("IMAGES", r"^data must be a function that returns a Dataset, got .*\.IMAGES, a ndarray\.$"),
+        ("owm", r"has no owm\)\. Perhaps you meant 'own'\?$"),
+    ],
+)
+def test_what_is_no_data_set_is_one_line(name, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load(f"{__name__}.{name}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"train": (IMAGES.astype(np.int32), LABELS)}, r"^train: images must be uint8 of shape .* got int32 of "),
+        (
+            {"train": (IMAGES[:0], LABELS[:0]), "classes": 2},
+            r"^train: images must be at least one, got the shape \(0, 4, 4, 1\)\.$",
+        ),
+        ({"train": (IMAGES, LABELS[:5])}, r"^train: labels must be 20 whole numbers, one for each image, got int64 "),
+        ({"train": (IMAGES, LABELS - 1)}, r"^train: labels must be from 0 to 2, got -1\.$"),
+        ({"train": (IMAGES, LABELS), "classes": 3}, r"^train: labels must be from 0 to 2, got 3\.$"),
+        ({"train": (IMAGES, LABELS * 0)}, r"^classes must be at least 2 for labels that are whole numbers, got 1\.$"),
+        ({"train": (IMAGES, LABELS / 2), "classes": 4}, r"^classes must be 0 for labels that are floats, got 4\.$"),
+        ({"train": (IMAGES, LABELS), "class_names": "ab"}, r"^train: labels must be from 0 to 1, got 2\.$"),
+        ({"train": (IMAGES, LABELS), "classes": 4, "class_names": "ab"}, r"^class_names must be 4, .* got 2\.$"),
+        ({"train": (IMAGES, LABELS), "test": (IMAGES[:, :2], LABELS)}, r"^images must have one shape in all splits"),
+        ({"train": (np.full((4, 2), np.inf), LABELS[:4])}, r"^train: images must be finite float32 numbers"),
+        ({"train": (IMAGES * 0, LABELS)}, r"^a channel of the training images must vary, got one of 0 alone\.$"),
+    ],
+)
+def test_dataset_of_other_arrays_is_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        data.dataset(**words)

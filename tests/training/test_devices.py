@@ -108,6 +108,7 @@ def test_cache_folder_kept_when_jax_was_told(monkeypatch: pytest.MonkeyPatch) ->
     assert jax.config.jax_compilation_cache_dir == before  # JAX itself has read the variable when it was imported
 
 
+@pytest.mark.slow
 def test_prepare_in_a_fresh_process_is_accepted_by_xla(tmp_path: pathlib.Path) -> None:
     code = (
         "import json; from lrsched.training import devices; devices.prepare(); "
@@ -123,6 +124,7 @@ def test_prepare_in_a_fresh_process_is_accepted_by_xla(tmp_path: pathlib.Path) -
     assert any((tmp_path / "xla").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 @pytest.mark.parametrize(("variable", "kept"), [(None, True), ("MALLOC_ARENA_MAX", False), ("GLIBC_TUNABLES", False)])
 def test_memory_of_a_large_block_is_kept_unless_the_user_says_how(variable: str | None, kept: bool) -> None:
@@ -160,6 +162,7 @@ def test_programs_are_kept_with_a_checksum_where_zstd_is_installed(monkeypatch: 
             compilation_cache.decompress_executable(kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :])
 
 
+@pytest.mark.slow
 def test_a_platform_that_is_not_there_is_one_line() -> None:
     words = [sys.executable, "-m", "lrsched.cli", "train", "--max-epochs", "0.1"]
     env = {**os.environ, "JAX_PLATFORMS": "nowhere"}

@@ -25,12 +25,12 @@ def test_convolution_with_bias_is_flaxs(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 6, 2), (2, 5, 7, 3)])
-def test_halved_and_its_gradient_are_flaxs(shape: tuple[int, ...]) -> None:
+def test_max_pool_and_its_gradient_are_flaxs(shape: tuple[int, ...]) -> None:
     x = _normal(*shape)  # no two pixels are equal
-    weights = _normal(*layers.halved(x).shape, seed=1)
+    weights = _normal(*layers.max_pool(x).shape, seed=1)
     got, expected = (
         jax.value_and_grad(lambda x, pool=pool: (pool(x) * weights).sum())(x)
-        for pool in (layers.halved, lambda x: nn.max_pool(x, (2, 2), (2, 2)))
+        for pool in (layers.max_pool, lambda x: nn.max_pool(x, (2, 2), (2, 2)))
     )
     np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
     np.testing.assert_array_equal(got[1], expected[1])
@@ -108,6 +108,7 @@ def _trained(image_shape: tuple[int, int, int], *, plain: bool, shift: float = 0
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)]).astype(np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (32, 32, 3)])
 def test_twenty_updates_lead_to_the_same_parameters(image_shape: tuple[int, int, int]) -> None:
     """No further apart than Flax's form is from itself when an input changes by two units in its last place."""

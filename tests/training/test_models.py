@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrsched.training import models
+from lrsched.training import models, nets
 
 
 def _count(name: str, channels: int, classes: int) -> int:
@@ -57,7 +57,7 @@ def test_logits_shape_for_any_image(image_shape: tuple[int, int, int], train: bo
 
 @pytest.mark.parametrize("size", [4, 5])
 def test_shortcut_takes_every_second_pixel_and_zero_channels(size: int) -> None:
-    block = models.Block(features=6, stride=2)
+    block = nets.Block(features=6, stride=2)
     x = jnp.asarray(np.random.default_rng(0).random((2, size, size, 4), np.float32))
     shapes = jax.eval_shape(lambda: block.init(jax.random.key(0), x, train=False))
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)  # the convolutions give nothing
@@ -68,7 +68,7 @@ def test_shortcut_takes_every_second_pixel_and_zero_channels(size: int) -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_batch_norm_keeps_nine_tenths_of_its_statistics(plain: bool) -> None:
-    norm = models._norm(plain=plain, train=True, axis_name=None)
+    norm = nets._norm(plain=plain, train=True, axis_name=None)
     x = np.array([[[[1.0]]], [[[3.0]]]], np.float32)  # mean 2, variance 1
     stats = {"mean": np.array([10.0], np.float32), "var": np.array([5.0], np.float32)}
     params = {"scale": np.ones(1, np.float32), "bias": np.zeros(1, np.float32)}
@@ -89,6 +89,7 @@ def _drawn_and_own(seed: int) -> list[tuple[str, Any, Any]]:
     return list(zip(paths, jax.tree.leaves(drawn), jax.tree.leaves(own), strict=True))
 
 
+@pytest.mark.slow
 def test_initial_variables_are_distributed_as_the_models_own() -> None:
     kernels = 0
     for path, drawn, own in _drawn_and_own(seed=1):
@@ -118,7 +119,10 @@ def test_build_equal_words_give_equal_models() -> None:
 
 
 def test_build_unknown_name() -> None:
-    with pytest.raises(ValueError, match=r"model must be one of resnet8, resnet20.*, got 'resnet18'"):
+    with pytest.raises(
+        ValueError,
+        match=r"^model must be one of resnet8, .* or a dotted path .*, got 'resnet18'\. Perhaps you meant",
+    ):
         models.build("resnet18", classes=10)
 
 

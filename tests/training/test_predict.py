@@ -27,6 +27,7 @@ def _normalised(images: np.ndarray) -> jax.Array:
     return batches.normalise(jnp.asarray(images), jnp.asarray([0.4]), jnp.asarray([0.3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "batch_size"), [(1, 8), (1, 64), (4, 8)])
 def test_logits_are_each_example_once_and_in_order(devices: int, batch_size: int) -> None:
     expected = MODEL.apply(VARIABLES, _normalised(IMAGES), train=False)
@@ -35,6 +36,7 @@ def test_logits_are_each_example_once_and_in_order(devices: int, batch_size: int
     np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_logits_agree_with_evaluation() -> None:
     found = predict.logits(VARIABLES, model=MODEL, data=_data(), batch_size=8)
     evaluated = train.evaluate(VARIABLES, model=MODEL, data=_data(), batch_size=8)
@@ -49,8 +51,8 @@ def _convolved(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("devices", [1, 4])
-def test_reestimated_statistics_of_the_first_layer_equal_those_of_numpy(devices: int) -> None:
-    found = predict.reestimated(VARIABLES, model=MODEL, data=_data(devices), batch_size=8, batches=5)
+def test_estimated_statistics_of_the_first_layer_equal_those_of_numpy(devices: int) -> None:
+    found = predict.estimate_statistics(VARIABLES, model=MODEL, data=_data(devices), batch_size=8, batches=5)
     (conv,) = (name for name in VARIABLES["params"] if name.startswith("Conv"))
     (norm,) = (name for name in found if name.startswith("BatchNorm"))
     images = (IMAGES[:16].astype(np.float64) / 255 - 0.4) / 0.3  # two whole batches; the last six images are none
@@ -61,22 +63,22 @@ def test_reestimated_statistics_of_the_first_layer_equal_those_of_numpy(devices:
 
 
 @pytest.mark.parametrize("devices", [1, 4])
-def test_statistics_are_reestimated_on_images_altered_as_in_training(devices: int) -> None:
+def test_statistics_are_estimated_on_images_altered_as_in_training(devices: int) -> None:
     words: dict[str, Any] = {"model": MODEL, "batch_size": 8, "batches": 2}
-    found = predict.reestimated(VARIABLES, data=_data(devices), **words, pad=2, flip=True)
+    found = predict.estimate_statistics(VARIABLES, data=_data(devices), **words, pad=2, flip=True)
     draw: dict[str, Any] = {"key": jax.random.key(0), "first": jnp.int32(0), "batch_size": 8, "pad": 2, "flip": True}
     parts = [np.asarray(batches.augment(jnp.asarray(IMAGES[i * 8 :][:8]), step=jnp.int32(i), **draw)) for i in range(2)]
     altered = train.put(np.concatenate(parts), LABELS[:16], mean=[0.4], std=[0.3], devices=jax.devices()[:1])
-    wanted = predict.reestimated(VARIABLES, data=altered, **words)
+    wanted = predict.estimate_statistics(VARIABLES, data=altered, **words)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, wanted)
-    plain = predict.reestimated(VARIABLES, data=_data(devices), **words)
+    plain = predict.estimate_statistics(VARIABLES, data=_data(devices), **words)
     assert provenance.digest(plain) != provenance.digest(found)
 
 
 def test_reestimation_leaves_what_it_is_given_alone() -> None:
     given: Any = jax.device_put(VARIABLES, jax.devices()[0])
     before = provenance.digest(given)
-    found = predict.reestimated(given, model=MODEL, data=_data(), batch_size=8, batches=2)
+    found = predict.estimate_statistics(given, model=MODEL, data=_data(), batch_size=8, batches=2)
     assert provenance.digest(given) == before
     assert provenance.digest(VARIABLES) == before
     assert jax.tree.structure(found) == jax.tree.structure(given["batch_stats"])
@@ -85,7 +87,9 @@ def test_reestimation_leaves_what_it_is_given_alone() -> None:
 
 def test_reestimation_does_not_depend_on_the_statistics_given() -> None:
     other = {**VARIABLES, "batch_stats": jax.tree.map(lambda leaf: leaf + np.float32(7), VARIABLES["batch_stats"])}
-    one, two = (predict.reestimated(v, model=MODEL, data=_data(), batch_size=8, batches=2) for v in (VARIABLES, other))
+    one, two = (
+        predict.estimate_statistics(v, model=MODEL, data=_data(), batch_size=8, batches=2) for v in (VARIABLES, other)
+    )
     assert provenance.digest(one) == provenance.digest(two)
 
 
@@ -98,7 +102,7 @@ def test_reestimation_does_not_depend_on_the_statistics_given() -> None:
 )
 def test_reestimation_refuses(words: dict[str, int], match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        predict.reestimated(VARIABLES, model=MODEL, data=_data(), **{"batch_size": 8, "batches": 2, **words})
+        predict.estimate_statistics(VARIABLES, model=MODEL, data=_data(), **{"batch_size": 8, "batches": 2, **words})
 
 
 def test_predictions_are_kept_and_damaged_ones_made_anew(
@@ -112,8 +116,8 @@ def test_predictions_are_kept_and_damaged_ones_made_anew(
         calls.append(1)
         return array
 
-    assert predict.cached("key", compute)[1] is False
-    kept, was_there = predict.cached("key", compute)
+    assert predict.load_or_compute("key", compute)[1] is False
+    kept, was_there = predict.load_or_compute("key", compute)
     assert was_there
     np.testing.assert_array_equal(kept, array)
     (path,) = predict.folder().iterdir()
@@ -124,13 +128,20 @@ def test_predictions_are_kept_and_damaged_ones_made_anew(
     )  # in the numbers, which np.load takes as they are
     for damaged in (flipped, content[:-1], b""):
         path.write_bytes(damaged)
-        assert predict.cached("key", compute)[1] is False
+        assert predict.load_or_compute("key", compute)[1] is False
         assert path.read_bytes() == content
-    assert predict.cached("another key", compute)[1] is False
+    assert predict.load_or_compute("another key", compute)[1] is False
     assert len(calls) == 5
 
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path / "file"))
-    assert predict.cached("key", lambda: np.zeros((1, 2), np.float32))[1] is False
+    assert predict.load_or_compute("key", lambda: np.zeros((1, 2), np.float32))[1] is False
+
+
+def test_load_or_compute_without_a_key_caches_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path))
+    for _ in range(2):
+        assert predict.load_or_compute(None, lambda: np.zeros((1, 2), np.float32))[1] is False
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from tensorflow_datasets.image_classification import cifar, mnist
 
 from lrsched.training import data, prepared
 from lrsched.training import tf_free as tf_free_module
-from lrsched.training.cifar_labels import CIFAR10, CIFAR100_GROUP_OF, CIFAR100_GROUPS, CIFAR_LABELS
+from lrsched.training.cifar_labels import CIFAR10, CIFAR100, CIFAR100_GROUP_OF, CIFAR100_GROUPS
 from lrsched.training.prepare import prepare
 from lrsched.training.tf_free import tf_free
 
@@ -40,6 +40,7 @@ FILES = {
 }
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 DIGITS = [str(digit) for digit in range(10)]
+CIFAR_LABELS = {"cifar10": list(CIFAR10), "cifar100": list(CIFAR100)}
 LABELS = {**CIFAR_LABELS, "mnist": DIGITS, "fashion_mnist": FASHION, "svhn_cropped": DIGITS}
 
 
@@ -323,7 +324,7 @@ def test_prepare_from_images_of_another_size_is_refused(tmp_path):
     source = write_archives("svhn_cropped", tmp_path / "source", examples_of("svhn_cropped"))
     write_mat(source / "test_32x32.mat", np.zeros((2, 31, 32, 3), np.uint8), np.array([1, 2]))
     message = refused(tmp_path, "svhn_cropped", source)
-    assert "image: uint8 of shape (32, 32, 3); got uint8 of shape (31, 32, 3)" in message
+    assert "image must be uint8 of shape (32, 32, 3), got uint8 of shape (31, 32, 3)." in message
 
 
 def test_prepare_stopped_while_writing_leaves_nothing(tmp_path, monkeypatch):
@@ -354,53 +355,54 @@ def test_prepare_from_nowhere_says_so(tmp_path):
     assert refused(tmp_path, "mnist", tmp_path / "nowhere").endswith(f"{tmp_path / 'nowhere'} does not exist")
 
 
-@pytest.mark.parametrize("name", data.EMBEDDED)
+@pytest.mark.parametrize("name", [name for name, source in data.SOURCES.items() if source.embedded])
 def test_prepare_of_what_is_embedded_needs_nothing(name, tmp_path):
     assert refused(tmp_path, name, None) == f"{name} needs no preparing: it comes with scikit-learn"
 
 
 def test_prepare_of_an_unknown_name_lists_the_names(tmp_path):
-    assert refused(tmp_path, "imagenet", None) == f"data must be one of {', '.join(data.NAMES)}, got 'imagenet'."
+    names = ", ".join(name for name, source in data.SOURCES.items() if not source.embedded)
+    assert refused(tmp_path, "imagenet", None) == f"data to prepare must be one of {names}, got 'imagenet'."
 
 
 def spoil_class(source: pathlib.Path) -> str:
     (source / "train" / "dragon").mkdir()
-    return f"{source / 'train'}: one folder per class, named {' '.join(CIFAR10)}; got dragon"
+    return f"{source / 'train'} must have one folder per class, named {' '.join(CIFAR10)}, got dragon."
 
 
 def spoil_folder(source: pathlib.Path) -> str:
     (source / "train" / "cat").touch()
-    return f"{source / 'train'}: one folder per class, named {' '.join(CIFAR10)}; got cat"
+    return f"{source / 'train'} must have one folder per class, named {' '.join(CIFAR10)}, got cat."
 
 
 def spoil_split(source: pathlib.Path) -> str:
     (source / "test").rename(source / "validation")
-    return f"{source / 'test'}: at least one image in a folder named {' '.join(CIFAR10)}; got none"
+    return f"{source / 'test'} must have at least one image in a folder named {' '.join(CIFAR10)}, got none."
 
 
 def spoil_size(source: pathlib.Path) -> str:
     path = source / "train" / "frog" / "0001.png"
     Image.new("RGB", (33, 32)).save(path)
-    return f"{path}: RGB, 32 x 32 pixels; got RGB, 33 x 32"
+    return f"{path} must be RGB, 32 x 32 pixels, got RGB, 33 x 32."
 
 
 def spoil_mode(source: pathlib.Path) -> str:
     path = source / "train" / "frog" / "0001.png"
     Image.new("L", (32, 32)).save(path)
-    return f"{path}: RGB, 32 x 32 pixels; got L, 32 x 32"
+    return f"{path} must be RGB, 32 x 32 pixels, got L, 32 x 32."
 
 
 def spoil_suffix(source: pathlib.Path) -> str:
     path = source / "train" / "frog" / "notes.txt"
     path.touch()
-    return f"{path}: a file that ends in .png .jpg .jpeg"
+    return f"{path} must end in .png .jpg .jpeg."
 
 
 def spoil_bytes(source: pathlib.Path) -> str:
     path = source / "train" / "frog" / "0001.png"
     Image.new("RGB", (32, 32)).save(path)
     path.write_bytes(path.read_bytes()[:60])
-    return f"{path}: a readable image; got "
+    return f"{path} must be a readable image, got "
 
 
 @pytest.mark.parametrize(
@@ -449,7 +451,7 @@ def test_prepare_from_images_without_a_class_names_it(remove, folders, said, tmp
     source = small_images(tmp_path / "source")
     for folder in folders:
         remove(source / folder)
-    wanted = f"{source}: at least one image of each class in train and in test; {said}"
+    wanted = f"{source} must have at least one image of each class in train and in test; {said}."
     assert refused(tmp_path, "cifar10", source) == wanted
 
 
@@ -484,7 +486,7 @@ def test_prepare_from_an_image_of_billions_of_pixels_is_refused(width, height, t
     source = small_images(tmp_path / "source")
     path = source / "train" / "cat" / "huge.png"
     path.write_bytes(png_of(width, height))
-    assert refused(tmp_path, "cifar10", source).startswith(f"{path}: ")
+    assert refused(tmp_path, "cifar10", source).startswith(f"{path} must be ")
 
 
 @pytest.mark.parametrize("kind", ["EPS", "BMP", "GIF", "TIFF", "PPM", "WEBP", "PDF", "ICO"])
@@ -495,18 +497,20 @@ def test_prepare_from_another_format_under_the_name_of_an_image_is_refused(kind,
     Image.new("RGB", (32, 32)).save(path, kind)
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", None)  # calling it would raise
     monkeypatch.setattr(subprocess, "Popen", None)
-    assert refused(tmp_path, "cifar10", source).startswith(f"{path}: a readable image; got cannot identify image file")
+    assert refused(tmp_path, "cifar10", source).startswith(
+        f"{path} must be a readable image, got cannot identify image file"
+    )
 
 
 def test_prepare_from_a_pipe_or_socket_among_the_images_is_refused(tmp_path):
     source = small_images(tmp_path / "source")
     path = source / "train" / "cat" / "x.png"
     os.mkfifo(path)  # opening it would wait for ever
-    assert refused(tmp_path, "cifar10", source) == f"{path}: a readable image; got something that is no file"
+    assert refused(tmp_path, "cifar10", source) == f"{path} must be a readable image, got something that is no file."
     path.unlink()
     path.symlink_to("/dev/zero")
     (tmp_path / "place").rmdir()
-    assert refused(tmp_path, "cifar10", source) == f"{path}: a readable image; got something that is no file"
+    assert refused(tmp_path, "cifar10", source) == f"{path} must be a readable image, got something that is no file."
 
 
 @pytest.mark.parametrize("name", ["cifar10", "boston"])
@@ -529,6 +533,7 @@ def test_prepare_where_nothing_can_be_written_is_refused(tmp_path):
         prepare("cifar10", data_dir="/proc/x", source=source)
 
 
+@pytest.mark.slow
 def test_prepare_in_two_processes_writes_the_same_bytes(tmp_path):
     # protobuf's order of fields differs between most processes, of which three are started here
     source = write_images("cifar10", tmp_path / "source", examples_of("cifar10"))

@@ -67,4 +67,4 @@ def test_record_says_the_configuration_but_not_where_the_data_lies() -> None:
         data_dir: str | None
         rate: float
 
-    assert provenance.said(Config("/home/somebody/data", 0.1)) == {"data_dir": None, "rate": 0.1}
+    assert provenance.config_fields(Config("/home/somebody/data", 0.1)) == {"data_dir": None, "rate": 0.1}

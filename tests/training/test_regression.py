@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from lrsched import files
-from lrsched.runs import networks as members
-from lrsched.runs import resume as saving
-from lrsched.runs import task
+from lrsched.runs import identity, networks, run
 from lrsched.runs.config import RunConfig
-from lrsched.runs.run import finish, run
+from lrsched.runs.task import resolve
 from lrsched.training import data as datasets
 from lrsched.training import models, optim, predict, snapshots, train
 
@@ -85,17 +83,23 @@ def test_outputs_are_each_row_once_and_in_order() -> None:
     np.testing.assert_allclose(found, _outputs(_start().params), rtol=1e-4, atol=1e-5)
 
 
+def _record(config: RunConfig) -> Any:
+    return run.record_of(run.train(resolve(config, devices=tuple(jax.devices()[:1]))))
+
+
+@pytest.mark.slow
 def test_diabetes_is_learned_about_as_well_as_by_a_line() -> None:
     config = RunConfig(data="diabetes", model="mlp", max_epochs=10, peak_value=0.003, schedule="rex")
-    record = finish(run(config, devices=tuple(jax.devices()[:1])))
+    record = _record(config)
     # Least squares leaves 0.48 of the variance of this test set unexplained, the training set's mean 0.89.
     assert 0.4 < record["test_error"] < 0.58
     assert record["test_error"] == pytest.approx(record["test_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_digits_are_learned_by_the_cnn() -> None:
     config = RunConfig(model="cnn", max_epochs=3, peak_value=0.01)
-    record = finish(run(config, devices=tuple(jax.devices()[:1])))
+    record = _record(config)
     assert record["test_error"] < 0.2  # 0.9 by chance
 
 
@@ -103,7 +107,7 @@ def test_digits_are_learned_by_the_cnn() -> None:
 def test_run_that_overflows_has_diverged(batch_size: int, diverged_at: range) -> None:
     # A batch of the whole set makes a single update, whose loss is finite: the evaluation sees what came of it.
     config = RunConfig(data="diabetes", model="mlp", max_epochs=1, peak_value=1e30, batch_size=batch_size)
-    record = finish(run(config, devices=tuple(jax.devices()[:1])))
+    record = _record(config)
     assert record["diverged_at"] in diverged_at
     assert (record["test_error"], record["test_loss"], record["params_digest"]) == (None, None, None)
 
@@ -112,14 +116,14 @@ def test_run_that_overflows_has_diverged(batch_size: int, diverged_at: range) ->
 def test_task_of_a_model_of_images_on_a_table_reads_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "load", None)
     with pytest.raises(ValueError, match=rf"^model must be mlp for tabular data, got '{name}'\.$"):
-        task.check(RunConfig(data="diabetes", model=name))
+        resolve(RunConfig(data="diabetes", model=name))
 
 
 def test_ensemble_of_regressions_is_refused(tmp_path: pathlib.Path) -> None:
-    identity = saving.identify(task.resolve(RunConfig(data="diabetes", model="mlp", batch_size=32)))
-    files.write_json(tmp_path / "run.json", {**identity, "members": "all", "keep": []})
+    known = identity.identify(resolve(RunConfig(data="diabetes", model="mlp", batch_size=32)))
+    files.write_json(tmp_path / "run.json", {**known, "members": "all", "keep": []})
     with pytest.raises(ValueError, match=r"^data must have classes, whose probabilities are combined, got diabetes\.$"):
-        members.check_alike([str(tmp_path), str(tmp_path)])
+        networks.check_alike([str(tmp_path), str(tmp_path)])
 
 
 def test_state_without_batch_statistics_is_saved_and_loaded(tmp_path: pathlib.Path) -> None:
@@ -134,9 +138,10 @@ def test_state_without_batch_statistics_is_saved_and_loaded(tmp_path: pathlib.Pa
 
 
 def test_statistics_of_a_model_without_any_are_none() -> None:
-    assert predict.reestimated(_start().variables, model=MODEL, data=_data(), batch_size=8, batches=2) == {}
+    assert predict.estimate_statistics(_start().variables, model=MODEL, data=_data(), batch_size=8, batches=2) == {}
 
 
 def test_batch_size_of_a_table_is_that_of_the_digits_if_none_is_given() -> None:
-    assert [RunConfig(data=name).batch for name in ("digits", "diabetes", "boston", "mnist")] == [32, 32, 32, 128]
-    assert math.ceil(354 / 32) == task.check(RunConfig(data="diabetes", model="mlp")).budget.steps_per_epoch
+    names = ("digits", "diabetes", "boston", "mnist")
+    assert [RunConfig(data=name).written_out().batch_size for name in names] == [32, 32, 32, 128]
+    assert math.ceil(354 / 32) == resolve(RunConfig(data="diabetes", model="mlp")).task.steps_per_epoch

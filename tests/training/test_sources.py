@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from lrsched.training import data, prepare
-from lrsched.training.cifar_labels import CIFAR_LABELS
+from lrsched.training.cifar_labels import CIFAR10, CIFAR100
 
 Examples = dict[str, tuple[np.ndarray, np.ndarray]]
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
+CIFAR_LABELS = {"cifar10": list(CIFAR10), "cifar100": list(CIFAR100)}
 ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
 
 

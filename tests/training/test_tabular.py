@@ -113,7 +113,7 @@ def test_boston_is_prepared_from_each_form_of_its_file(form, tmp_path, capsys) -
     assert capsys.readouterr().out == tabular.BOSTON_NOTE + "\n"
     tree = sorted(path.name for path in (tmp_path / "data").rglob("*"))
     assert tree == ["1.0.0", "boston", "boston.csv", "lrsched.json"]
-    features, targets = tabular.boston(folder / "boston.csv")
+    features, targets = tabular.read_boston("boston", tmp_path / "data").train
     np.testing.assert_array_equal(np.column_stack([features, targets]), made_up().astype(np.float32))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from lrsched.training import batches, models, optim, train
+from lrsched.training import batches, models, nets, optim, train
 
 SHAPE = (8, 8, 1)
 BATCH = 8
@@ -30,7 +30,7 @@ def _data(devices: int = 1, examples: int = 20) -> train.Data:
     return train.put(IMAGES[:examples], LABELS[:examples], mean=MEAN, std=STD, devices=jax.devices()[:devices])
 
 
-def _start(seed: int = 0, model: models.ResNet = MODEL) -> train.State:
+def _start(seed: int = 0, model: nets.ResNet = MODEL) -> train.State:
     return train.initial_state(model, optim.Optimizer(), image_shape=SHAPE, seed=seed)
 
 
@@ -84,6 +84,7 @@ def random_seed_offset(offset: int) -> Iterator[None]:
     jax.config.update("jax_random_seed_offset", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_the_user_do_not_reach_a_run(name: str) -> None:
     expected, metrics = _trained(_start())
@@ -133,6 +134,7 @@ def test_one_update_equals_the_same_written_by_hand() -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state.params, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [2, 4])
 def test_devices_with_shared_batch_norm_give_the_same_losses(devices: int) -> None:
     _, alone = _trained(_start(), _data(1), model=SYNCHRONISED)
