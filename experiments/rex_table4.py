@@ -23,7 +23,7 @@ from lrsched import display
 from lrsched.commands import study
 from lrsched.runs import many
 from lrsched.runs.config import RunConfig
-from lrsched.schedules import registry
+from lrsched.schedules import language
 from lrsched.training import devices
 
 SCHEDULES = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper", "constant")
@@ -35,7 +35,7 @@ def best_rate(records: Sequence[dict[str, Any]], config: RunConfig) -> float:
     Raises:
       SystemExit: if all of them diverged.
     """
-    label = registry.label(config.schedule)
+    label = language.label(config.schedule)
     rows = [row for row in records if (row["label"], row["config"]["budget"]) == (label, config.budget)]
     errors = {row["config"]["peak_value"]: row["holdout_error"] for row in rows if row["diverged_at"] is None}
     if not errors:

@@ -10,12 +10,11 @@ which need the extra `train`: pip install 'lrsched[train]'.
 from lrsched.api import load_run, study, train
 from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
-from lrsched.schedules.algebra import clip, jumps, per_label, product, truncated
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.compose import sequence, warmup
+from lrsched.schedules.combine import clip, jumps, per_label, product, sequence
 from lrsched.schedules.core import Schedule, decay
-from lrsched.schedules.entered import after, whole
+from lrsched.schedules.durations import Budget
+from lrsched.schedules.entered import after, truncated, whole
 from lrsched.schedules.families.cycles import sgdr, snapshot_cosine
 from lrsched.schedules.families.cycles_linear import clr, fge, swa
 from lrsched.schedules.families.decays import (
@@ -31,15 +30,16 @@ from lrsched.schedules.families.decays import (
     tanh,
 )
 from lrsched.schedules.families.fractal import chebyshev_steps, fractal, refined
+from lrsched.schedules.families.inverse import exponential_decay, inverse_sqrt, inverse_time, noam, rsqrt
 from lrsched.schedules.families.onecycle import onecycle, onecycle_momentum
+from lrsched.schedules.families.phased import delayed, demon, infinite, knee, wsd
 from lrsched.schedules.families.piecewise import multi_step, piecewise_constant, piecewise_interpolate, step
 from lrsched.schedules.families.plateau import plateau
-from lrsched.schedules.families.steps import exponential_decay, inverse_sqrt, inverse_time, noam, rsqrt
-from lrsched.schedules.families.warm import delayed, demon, growth, infinite, knee, wsd
+from lrsched.schedules.families.rising import growth, warmup
 from lrsched.schedules.interop.from_keras import from_keras
 from lrsched.schedules.interop.from_optax import from_optax
 from lrsched.schedules.interop.from_torch import from_torch, from_torch_momentum
-from lrsched.schedules.plan import Plan, plan
+from lrsched.schedules.plans import Plan, plan
 
 __version__ = "0.2.0"
 __all__ = [

@@ -295,7 +295,7 @@ def test_peak_values_that_are_no_rates_are_refused(rate: float, tmp_path: pathli
 
 
 @pytest.mark.parametrize(
-    "length", ["0", "1e9", "1000000000", "-3", "5%", "1e-3ep", "99999999999999ep", "9" * 400 + "ep"]
+    "length", ["0", "1e9", "1000000000", "-3", "5%", "1e-3st", "99999999999999ep", "9" * 400 + "ep"]
 )
 def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="length must be") as error:

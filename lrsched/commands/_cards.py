@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lrsched.analysis import gallery
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.compose import sequence
+from lrsched.schedules.combine import sequence
 from lrsched.schedules.core import Schedule
-from lrsched.schedules.plan import Plan
+from lrsched.schedules.plans import Plan
 
 
 class Drawn(NamedTuple):
@@ -74,13 +74,13 @@ def _factory(words: Mapping[str, Any], kind: Mapping[str, Callable[..., Schedule
     """What makes the schedule of these words, and whose docstring tells of it."""
     name = registry.name_of(words)
     if name is not None:
-        return kind[name]
+        return registry.factory(name, kind)
     return sequence if "sequence" in words else from_json
 
 
 def _python(drawn: Drawn, factory: Callable[..., Schedule]) -> str:
     """The call that makes the schedule, with the arguments that are not their defaults."""
-    if factory in (sequence, from_json):
+    if factory in (sequence, from_json) or language.is_foreign(drawn.words):
         return f"lrsched.from_json({to_json(drawn.plan.lr)!r})"
     parameters = inspect.signature(factory).parameters
     first, *_ = parameters

@@ -16,7 +16,7 @@ from lrsched.analysis.search_tables import Part, Tried
 from lrsched.range_test import RangeTest
 from lrsched.runs import ramps
 from lrsched.runs.config import RunConfig
-from lrsched.schedules import registry
+from lrsched.schedules import language
 
 
 def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
@@ -59,7 +59,7 @@ def command(chosen: Mapping[str, Any]) -> str:
     usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
     parts = ["lrsched", "train"]
     for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
-        value = registry.label(chosen[name]) if name == "schedule" else chosen[name]
+        value = language.label(chosen[name]) if name == "schedule" else chosen[name]
         if value is not None and (name in always or value != usual[name]):
             parts.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
             parts += [] if isinstance(value, bool) else [str(value)]

@@ -19,8 +19,8 @@ from lrsched.runs.ramps import Ramp, Ramps
 from lrsched.runs.records import Beginning
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.task import load
-from lrsched.schedules import plan as plans
-from lrsched.schedules.budget import Budget
+from lrsched.schedules import plans
+from lrsched.schedules.durations import Budget
 from lrsched.training import devices, provenance
 
 

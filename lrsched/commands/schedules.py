@@ -18,11 +18,11 @@ from lrsched.analysis import gallery, plots, terminal
 from lrsched.commands import Outcome
 from lrsched.commands._cards import Drawn, card, describe, sections
 from lrsched.runs.report import Report, ignore
-from lrsched.schedules import plan, registry
-from lrsched.schedules.algebra import Jump, jumps
-from lrsched.schedules.budget import Budget
+from lrsched.schedules import language, plans, registry
+from lrsched.schedules.combine import Jump, jumps
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.families import onecycle
-from lrsched.schedules.progress import check_steps
+from lrsched.schedules.values import check_steps
 
 #: Forms of the schedules that go by a name of their own: the page shows them as well.
 FORMS = (
@@ -136,24 +136,24 @@ def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> s
 
 def draw_up(words: str, config: SchedulesConfig) -> Drawn:
     """The schedule of these words under the budget, peak rate, sampling rate and momentum of the command."""
-    full = registry.parse(words)
+    full = language.parse(words)
     if config.sampling is not None and (config.words or "sampling" in full):
         if full.get("sampling", "every") != "every":
             raise ValueError(f"sampling must be given once, got {words!r} and {config.sampling!r}.")
-        full = registry.parse({**full, "sampling": config.sampling})
+        full = language.parse({**full, "sampling": config.sampling})
     per_epoch = config.steps_per_epoch
     if per_epoch is None and re.search(r"\bepoch\b|[0-9]ep\b", f"{words} {config.sampling} {config.momentum}"):
         raise ValueError(
             f"schedules must be in updates or parts where no epochs are known (--steps-per-epoch), got {words!r}."
         )
-    label = registry.label(full)
+    label = language.label(full)
     if registry.lacks_peak(full):
         full = registry.with_peak(full, config.peak_value)
-    budget = Budget(config.total_steps / (per_epoch or 1), per_epoch or 1)
+    budget = Budget.of_steps(config.total_steps, per_epoch or 1)
     momentum: str | float | None = config.momentum
     with contextlib.suppress(ValueError):  # words of a momentum schedule
         momentum = None if momentum is None else float(momentum)
-    return Drawn(label, full, plan.plan(full, budget, momentum=momentum))
+    return Drawn(label, full, plans.plan(full, budget, momentum=momentum))
 
 
 def listing(width: int = 80) -> str:
@@ -173,9 +173,9 @@ def listing(width: int = 80) -> str:
 
 def momentum_card(name: str, config: SchedulesConfig) -> gallery.Card:
     """The card of a schedule of the momentum, beside a constant rate."""
-    words = registry.parse(name, kind=registry.MOMENTA)
+    words = language.parse(name, kind=registry.MOMENTA)
     budget = Budget(config.total_steps)
-    follow = plan.plan("constant", budget, peak_value=config.peak_value, momentum=words)
+    follow = plans.plan("constant", budget, peak_value=config.peak_value, momentum=words)
     return card(Drawn(name, words, follow), MOMENTA)
 
 

@@ -20,9 +20,9 @@ from lrsched.runs.ramps import Ramp
 from lrsched.runs.records import Beginning
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.task import resolve
-from lrsched.schedules import plan as plans
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.families.onecycle import paired_momentum
 from lrsched.training import devices, provenance
 
 Question = Literal["rate", "weight_decay", "momentum", "batch_size"]
@@ -285,11 +285,11 @@ def _with_momentum(one: RunConfig, momentum: str) -> RunConfig:
         raise ValueError(f"momenta must be numbers (0.9) or ranges (0.95-0.85), got {momentum!r}.") from None
     if low is None:
         return _at(one, momentum=momentum)
-    rate = registry.parse(one.schedule)
-    if registry.name_of(rate) not in registry.PAIRED:
-        raise ValueError(f"momenta must be numbers where the schedule is {registry.label(rate)}, got {momentum!r}.")
-    cycle = {**plans.paired(rate), "max_value": high, "min_value": low}
-    return _at(one, momentum=registry.label(cycle, kind=registry.MOMENTA))
+    rate = language.parse(one.schedule)
+    if registry.name_of(rate) != "onecycle":
+        raise ValueError(f"momenta must be numbers where the schedule is {language.label(rate)}, got {momentum!r}.")
+    cycle = {**paired_momentum(rate), "max_value": high, "min_value": low}
+    return _at(one, momentum=language.label(cycle, kind=registry.MOMENTA))
 
 
 def _at(one: RunConfig, **changes: Any) -> RunConfig:

@@ -15,8 +15,8 @@ from lrsched.commands import Outcome
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.many import MOST_RUNS, resolve_all, train_all
 from lrsched.runs.report import Record, Report, ignore
-from lrsched.schedules import registry
-from lrsched.schedules.budget import epochs_of
+from lrsched.schedules import language, registry
+from lrsched.schedules.durations import budget_length
 from lrsched.training import data as datasets
 from lrsched.training import devices
 
@@ -28,7 +28,7 @@ class StudyConfig(Recipe):
     Attributes:
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2
         warmup:5%+cosine; JSON; from Python schedules already made, each scaled to the peak values by its highest rate.
-      budgets: percentages of max_epochs (5%), or epochs (15ep or 15).
+      budgets: percentages of max_epochs (5%), epochs (15ep or 15), updates (200st) or examples (50000ex).
       max_epochs: epochs of a budget of 100 %.
       seeds: number of seeds: 0, 1, ...
       peak_values: peak learning rates; of several, each schedule and budget takes the best on held-out data.
@@ -75,8 +75,8 @@ def configs(study: StudyConfig) -> list[RunConfig]:
     if count > MOST_RUNS:
         raise ValueError(f"a study must have at most {MOST_RUNS:,} runs, got {count:,}.")
     spellings: dict[str, Callable[[Any], Any]] = {
-        "schedules": registry.label,
-        "budgets": lambda words: epochs_of(words, max_epochs=study.max_epochs),
+        "schedules": language.label,
+        "budgets": lambda text: budget_length(text, max_epochs=study.max_epochs),
         "peak_values": float,
     }
     for name, same in spellings.items():
@@ -188,7 +188,11 @@ def curves(records: Sequence[Record]) -> dict[str, Curve]:
 def _curve(record: Record, points: int = 1000) -> Curve:
     total, peak = record["total_steps"], record["config"]["peak_value"]
     steps = np.unique(np.linspace(0, total - 1, points).round().astype(np.int64))
-    words: dict[str, Any] = {"total_steps": total, "steps_per_epoch": record["steps_per_epoch"]}
+    words: dict[str, Any] = {
+        "total_steps": total,
+        "steps_per_epoch": record["steps_per_epoch"],
+        "batch_size": record["config"]["batch_size"],
+    }
     rate = registry.build(record["plan"]["lr"], **words).table(steps)
     momentum = registry.build(record["plan"]["momentum"], kind=registry.MOMENTA, **words).table(steps)
     return steps / total, rate / (peak or 1.0), momentum

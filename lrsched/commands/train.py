@@ -18,6 +18,7 @@ from lrsched.runs.folder import select_members
 from lrsched.runs.report import Record, Report, describe, ignore
 from lrsched.runs.run import Log, Point
 from lrsched.runs.task import Run, resolve
+from lrsched.schedules import durations
 from lrsched.training import devices, snapshots
 from lrsched.training.train import State
 
@@ -33,9 +34,10 @@ class TrainConfig:
       config: the run.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of the run; None: runs/ and the run's id.
-      save_every: how often the full state is saved: updates (200), epochs (1ep), seconds (90s) or minutes (2min).
-      keep: after which updates (200) or epochs (3ep) a full state is kept for good, to branch from; in a branch they
-        are counted from the start of the run it left.
+      save_every: how often the full state is saved: updates (200), epochs (1ep), examples (50000ex), a share of the
+        run's plan (10%), seconds (90s) or minutes (2min).
+      keep: after which updates (200), epochs (3ep), examples (50000ex) or share of its plan (50%) a full state is kept
+        for good, to branch from; in a branch they are counted from the start of the run it left.
       members: which ends of cycles become members of an ensemble: all; whole (not that of a last cycle that the budget
         cuts); of the whole ones the last three (last:3) or every second, counted from the last (every:2).
       extend: FOLDER[@UPDATES] of a run to extend under a longer budget (from its last state unless @ names
@@ -118,11 +120,11 @@ def _prepare(config: TrainConfig) -> _Prepared:
     folder = out or pathlib.Path(f"runs/{run.id}")
     cut = cycles.cut_steps(run.plan, run.offset)
     member_steps = frozenset(select_members(config.members, run.cycle_ends, cut=cut))
-    keep = {resume.updates_of(each, run.task.steps_per_epoch, "keep") for each in config.keep}
+    keep = {durations.steps(each, name="keep", **resume.sizes(run)) for each in config.keep}
     first = fork.origin.step if fork else 0
     if any(not first < step <= run.total_steps for step in keep):
         raise ValueError(f"keep must be from {first + 1} to {run.total_steps} (updates in all), got {sorted(keep)}.")
-    resume.due_every(config.save_every, run.task.steps_per_epoch)  # says what is wrong with it
+    resume.due_every(config.save_every, run)  # says what is wrong with it
     _check_folder(folder, run, config.members, like)
     if (folder / "run.json").exists():
         keep |= set(identity.read(folder)["keep"])
@@ -144,7 +146,7 @@ def _train(prepared: _Prepared, store: snapshots.Store, report: Report) -> Recor
         run,
         prepared.folder,
         lambda: store,
-        due=resume.due_every(prepared.save_every, run.task.steps_per_epoch),
+        due=resume.due_every(prepared.save_every, run),
         keep=prepared.member_steps | prepared.keep | {run.total_steps},
         read_fork=prepared.fork.read if prepared.fork else None,
         take=take,

@@ -68,7 +68,7 @@ def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> I
                 stores.append(stack.enter_context(snapshots.open_store(folder)))
             return stores[0]
 
-        due = resume.due_every(resume.SAVE_EVERY, run.task.steps_per_epoch)
+        due = resume.due_every(resume.SAVE_EVERY, run)
         for event in resume.train_saved(run, folder, open_store, due=due):
             if isinstance(event, dict):
                 event["device"]["workers"], event["place"] = workers, place

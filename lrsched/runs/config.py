@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 import tyro
 
-from lrsched.schedules import registry
+from lrsched.schedules import language
 from lrsched.training import data as datasets
 from lrsched.training import names, optim
 
 #: A schedule; on the command line it is text.
 Words = Annotated[
-    registry.Words,
+    language.Words,
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="STR",
@@ -81,7 +81,7 @@ class RunConfig(Recipe):
     Attributes:
       schedule: as in rex, rex:d=0.9, linear@50-75, warmup:5%+cosine; JSON; from Python a schedule already made.
       peak_value: the highest learning rate; a schedule already made is scaled so that its highest rate becomes this.
-      budget: a percentage of max_epochs ("5%"), or epochs ("15ep" or "15").
+      budget: a percentage of max_epochs ("5%"), epochs ("15ep" or "15"), updates ("200st") or examples ("50000ex").
       max_epochs: epochs of a budget of 100 %.
       holdout_fraction: part of the training set kept for choosing, never trained on.
       seed: of the initial weights, the order of the data and its alteration.
@@ -104,7 +104,7 @@ class RunConfig(Recipe):
         """
         return dataclasses.replace(
             super().written_out(),
-            schedule=registry.parse(self.schedule),
+            schedule=language.parse(self.schedule),
             peak_value=float(self.peak_value),
             max_epochs=float(self.max_epochs),
         )

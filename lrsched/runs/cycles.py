@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.compose import Sequence as Segments
-from lrsched.schedules.plan import Plan
+from lrsched.schedules.combine import Sequence as Segments
+from lrsched.schedules.plans import Plan
 
 TOLERANCE = 0.05  # of the last cycle's highest rate: equal cycles of few updates differ by one, and end apart
 SHOWN = 6  # lengths that are written out
@@ -23,7 +23,7 @@ def is_cut(follow: Plan) -> bool:
     its last segment's cycles count. A schedule of one cycle has nothing to compare it with: it is not cut.
 
     Example:
-      >>> from lrsched.schedules.plan import plan
+      >>> from lrsched.schedules.plans import plan
       >>> [is_cut(plan("sgdr:first_cycle=10", n, peak_value=0.1)) for n in (30, 31, 60, 70)]
       [False, True, True, False]
     """

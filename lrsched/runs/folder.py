@@ -26,7 +26,7 @@ from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.runs.run import values
 from lrsched.runs.task import Run, resolve
-from lrsched.schedules.plan import Plan
+from lrsched.schedules.plans import Plan
 from lrsched.training import snapshots
 
 

@@ -16,10 +16,11 @@ from lrsched import files
 from lrsched.analysis import range_rules, range_tests
 from lrsched.analysis.range_tests import Curves
 from lrsched.range_test import RangeTest, Reading, check_seeds, suggested
-from lrsched.runs import identity, resume
+from lrsched.runs import identity
 from lrsched.runs.report import Report, ignore
 from lrsched.runs.task import Task
-from lrsched.schedules.plan import Plan
+from lrsched.schedules import durations
+from lrsched.schedules.plans import Plan
 from lrsched.training.train import State
 
 HOW = ("quantity", "beta", "divergence", "skip_start", "skip_end")  # fields of Curves beside the numbers, and of Ramp
@@ -31,7 +32,7 @@ class Ramp:
     """How a range test goes up, and how it is read.
 
     Attributes:
-      length: how long the ramp is: updates (100) or epochs (3ep; Smith's range tests take a few).
+      length: how long the ramp is: updates (100), epochs (3ep; Smith's range tests take a few) or examples (50000ex).
       init_value: rate of the first update.
       end_value: rate of the last one.
       kind: exponential (fastai's finder) or linear (Smith's range test).
@@ -97,9 +98,8 @@ def prepare(task: Task, ramp: Ramp, *, momentum: float) -> Ramps:
       ValueError: for numbers outside what is allowed.
     """
     check_seeds(ramp.seeds)
-    if len(ramp.length) > 20:
-        raise ValueError(f"length must be updates (200) or epochs (1ep), got {ramp.length[:20]!r}...")
-    steps = resume.updates_of(ramp.length, task.steps_per_epoch, "length")
+    sizes: dict[str, Any] = {"steps_per_epoch": task.steps_per_epoch, "batch_size": task.batch_size}
+    steps = durations.steps(ramp.length, name="length", **sizes)
     if steps > range_rules.MOST_STEPS:
         raise ValueError(f"length must be at most {range_rules.MOST_STEPS:,} updates, got {ramp.length} ({steps:,}).")
     rates = range_tests.ramp(ramp.init_value, ramp.end_value, steps=steps, kind=ramp.kind)

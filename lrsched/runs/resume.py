@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from lrsched.runs import identity, interrupts
 from lrsched.runs.report import Record, Status
 from lrsched.runs.run import Log, Point, train
 from lrsched.runs.task import Run
+from lrsched.schedules import durations
 from lrsched.training import snapshots
 
 SAVE_EVERY = "2min"
@@ -90,15 +90,22 @@ def log_of(facts: dict[str, Any]) -> Log:
     return Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
 
 
-def due_every(interval: str, steps_per_epoch: int) -> Callable[[int], bool]:
+def sizes(run: Run) -> dict[str, Any]:
+    """The whole of a run's plan, an epoch and an update, for `durations.steps`."""
+    return {
+        "total_steps": run.plan.total_steps,
+        "steps_per_epoch": run.task.steps_per_epoch,
+        "batch_size": run.task.batch_size,
+    }
+
+
+def due_every(interval: str, run: Run) -> Callable[[int], bool]:
     """Whether a state is due after so many updates, given the interval between two."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min)", interval)
-    if not found:
-        every = updates_of(interval, steps_per_epoch, "save_every", also=", seconds (90s) or minutes (2min)")
+    seconds = durations.seconds(interval, name="save_every")
+    if seconds is None:
+        also = ("seconds (90s)", "minutes (2min)")
+        every = durations.steps(interval, name="save_every", also=also, **sizes(run))
         return lambda completed: completed % every == 0
-    seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
-    if not seconds:
-        raise ValueError(f"save_every must be above 0, got {interval!r}.")
     last = time.perf_counter()
 
     def due(_: int) -> bool:
@@ -110,18 +117,3 @@ def due_every(interval: str, steps_per_epoch: int) -> Callable[[int], bool]:
         return True
 
     return due
-
-
-def updates_of(length: str, steps_per_epoch: int, name: str, *, also: str = "") -> int:
-    """The updates in "200" (so many) or "3ep" (so many epochs).
-
-    Raises:
-      ValueError: for another form, and for fewer than one.
-    """
-    found = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)ep", length)
-    steps = 0
-    if found:
-        steps = int(found[1]) if found[1] else round(float(found[2]) * steps_per_epoch)
-    if steps < 1:
-        raise ValueError(f"{name} must be updates (200){',' if also else ' or'} epochs (1ep){also}, got {length!r}.")
-    return steps

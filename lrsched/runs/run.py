@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 import math
 import time
@@ -16,6 +17,7 @@ import numpy as np
 from lrsched.runs import records
 from lrsched.runs.report import Record, Status
 from lrsched.runs.task import Run
+from lrsched.schedules.foreign import contains_foreign
 from lrsched.training import devices as machine
 from lrsched.training import provenance
 from lrsched.training.train import Metrics, State, compiled_steps
@@ -173,10 +175,10 @@ _evaluate_schedule = jax.jit(lambda schedule, steps: schedule(steps))
 @machine.pin_settings()
 def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
     """The schedule as JAX computes it, float32 [total_steps]; blocks of one shape, so it compiles once per kind."""
-    blocks = [
-        _evaluate_schedule(schedule, np.arange(first, first + block, dtype=np.int32))
-        for first in range(0, total_steps, block)
-    ]
+    evaluate: Any = functools.partial(_evaluate_schedule, schedule)
+    if contains_foreign(schedule):
+        evaluate = jax.jit(lambda steps: schedule(steps))  # its numbers are known, not traced
+    blocks = [evaluate(np.arange(first, first + block, dtype=np.int32)) for first in range(0, total_steps, block)]
     return np.concatenate(jax.device_get(blocks))[:total_steps]
 
 

@@ -13,9 +13,8 @@ import numpy as np
 
 from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
-from lrsched.schedules import plan as plans
-from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
+from lrsched.schedules import language, plans
+from lrsched.schedules.durations import Budget
 from lrsched.training import batches, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
@@ -226,10 +225,13 @@ def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices 
     if not 0 <= config.seed < 2**31:
         raise ValueError(f"seed must be from 0 to 2**31 - 1, got {config.seed}.")
     task = load(config, holdout_fraction=config.holdout_fraction, data_dir=data_dir, devices=devices)
-    budget = Budget.of(config.budget, max_epochs=config.max_epochs, steps_per_epoch=task.steps_per_epoch)
+    sizes = {"steps_per_epoch": task.steps_per_epoch, "batch_size": task.batch_size}
+    budget = Budget.of(config.budget, max_epochs=config.max_epochs, **sizes)
     momentum = None if config.momentum is None else number_or_words(config.momentum)
-    plan = plans.plan(config.schedule, budget, peak_value=config.peak_value, momentum=momentum)
-    return Run(config, plan, task, None, _identify(config, task, None), registry.label(config.schedule))
+    plan = plans.plan(
+        config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=task.batch_size
+    )
+    return Run(config, plan, task, None, _identify(config, task, None), language.label(config.schedule))
 
 
 def _identify(config: RunConfig, task: Task, origin: Origin | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules.core import Schedule, check_schedule, check_values
-from lrsched.schedules.progress import VALUES, short
+from lrsched.schedules.values import VALUES, short
 
 DEEPEST = 60  # objects and lists within each other
 
@@ -31,7 +31,7 @@ def to_json(schedule: Schedule) -> str:
     Source:
       The kinds are this library's own classes.
     """
-    return json.dumps(encoded(schedule))
+    return json.dumps(to_document(schedule))
 
 
 def from_json(text: str) -> Schedule:
@@ -50,7 +50,7 @@ def from_json(text: str) -> Schedule:
     Source:
       The kinds are this library's own classes.
     """
-    schedule = decoded(loads(text))
+    schedule = from_document(loads(text))
     check_values("a schedule must have rates of at least 0 that float32 holds", schedule)
     return schedule
 
@@ -79,7 +79,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def encoded(schedule: Schedule) -> dict[str, Any]:
+def to_document(schedule: Schedule) -> dict[str, Any]:
     """The object that stands for a schedule in JSON.
 
     Raises:
@@ -90,7 +90,7 @@ def encoded(schedule: Schedule) -> dict[str, Any]:
     return found
 
 
-def decoded(found: Any) -> Schedule:
+def from_document(found: Any) -> Schedule:
     """The schedule that the object stands for.
 
     Raises:
@@ -121,8 +121,10 @@ def _encode(value: Any, depth: int) -> Any:
         return [_encode(part, depth + 1) for part in value]
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | str):
         return value
+    if callable(value):
+        raise ValueError(f"a function must be asked for by its dotted path to be written as JSON, got {short(value)}.")
     raise ValueError(f"only concrete numbers can be written as JSON, got {short(value)}.")
 
 

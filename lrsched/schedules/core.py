@@ -14,22 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.progress import (
+from lrsched.schedules.documented import documented
+from lrsched.schedules.profiles import Profile
+from lrsched.schedules.progress import Progress, progress_at
+from lrsched.schedules.sampling import EveryStep, Sampling, given
+from lrsched.schedules.values import (
     LARGEST_NUMBER,
     LARGEST_STEP,
     Number,
-    Progress,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
-    progress,
+    real,
     short,
     unchecked,
+    value_class,
 )
-from lrsched.schedules.sampling import EveryStep, Sampling, given
-from lrsched.schedules.shapes import Profile
 
 
 class Schedule:
@@ -72,7 +73,7 @@ class Schedule:
         check_steps("total_steps", total_steps)
         if is_concrete(total_steps):
             self._check_budget(int(total_steps))
-        return rebound(self, total_steps)
+        return rebind(self, total_steps)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -91,7 +92,7 @@ class Schedule:
     def _check_budget(self, total_steps: int) -> None:
         """Raises ValueError if what does not scale with the budget does not fit into this one."""
 
-    def _rebound(self, total_steps: Any) -> Self:
+    def _rebind(self, total_steps: Any) -> Self:
         """`at`, unchecked."""
         return unchecked(self, total_steps=total_steps)
 
@@ -99,9 +100,9 @@ class Schedule:
 S = TypeVar("S", bound=Schedule)
 
 
-def rebound(schedule: S, total_steps: Any) -> S:
+def rebind(schedule: S, total_steps: Any) -> S:
     """The schedule with another total_steps, unchecked."""
-    return schedule._rebound(total_steps)
+    return schedule._rebind(total_steps)
 
 
 def check_schedule(name: str, value: Any) -> None:
@@ -128,12 +129,7 @@ def check_values(allowed: str, schedule: Schedule, *, below: float = LARGEST_NUM
         raise ValueError(f"{allowed}, got {bad[0]:g}.")
 
 
-def real(like: Any, value: Number) -> Any:
-    """`value` in the floating type of `like`'s array library."""
-    return jnp.asarray(value, jnp.float32) if namespace(like) is jnp else np.float64(value)
-
-
-@data
+@value_class
 class Decay(Schedule):
     """end_value + (peak_value - end_value) * profile(sampling(t / total_steps))."""
 
@@ -147,7 +143,7 @@ class Decay(Schedule):
         check_rates(self, "peak_value", "end_value")
 
     def _value(self, step: Any) -> Any:
-        here = self.sampling(progress(step, self.total_steps))
+        here = self.sampling(progress_at(step, self.total_steps))
         return between(step, self.profile, here, self.peak_value, self.end_value)
 
 
@@ -159,6 +155,7 @@ def between(step: Any, profile: Profile, here: Progress, first: Number, last: Nu
     return value + real(step, last) * profile.complement(here)
 
 
+@documented
 def decay(
     peak_value: Number,
     *,
@@ -172,15 +169,9 @@ def decay(
     lr(t) = end_value + (peak_value - end_value) * profile(sampling(t / total_steps)).
 
     Args:
-      peak_value: rate of the first update; at least 0.
       profile: a shape from `lrsched.profiles`, or its name.
-      total_steps: budget in updates; at least 1. May be a traced array, as may every number here.
       sampling: when the profile is sampled, from `lrsched.sampling`, or its name; every update by default.
       end_value: what a profile of 0 stands for; at least 0.
-    Returns:
-      int step of any shape -> float32 of that shape.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halves = decay(0.1, profile=profiles.rex(), sampling=sampling.at(0.5, 0.75), total_steps=300)
       >>> print(f"{halves(149):.4f} {halves(150):.4f}")   # held; then 0.1 * 2/3

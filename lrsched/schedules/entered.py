@@ -1,4 +1,4 @@
-"""A schedule entered at a step, and one whose values are whole numbers."""
+"""A schedule entered at a step, one that is stopped early, and one whose values are whole numbers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_schedule, rebound
-from lrsched.schedules.progress import Number, check_steps, data, is_concrete, namespace, unchecked
+from lrsched.schedules.core import Schedule, check_schedule, rebind
+from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, unchecked, value_class
 
 
-@data
+@value_class
 class After(Schedule):
     """A schedule entered at `step`: schedule(step + t), for what is left of its budget."""
 
@@ -45,8 +45,8 @@ class After(Schedule):
             check_steps("total_steps", total_steps + int(self.step))
             self.schedule._check_budget(total_steps + int(self.step))
 
-    def _rebound(self, total_steps: Any) -> Self:
-        return unchecked(self, schedule=rebound(self.schedule, _plus(total_steps, self.step)))
+    def _rebind(self, total_steps: Any) -> Self:
+        return unchecked(self, schedule=rebind(self.schedule, _plus(total_steps, self.step)))
 
 
 def _plus(total: Any, step: Any, sign: int = 1) -> Any:
@@ -59,7 +59,24 @@ def _plus(total: Any, step: Any, sign: int = 1) -> Any:
     return xp.asarray(total, dtype) + sign * xp.asarray(step, dtype)
 
 
-@data
+@value_class
+class Truncated(Schedule):
+    """The first total_steps updates of a schedule that was made for a longer budget."""
+
+    schedule: Schedule
+    total_steps: Number
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        cut = int(self.total_steps)
+        return tuple(dict.fromkeys([*(end for end in self.schedule.cycle_ends if end < cut), cut]))
+
+    def _value(self, step: Any) -> Any:
+        xp = namespace(step)
+        return self.schedule._value(xp.minimum(step, xp.asarray(self.total_steps, step.dtype)))
+
+
+@value_class
 class Whole:
     """A schedule's values as whole numbers of at least 1: what Optax asks for steps."""
 
@@ -105,6 +122,30 @@ def after(schedule: Schedule, step: Number) -> After:
     return After(schedule, step)
 
 
+def truncated(schedule: Schedule, total_steps: Number) -> Truncated:
+    """Truncated: a long schedule stopped early, which is what a budget-aware one (`schedule.at`) is compared with.
+
+    lr(t) = schedule(t) for t < total_steps, with the schedule's own, longer budget.
+
+    Args:
+      schedule: made for the whole budget.
+      total_steps: updates of the run; at least 1. May be a traced array.
+    Returns:
+      int step of any shape -> float32 of that shape. lr(total_steps) = schedule(total_steps), constant after.
+    Raises:
+      ValueError: if a concrete total_steps < 1.
+    Example:
+      >>> whole = step(0.1, total_steps=100)
+      >>> print(f"{truncated(whole, 10)(9):.3f} {whole.at(10)(9):.3f}")
+      0.100 0.001
+
+    Source:
+      Li, Yumer, Ramanan, "Budgeted Training", ICLR 2020, arXiv:1905.04753, section 3.
+    """
+    check_schedule("schedule", schedule)
+    return Truncated(schedule, total_steps)
+
+
 def whole(schedule: Schedule) -> Whole:
     """Whole: a schedule of whole numbers, for what counts: `optax.MultiSteps`, sizes of batches.
 
@@ -114,8 +155,6 @@ def whole(schedule: Schedule) -> Whole:
       schedule: any; its peak_value is then a number of steps. Exact up to 2**24, float32's last whole number in a row.
     Returns:
       int step of any shape -> int32 of that shape; `.table()` gives int64.
-    Raises:
-      ValueError: if it is no schedule.
     Example:
       >>> import optax
       >>> doubled = whole(piecewise_constant(1.0, total_steps=100, boundaries=(30, 60), values=(1, 2, 4)))

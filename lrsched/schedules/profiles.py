@@ -1,284 +1,297 @@
 """Profiles: the shape of a decay, from 1 at the start towards 0 at the end, as a function of progress alone.
 
-A profile takes a plain fraction in [0, 1], or the exact progress of a schedule, and knows neither steps nor rates:
-`profiles.rex()(0.5)` is 2/3. z is the progress. The formulas are in `shapes`.
+A profile is a value that is called with a plain fraction in [0, 1], or with the exact `Progress` of a schedule, and
+gives a multiplier; it knows neither steps nor rates: `profiles.rex()(0.5)` is 2/3. z = t / T is the progress and
+w = 1 - z what remains; both are exact, so each formula is computed in the one that keeps its precision. For the same
+reason a profile f knows its complement 1 - f: subtracted from 1, a small rise would be lost in float32. Every number
+may be traced; one that is concrete and outside what is allowed raises ValueError.
+
+A new decay is a class here and a function in `families.decays`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from lrsched.schedules.progress import Number, check_number, is_concrete, ratio
-from lrsched.schedules.shapes import (
-    Constant,
-    Cosine,
-    Delayed,
-    Exponential,
-    Linear,
-    MirrorCosine,
-    OneMinusSqrt,
-    Polynomial,
-    Profile,
-    Rex,
-    Square,
-    Step,
-    Tanh,
-    Triangle,
-    listed,
+import numpy as np
+
+from lrsched.schedules.progress import Progress, Ratio, fraction_of, ratio, sin_squared
+from lrsched.schedules.values import (
+    LARGEST_STEP,
+    Number,
+    as_tuple,
+    check_choice,
+    check_number,
+    is_concrete,
+    namespace,
+    value_class,
 )
 
 
-def constant() -> Profile:
-    """Constant: 1 throughout.
+class Profile:
+    """A shape. A profile defines `_value`, and `_complement` where 1 - `_value` would lose digits."""
 
-    f(z) = 1.
+    def __call__(self, progress: Progress | Any) -> Any:
+        return self._value(progress if isinstance(progress, Progress) else Progress.of(progress))
 
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0 and at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{constant()(0.5):.1f}")
-      1.0
+    def complement(self, progress: Progress | Any) -> Any:
+        return self._complement(progress if isinstance(progress, Progress) else Progress.of(progress))
 
-    Source:
-      The "none" rows of Chen, Wolfe, Kyrillidis, arXiv:2107.04197.
+    def _value(self, p: Progress) -> Any:
+        raise NotImplementedError
+
+    def _complement(self, p: Progress) -> Any:
+        return 1.0 - self._value(p)
+
+
+@value_class
+class Constant(Profile):
+    """Constant: 1 throughout. f(z) = 1. Source: The "none" rows of Chen, Wolfe, Kyrillidis, arXiv:2107.04197."""
+
+    def _value(self, p: Progress) -> Any:
+        return namespace(p.done).ones_like(p.w)
+
+
+@value_class
+class Linear(Profile):
+    """Linear: what remains. f(z) = 1 - z. Source: Li, Yumer, Ramanan, ICLR 2020, arXiv:1905.04753."""
+
+    def _value(self, p: Progress) -> Any:
+        return p.w
+
+    def _complement(self, p: Progress) -> Any:
+        return p.z
+
+
+@value_class
+class Cosine(Profile):
+    """Cosine: half a period, flat at both ends. f(z) = (1 + cos(pi z)) / 2, computed as sin(pi w / 2)**2.
+
+    Source: Loshchilov, Hutter, ICLR 2017, arXiv:1608.03983.
     """
-    return Constant()
+
+    def _value(self, p: Progress) -> Any:
+        return sin_squared(p.w)
+
+    def _complement(self, p: Progress) -> Any:
+        return self(p.reversed)
 
 
-def linear() -> Profile:
-    """Linear: what remains.
-
-    f(z) = 1 - z.
-
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{linear()(0.25):.2f}")
-      0.75
-
-    Source:
-      Li, Yumer, Ramanan, ICLR 2020, arXiv:1905.04753.
-    """
-    return Linear()
-
-
-def cosine() -> Profile:
-    """Cosine: half a period, flat at both ends.
-
-    f(z) = (1 + cos(pi z)) / 2, computed as sin(pi w / 2)**2, w = 1 - z.
-
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{cosine()(0.25):.4f}")
-      0.8536
-
-    Source:
-      Loshchilov, Hutter, ICLR 2017, arXiv:1608.03983.
-    """
-    return Cosine()
-
-
-def exponential(gamma: Number = -3.0) -> Profile:
-    """Exponential: the same factor over equal parts.
-
-    f(z) = exp(gamma z).
+@value_class
+class Exponential(Profile):
+    """Exponential: the same factor over equal parts. f(z) = exp(gamma z).
 
     Args:
-      gamma: the logarithm of the value at 1; finite. -3 is the REX paper's.
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, exp(gamma) at 1: 0.0498 for -3.
-    Raises:
-      ValueError: if a concrete gamma is not a finite number.
-    Example:
-      >>> print(f"{exponential()(0.5):.4f}")
-      0.2231
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
+      gamma: the logarithm of the value at 1; finite. -3 is the REX paper's, and ends at 0.0498.
+    Source: Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
-    check_number("gamma", gamma)
-    return Exponential(gamma)
+
+    gamma: Number = -3.0
+
+    def _value(self, p: Progress) -> Any:
+        return namespace(p.z).exp(self.gamma * p.z)
+
+    def _complement(self, p: Progress) -> Any:
+        return -namespace(p.z).expm1(self.gamma * p.z)
 
 
-def polynomial(power: Number = 1.0) -> Profile:
-    """Polynomial: a power of what remains.
-
-    f(z) = (1 - z)**power.
+@value_class
+class Polynomial(Profile):
+    """Polynomial: a power of what remains. f(z) = (1 - z)**power.
 
     Args:
       power: at least 0; 0.9 is DeepLab's, 1 is linear.
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      ValueError: if a concrete power is below 0.
-    Example:
-      >>> print(f"{polynomial(2.0)(0.5):.2f}")
-      0.25
-
-    Source:
-      Chen et al., arXiv:1606.00915.
+    Source: Chen et al., arXiv:1606.00915.
     """
-    check_number("power", power, at_least=0.0)
-    return Polynomial(power)
+
+    power: Number = 1.0
+
+    def _check(self) -> None:
+        check_number("power", self.power, at_least=0.0)
+
+    def _value(self, p: Progress) -> Any:
+        return p.w**self.power
+
+    def _complement(self, p: Progress) -> Any:
+        xp = namespace(p.z)
+        inside = xp.where(p.w > 0, p.z, xp.zeros_like(p.z))  # the logarithm of no remainder is not finite
+        return xp.where(p.w > 0, -xp.expm1(self.power * xp.log1p(-inside)), 1.0 - self(p))
 
 
-def rex(d: Number = 0.5) -> Profile:
-    """REX: up early, down fast at the end.
-
-    f(z) = (1 - z) / ((1 - d) + d (1 - z)).
+@value_class
+class Rex(Profile):
+    """REX: up early, down fast at the end. f(z) = (1 - z) / ((1 - d) + d (1 - z)).
 
     Args:
       d: in [0, 1). 1/2 is the paper's; some published codes use 0.9, another curve (0.909 against 0.667 half way); 0 is
         linear.
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      ValueError: if a concrete d is outside [0, 1).
-    Example:
-      >>> print(f"{rex()(0.5):.4f}")
-      0.6667
-
-    Source:
-      Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, section 3.
+    Source: Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, section 3.
     """
-    check_number("d", d, at_least=0.0, below=1.0)
-    return Rex(d)
+
+    d: Number = 0.5
+
+    def _check(self) -> None:
+        check_number("d", self.d, at_least=0.0, below=1.0)
+
+    def _value(self, p: Progress) -> Any:
+        return p.w / ((1.0 - self.d) + self.d * p.w)
+
+    def _complement(self, p: Progress) -> Any:
+        return (1.0 - self.d) * p.z / ((1.0 - self.d) + self.d * p.w)
 
 
-def step(fractions: Number | Sequence[Number] = (0.5, 0.75), factor: Number = 0.1) -> Profile:
-    """Step: a factor at given fractions.
+@value_class
+class Step(Profile):
+    """Step: f(z) = factor**k, k the number of fractions that are at most z."""
 
-    f(z) = factor**k, k the number of fractions that are at most z.
+    fractions: tuple[Ratio, ...]
+    factor: Number = 0.1
 
-    Args:
-      fractions: where the factor comes, each in [0, 1]; by default the REX paper's.
-      factor: at least 0.
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, factor**n at 1 for n fractions.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
-    Example:
-      >>> print(f"{step()(0.5):.1f}")
-      0.1
+    def _check(self) -> None:
+        check_number("factor", self.factor, at_least=0.0)
+        if all(map(is_concrete, self.fractions)):
+            places = list(map(float, self.fractions))
+            if places != sorted(places):
+                raise ValueError(f"fractions must ascend, got {', '.join(map(str, places))}.")
 
-    Source:
-      He et al., arXiv:1512.03385; Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
+    def _value(self, p: Progress) -> Any:
+        xp = namespace(p.done)
+        result = xp.ones_like(p.w)
+        level = xp.ones((), result.dtype)
+        for part in self.fractions:  # ascending
+            level = level * xp.asarray(self.factor, result.dtype)
+            result = xp.where(p.reached(part), level, result)
+        return result
+
+
+@value_class
+class Triangle(Profile):
+    """Triangle: up to 1 at half way, and down again. f(z) = 2 min(z, 1 - z).
+
+    Source: The cycle of Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1, after Smith, arXiv:1506.01186.
     """
-    check_number("factor", factor, at_least=0.0)
-    parts = tuple(ratio("fractions", part) for part in listed(fractions))
-    if all(is_concrete(part.numerator) for part in parts):
-        parts = tuple(sorted(parts, key=float))
-    return Step(parts, factor)
+
+    def _value(self, p: Progress) -> Any:
+        return 2.0 * namespace(p.done).minimum(p.z, p.w)
+
+    def _complement(self, p: Progress) -> Any:
+        return Progress(namespace(p.done).abs(p.total - p.done - p.done), p.total).z
 
 
-def triangle() -> Profile:
-    """Triangle: up to 1 at half way, and down again.
+@value_class
+class OneMinusSqrt(Profile):
+    """1-sqrt: steep first, then nearly linear. f(z) = 1 - sqrt(z). Source: Haegele et al., arXiv:2405.18392."""
 
-    f(z) = 2 min(z, 1 - z).
+    def _value(self, p: Progress) -> Any:
+        return p.w / (1.0 + namespace(p.z).sqrt(p.z))
 
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 0 at 0, 1 at 1/2, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{triangle()(0.25):.1f}")
-      0.5
+    def _complement(self, p: Progress) -> Any:
+        return namespace(p.z).sqrt(p.z)
 
-    Source:
-      The cycle of Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1, after Smith, arXiv:1506.01186.
+
+@value_class
+class MirrorCosine(Profile):
+    """Mirror cosine: the cosine mirrored at the line. f(z) = 2 (1 - z) - (1 + cos(pi z)) / 2.
+
+    Source: Code of Haegele et al., arXiv:2405.18392.
     """
-    return Triangle()
+
+    def _value(self, p: Progress) -> Any:
+        return 2.0 * p.w - Cosine()(p)
+
+    def _complement(self, p: Progress) -> Any:
+        return self(p.reversed)
 
 
-def one_minus_sqrt() -> Profile:
-    """1-sqrt: steep first, then nearly linear.
+@value_class
+class Square(Profile):
+    """Square: flat first, then ever steeper. f(z) = 1 - z**2. Source: Code of Haegele et al., arXiv:2405.18392."""
 
-    f(z) = 1 - sqrt(z).
+    def _value(self, p: Progress) -> Any:
+        return p.w * (1.0 + p.z)
 
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{one_minus_sqrt()(0.25):.1f}")
-      0.5
-
-    Source:
-      Haegele et al., arXiv:2405.18392.
-    """
-    return OneMinusSqrt()
+    def _complement(self, p: Progress) -> Any:
+        return p.z * p.z
 
 
-def mirror_cosine() -> Profile:
-    """Mirror cosine: the cosine mirrored at the line.
-
-    f(z) = 2 (1 - z) - (1 + cos(pi z)) / 2.
-
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{mirror_cosine()(0.25):.4f}")
-      0.6464
-
-    Source:
-      Code of Haegele et al., arXiv:2405.18392.
-    """
-    return MirrorCosine()
-
-
-def square() -> Profile:
-    """Square: flat first, then ever steeper.
-
-    f(z) = 1 - z**2.
-
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, 0 at 1.
-    Raises:
-      Nothing.
-    Example:
-      >>> print(f"{square()(0.5):.2f}")
-      0.75
-
-    Source:
-      Code of Haegele et al., arXiv:2405.18392.
-    """
-    return Square()
-
-
-def tanh(lower: Number = -6.0, upper: Number = 3.0) -> Profile:
-    """Hyperbolic tangent (HTD): up, a slope, and down.
+@value_class
+class Tanh(Profile):
+    """Hyperbolic tangent (HTD): up, a slope, and down; 0.999994 at 0 and 0.0025 at 1 by default.
 
     f(z) = (1 - tanh(lower + (upper - lower) z)) / 2.
 
     Args:
       lower: the argument at 0, in [-40, 40).
       upper: the argument at 1, in [-40, 40).
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 0.999994 at 0 and 0.0025 at 1 for -6 and 3.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
-    Example:
-      >>> print(f"{tanh()(2 / 3):.1f}")
-      0.5
-
-    Source:
-      Hsueh, Li, Wu, arXiv:1806.01593 (HTD(-6, 3)).
+    Source: Hsueh, Li, Wu, arXiv:1806.01593 (HTD(-6, 3)).
     """
-    check_number("lower", lower, at_least=-40.0, below=40.0)  # exp(80) is the order of float32's largest number
-    check_number("upper", upper, at_least=-40.0, below=40.0)
-    return Tanh(lower, upper)
+
+    lower: Number = -6.0
+    upper: Number = 3.0
+
+    def _check(self) -> None:
+        check_number("lower", self.lower, at_least=-40.0, below=40.0)  # exp(80) is the order of float32's largest
+        check_number("upper", self.upper, at_least=-40.0, below=40.0)
+
+    def _value(self, p: Progress) -> Any:
+        return self._half(self.upper, p.w)
+
+    def _complement(self, p: Progress) -> Any:
+        return self._half(-self.lower, p.z)
+
+    def _half(self, end: Any, part: Any) -> Any:
+        """(1 - tanh(end - (upper - lower) * part)) / 2 as a logistic function: precise where it is near 0, part too."""
+        exp = namespace(part).exp
+        return 1.0 / (1.0 + exp(part.dtype.type(2.0) * end) * exp(-2.0 * (self.upper - self.lower) * part))
 
 
-def delayed(profile: str | Profile = "linear", fraction: Number = 0.5) -> Profile:
+@value_class
+class Delayed(Profile):
+    """1 until a fraction, then the whole of another profile over what is left."""
+
+    profile: Profile
+    fraction: Ratio
+
+    def _check(self) -> None:
+        if is_concrete(self.fraction) and self.fraction.numerator == self.fraction.denominator:
+            raise ValueError(f"fraction must be below 1, got {float(self.fraction)}.")
+
+    def _value(self, p: Progress) -> Any:
+        return self.profile(self._rest(p))
+
+    def _complement(self, p: Progress) -> Any:
+        return self.profile.complement(self._rest(p))
+
+    def _rest(self, p: Progress) -> Progress:
+        """Progress within what lies behind the fraction: in the finest integers that fit, off by at most 2**-30."""
+        xp = namespace(p.done)
+        if np.issubdtype(p.done.dtype, np.integer):
+            scale = LARGEST_STEP // p.total
+            start = fraction_of(p.total * scale, self.fraction)
+        else:
+            scale = xp.ones_like(p.total)
+            start = p.total * xp.asarray(self.fraction.numerator, p.total.dtype) / self.fraction.denominator
+        return Progress(xp.maximum(p.done * scale - start, 0), p.total * scale - start)
+
+
+constant, linear, cosine, exponential, polynomial, rex = Constant, Linear, Cosine, Exponential, Polynomial, Rex
+triangle, one_minus_sqrt, mirror_cosine, square, tanh = Triangle, OneMinusSqrt, MirrorCosine, Square, Tanh
+
+
+def step(fractions: Number | Sequence[Number] = (0.5, 0.75), factor: Number = 0.1) -> Step:
+    """Step: a factor at given fractions. f(z) = factor**k, k the number of fractions that are at most z.
+
+    Args:
+      fractions: where the factor comes, each in [0, 1]; by default the REX paper's.
+      factor: at least 0.
+    Source: He et al., arXiv:1512.03385; Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
+    """
+    parts = tuple(ratio("fractions", part) for part in as_tuple(fractions))
+    return Step(tuple(sorted(parts, key=float)) if all(map(is_concrete, parts)) else parts, factor)
+
+
+def delayed(profile: str | Profile = "linear", fraction: Number = 0.5) -> Delayed:
     """Delayed: 1 until a fraction, then the whole of another profile over what is left.
 
     f(z) = 1 for z < fraction, else profile((z - fraction) / (1 - fraction)).
@@ -286,36 +299,16 @@ def delayed(profile: str | Profile = "linear", fraction: Number = 0.5) -> Profil
     Args:
       profile: a name of PROFILES, or a profile.
       fraction: in [0, 1).
-    Returns:
-      a profile: progress in [0, 1] -> multiplier, 1 at 0, the other profile's value at 1.
-    Raises:
-      ValueError: if there is no such profile, or a concrete fraction is outside [0, 1).
-    Example:
-      >>> print(f"{delayed('linear', 0.5)(0.75):.1f}")
-      0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, figure 3.
+    Source: Chen, Wolfe, Kyrillidis, arXiv:2107.04197, figure 3.
     """
-    part = ratio("fraction", fraction)
-    if is_concrete(part.numerator) and int(part.numerator) == int(part.denominator):
-        raise ValueError(f"fraction must be below 1, got {fraction}.")
-    return Delayed(named(profile), part)
+    return Delayed(named(profile), ratio("fraction", fraction))
 
 
 #: Profiles by name, with their default numbers.
 PROFILES: dict[str, Profile] = {
-    "constant": constant(),
-    "cosine": cosine(),
-    "exponential": exponential(),
-    "linear": linear(),
-    "mirror_cosine": mirror_cosine(),
-    "one_minus_sqrt": one_minus_sqrt(),
-    "polynomial": polynomial(),
-    "rex": rex(),
-    "square": square(),
-    "step": step(),
-    "tanh": tanh(),
+    name: made()
+    for name, made in sorted(vars().items())
+    if name in ("step",) or (isinstance(made, type) and name.islower() and name not in ("value_class", "triangle"))
 }
 
 
@@ -324,19 +317,12 @@ def named(profile: str | Profile) -> Profile:
 
     Args:
       profile: a key of PROFILES; a profile is returned as it is.
-    Returns:
-      the profile.
     Raises:
       ValueError: if there is no such profile; the message lists them.
     Example:
       >>> print(f"{named('rex')(0.5):.4f}")
       0.6667
-
-    Source:
-      This library.
     """
     if callable(profile) and hasattr(profile, "complement") and not isinstance(profile, type):
         return profile
-    if not isinstance(profile, str) or profile not in PROFILES:
-        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
-    return PROFILES[profile]
+    return PROFILES[check_choice("profile", profile, PROFILES)]

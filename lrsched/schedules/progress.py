@@ -7,189 +7,20 @@ JAX (int32, float32) and NumPy (int64, float64: the table that runs are checked 
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import types
-from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-T = TypeVar("T")
-Number = Any  # a Python, NumPy or JAX scalar; traced ones too
+from lrsched.schedules.values import Number, check_number, check_steps, is_concrete, namespace, value_class
+
 LARGEST_DENOMINATOR = 2**16
 TRACED_DENOMINATOR = 57_600  # 2^8 3^2 5^2
-LARGEST_STEP = 2**31 - 1
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
-VALUES: dict[str, type] = {}  # every class made by `data`, by name: what JSON may name
 
 
-def static(**words: Any) -> Any:
-    """A field that is structure: JAX does not see it as a number, and compiles anew for another value of it."""
-    return dataclasses.field(metadata={"static": True}, **words)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
-def data(cls: type[T]) -> type[T]:
-    """A frozen, comparable, hashable value whose fields, but for those made by `static()`, JAX sees as leaves.
-
-    Whoever makes one, a factory, an importer, JSON or a call of the class, has its fields checked: that each holds what
-    its type says, then whatever the class's own `_check` looks at. Both raise ValueError, and let traced numbers pass.
-    JAX puts anything it likes into the leaves, so what it rebuilds, and what `unchecked` makes, is not looked at.
-
-    Not jax.tree_util.register_dataclass: in jax 0.10.2 the structures of two dataclasses with as many fields compare
-    equal, and now and then jit took the program of one for the other's. Here the class is part of the structure.
-    """
-    if "__post_init__" not in vars(cls):
-        cls.__post_init__ = _checked  # type: ignore[attr-defined]
-    cls = dataclasses.dataclass(frozen=True)(cls)
-    VALUES[cls.__name__] = cls
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    leaves = [field.name for field in fields if not field.metadata.get("static")]
-    meta = [field.name for field in fields if field.metadata.get("static")]
-
-    def flatten(value: T) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
-        children = [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in leaves]
-        return children, (cls.__name__, *(getattr(value, name) for name in meta))
-
-    def unflatten(structure: tuple[Any, ...], children: Any) -> T:
-        return raw(cls, {**dict(zip(leaves, children, strict=True)), **dict(zip(meta, structure[1:], strict=True))})
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
-    return cls
-
-
-def unchecked(value: T, **changes: Any) -> T:
-    """The value with other fields, which are not looked at: for numbers computed on the way, a length of 0 too."""
-    return raw(type(value), {**vars(value), **changes})
-
-
-def raw(cls: type[T], fields: Mapping[str, Any]) -> T:
-    """A value of these fields, whatever they hold."""
-    value = object.__new__(cls)
-    for name, field in fields.items():
-        object.__setattr__(value, name, field)
-    return value
-
-
-def _checked(value: Any) -> None:
-    """What `data` runs after a value is made: raises ValueError for a field that holds what it cannot."""
-    for field in dataclasses.fields(value):
-        _check_field(type(value).__name__, field.name, str(field.type), getattr(value, field.name))
-    if hasattr(value, "_check"):
-        value._check()
-
-
-def _check_field(owner: str, name: str, kind: str, value: Any) -> None:
-    """Raises ValueError unless a field's value, and each part of a tuple, is of the kind that its annotation says."""
-    kinds = set(kind.split(" | "))
-    fits = True
-    if name == "total_steps":
-        check_steps(name, value)
-    elif kind.startswith("tuple["):
-        inner = kind[len("tuple[") : -1]
-        each = inner.removesuffix(", ...")
-        wanted = inner.split(", ")
-        fits = isinstance(value, tuple) and (each != inner or len(value) == len(wanted))
-        for place, part in enumerate(value if fits else ()):
-            _check_field(owner, name, each if each != inner else wanted[place], part)
-    elif isinstance(value, bool):
-        fits = "bool" in kinds
-    elif dataclasses.is_dataclass(value):
-        fits = bool(kinds & _kinds(value))
-        if isinstance(value, Ratio) and is_concrete(value) and value.numerator > value.denominator:
-            raise ValueError(f"{name} must be a fraction of the budget in [0, 1], got {float(value):g}.")
-    elif is_number(value) and kinds & {"Number", "Duration", "int"}:
-        if kinds & {"Duration", "Ratio"}:
-            check_steps(name, value, at_least=0)
-        elif "int" in kinds:
-            fits = isinstance(value, int)
-        else:
-            check_number(name, value)
-    else:
-        fits = bool(kinds & _kinds(value))
-    if not fits:
-        raise ValueError(f"{name} of {owner} must be {kind}, got {short(value)}.")
-
-
-def _kinds(value: Any) -> set[str]:
-    """The names under which an annotation may ask for a value: its classes, and what it can do."""
-    names = {cls.__name__ for cls in type(value).__mro__} - {"object"}
-    if isinstance(value, type) or "Schedule" in names:
-        return names
-    if hasattr(value, "complement"):
-        return names | {"Profile"}
-    return names | ({"Sampling"} if callable(value) else {"Duration"} if names & {"Ratio", "Rest"} else set())
-
-
-def namespace(x: Any) -> types.ModuleType:
-    """jax.numpy for JAX values (traced or not), numpy for everything else."""
-    return jnp if isinstance(x, jax.Array) else np
-
-
-def is_concrete(x: Any) -> bool:
-    """Whether a number, or both numbers of a Ratio, are known while JAX traces."""
-    parts = (x.numerator, x.denominator) if isinstance(x, Ratio) else (x,)
-    return not any(isinstance(part, jax.core.Tracer) for part in parts)
-
-
-def is_number(x: Any) -> bool:
-    """Whether it is a real number or an array of them: of Python, NumPy or JAX, traced or not; no bool, no Fraction."""
-    if isinstance(x, int | float) and not hasattr(x, "dtype"):
-        return not isinstance(x, bool)
-    if not isinstance(x, np.number | np.ndarray | jax.Array):
-        return False
-    return bool(jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.floating))
-
-
-def _python(x: Any) -> Any:
-    """The Python number that a concrete scalar is; None if it is none."""
-    if isinstance(x, int | float) and not isinstance(x, bool) and not hasattr(x, "dtype"):
-        return x
-    return x.item() if is_number(x) and np.ndim(x) == 0 else None
-
-
-def check_number(name: str, value: Number, *, at_least: float = -math.inf, below: float = math.inf) -> None:
-    """Raises ValueError unless a concrete scalar is in [at_least, below) and float32 holds it; traced values pass."""
-    if not is_concrete(value):
-        return
-    number = _python(value)
-    if number is None:
-        raise ValueError(f"{name} must be one number, got {short(value)}.")
-    if not (at_least <= number < below and abs(number) < math.inf):
-        limits = f"at least {at_least:g}" if at_least > -math.inf else "finite"
-        limits += f" and below {below:g}" if below < math.inf else ""
-        raise ValueError(f"{name} must be {limits}, got {short(value, str)}.")
-    if abs(number) > LARGEST_NUMBER:
-        raise ValueError(f"{name} must be a number that float32 holds, at most 3.4e38, got {short(value, str)}.")
-    if isinstance(number, int) and abs(number) > LARGEST_STEP:
-        raise ValueError(f"{name} must be written with a point or exponent beyond 2**31 - 1, got {value}.")
-
-
-def check_steps(name: str, value: Number, *, at_least: int = 1) -> None:
-    """Raises ValueError unless a concrete value is an integer in [at_least, 2**31 - 1]; traced values pass."""
-    if not is_concrete(value):
-        return
-    number = _python(value)
-    if not isinstance(number, int):
-        raise ValueError(f"{name} must be a whole number of steps, got {short(value)}.")
-    if not at_least <= number <= LARGEST_STEP:
-        raise ValueError(f"{name} must be at least {at_least} and at most 2**31 - 1, got {short(value, str)}.")
-
-
-def short(value: Any, written: Callable[[Any], str] = repr) -> str:
-    """A value for a message: on one line, of 80 characters at most."""
-    try:
-        text = " ".join(written(value).split())
-    except (RecursionError, ValueError):  # too deep, or an integer of more digits than Python writes
-        text = f"a {type(value).__name__} too long to write"
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-@data
+@value_class
 class Ratio:
     """A fraction of a budget, as two integers: a boundary at 1/3 of 300 steps is step 100 in every precision."""
 
@@ -201,6 +32,11 @@ class Ratio:
         check_steps("numerator", self.numerator, at_least=0)
         if is_concrete(self.denominator) and self.denominator > LARGEST_DENOMINATOR:
             raise ValueError(f"denominator must be at most {LARGEST_DENOMINATOR}, got {self.denominator}.")
+
+    def _check_as(self, name: str) -> None:
+        """Raises ValueError where a field that is a share of the budget exceeds it."""
+        if is_concrete(self) and self.numerator > self.denominator:
+            raise ValueError(f"{name} must be a fraction of the budget in [0, 1], got {float(self):g}.")
 
     def __float__(self) -> float:
         return int(self.numerator) / int(self.denominator)
@@ -299,9 +135,19 @@ class Progress(NamedTuple):
         return self.parts(part.denominator) >= part.numerator
 
 
-def progress(step: Any, total_steps: Number) -> Progress:
-    """Progress of `step` (any shape) in a budget, held at both ends; a budget of 0 counts as 1."""
-    xp = namespace(step)
-    known = np if is_concrete(total_steps) else xp  # a known budget stays a constant of the program
+def clamp(step: Any, total_steps: Number) -> tuple[Any, Any]:
+    """(step held within the budget, budget), of one integer type; a budget of 0 counts as 1."""
+    known = np if is_concrete(total_steps) else namespace(step)  # a known budget stays a constant of the program
     total = known.maximum(known.asarray(total_steps, step.dtype), 1)
-    return Progress(xp.clip(step, 0, total), total)
+    return namespace(step).clip(step, 0, total), total
+
+
+def progress_at(step: Any, total_steps: Number) -> Progress:
+    """Progress of `step` (any shape) in a budget, held at both ends; a budget of 0 counts as 1."""
+    return Progress(*clamp(step, total_steps))
+
+
+def sin_squared(share: Any) -> Any:
+    """sin(pi share / 2)**2 = (1 - cos(pi share)) / 2, to full relative precision."""
+    xp = namespace(share)
+    return xp.square(xp.sin(share * share.dtype.type(np.pi / 2)))

@@ -2,7 +2,7 @@
 
 Zero-order hold: the initial value is held until the first sample point; at sample point q the rate becomes f(q) and is
 held until the next one. Nothing is sampled at q = 1. A sampling rate maps exact progress to the exact progress last
-sampled, so profiles need to know nothing of it.
+sampled, so profiles need to know nothing of it. Numbers outside what is allowed raise ValueError.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import dataclasses
 import itertools
 from typing import Protocol
 
-from lrsched.schedules.progress import Number, Progress, Ratio, check_steps, data, is_concrete, namespace, ratio
+from lrsched.schedules.durations import duration, read
+from lrsched.schedules.progress import Progress, Ratio, ratio
+from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, short, value_class
 
 
 class Sampling(Protocol):
@@ -20,13 +22,13 @@ class Sampling(Protocol):
     def __call__(self, progress: Progress) -> Progress: ...
 
 
-@data
+@value_class
 class EveryStep:
     def __call__(self, progress: Progress) -> Progress:
         return progress
 
 
-@data
+@value_class
 class EverySteps:
     steps: Number
 
@@ -39,7 +41,7 @@ class EverySteps:
         return Progress(xp.minimum(progress.done, progress.total - 1) // steps * steps, progress.total)
 
 
-@data
+@value_class
 class Every:
     fraction: Ratio
 
@@ -56,7 +58,7 @@ class Every:
         return Progress(index * numerator, denominator)
 
 
-@data
+@value_class
 class At:
     fractions: tuple[Ratio, ...]
 
@@ -64,8 +66,8 @@ class At:
         if all(map(is_concrete, self.fractions)):
             values = [0.0, *map(float, self.fractions), 1.0]
             if not self.fractions or any(a >= b for a, b in itertools.pairwise(values)):
-                said = ", ".join(f"{value:g}" for value in values[1:-1])
-                raise ValueError(f"fractions must ascend within (0, 1), got {said or 'none'}.")
+                listed = ", ".join(f"{value:g}" for value in values[1:-1])
+                raise ValueError(f"fractions must ascend within (0, 1), got {listed or 'none'}.")
 
     def __call__(self, progress: Progress) -> Progress:
         xp = namespace(progress.done)
@@ -80,16 +82,9 @@ class At:
 def every_step() -> Sampling:
     """Every step: the rate follows its profile at every update.
 
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      Nothing.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every_step())(3):.1f}")
       0.7
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     return EveryStep()
 
@@ -99,16 +94,9 @@ def every_steps(steps: Number) -> Sampling:
 
     Args:
       steps: at least 1; may be traced.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if concrete steps < 1.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every_steps(4))(7):.1f}")
       0.6
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     return EverySteps(steps)
 
@@ -118,16 +106,9 @@ def every(fraction: Number) -> Sampling:
 
     Args:
       fraction: in (0, 1]; 0.05 is every 5 %.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if a concrete fraction is outside (0, 1].
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=every(0.5))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (10-10, 5-25, 1-100).
     """
     return Every(ratio("fraction", fraction))
 
@@ -137,16 +118,9 @@ def at(*fractions: Number) -> Sampling:
 
     Args:
       fractions: ascending, each in (0, 1).
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if concrete fractions do not ascend within (0, 1).
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=at(0.5, 0.75))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3 (50-75, 33-66, 25-50-75).
     """
     return At(tuple(ratio("fractions", part) for part in fractions))
 
@@ -168,16 +142,9 @@ def given(sampling: Sampling | str | None) -> Sampling:
 
     Args:
       sampling: a sampling rate, the words of one (`named`), or None for every update.
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
-    Raises:
-      ValueError: if it is none of these.
     Example:
       >>> given("50-75") == at(0.5, 0.75), given(None) == every_step()
       (True, True)
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
     rate = EveryStep() if sampling is None else named(sampling) if isinstance(sampling, str) else sampling
     if not dataclasses.is_dataclass(rate) or isinstance(rate, type):
@@ -185,31 +152,28 @@ def given(sampling: Sampling | str | None) -> Sampling:
     return rate
 
 
-def named(words: str) -> Sampling:
+def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | None = None) -> Sampling:
     """Named: a sampling rate from words.
 
     Args:
-      words: a name of PAPER, a percentage ("5%": every 5 %), or steps ("7st": every 7 updates).
-    Returns:
-      a sampling rate: exact progress -> the progress last sampled.
+      words: a name of PAPER, a percentage ("5%": every 5 %), steps ("7st": every 7 updates), epochs ("1ep", "epoch") or
+        examples ("50000ex").
+      steps_per_epoch: updates in an epoch, for words with epochs.
+      batch_size: examples in an update, for words with examples.
     Raises:
       ValueError: if the words are none of these; the message lists them.
     Example:
       >>> print(f"{linear(1.0, total_steps=10, sampling=named('50-75'))(7):.1f}")
       0.5
-
-    Source:
-      Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 3.
     """
-    try:
-        if words in PAPER:
-            return PAPER[words]
-        if words.endswith("%"):
-            return every(float(words[:-1]) / 100)
-        if words.endswith("st"):
-            return every_steps(int(words[:-2]))
-    except (AttributeError, TypeError, ValueError):  # words that are no string, or no number
-        pass
-    raise ValueError(
-        f"sampling must be one of {', '.join(PAPER)}, a percentage such as 5%, or steps such as 7st, got {words!r}."
-    )
+    if isinstance(words, str) and words in PAPER:
+        return PAPER[words]
+    text = "1ep" if words == "epoch" else words
+    length = read(text)
+    if length is None or length.unit not in ("%", "st", "ep", "ex") or not length.number > 0:
+        raise ValueError(
+            f"sampling must be one of {', '.join(PAPER)}, or a length with its unit (5%, 7st, 1ep, 50000ex), got "
+            f"{short(words)}."
+        )
+    found = duration(text, name="sampling", above_zero=True, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
+    return Every(found) if isinstance(found, Ratio) else EverySteps(found)

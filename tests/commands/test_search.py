@@ -19,7 +19,7 @@ from lrsched.runs import speeds
 from lrsched.runs.config import RunConfig
 from lrsched.runs.ramps import Ramp
 from lrsched.runs.task import resolve
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 
 SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
 RAMP = Ramp(length="20", seeds=1, beta=0.5, skip_end=0)
@@ -118,13 +118,13 @@ def test_search_of_a_question_looks_at_no_other_ones_words(tmp_path: pathlib.Pat
 
 def test_cycled_momentum_is_sampled_as_the_rate_is() -> None:
     one = search._with_momentum(RunConfig(schedule="onecycle@50-75"), "0.95-0.8")
-    assert registry.parse(one.momentum or "", kind=registry.MOMENTA)["sampling"] == "50-75"
+    assert language.parse(one.momentum or "", kind=registry.MOMENTA)["sampling"] == "50-75"
 
 
 def test_cycled_momentum_goes_against_the_rate() -> None:
     one = search._with_momentum(RunConfig(schedule="onecycle:variant=torch"), "0.95-0.8")
     assert one.momentum is not None
-    cycle = registry.parse(one.momentum, kind=registry.MOMENTA)
+    cycle = language.parse(one.momentum, kind=registry.MOMENTA)
     assert (cycle["variant"], cycle["max_value"], cycle["min_value"]) == ("torch", 0.95, 0.8)
 
 

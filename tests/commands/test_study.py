@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+import lrsched as ls
 from lrsched.analysis import ledger
 from lrsched.commands import Outcome
 from lrsched.commands import study as studies
@@ -18,8 +19,9 @@ from lrsched.commands.study import StudyConfig
 from lrsched.runs import run as runs
 from lrsched.runs import task as tasks
 from lrsched.runs.config import RunConfig
-from lrsched.schedules.budget import Budget
-from lrsched.schedules.plan import plan
+from lrsched.schedules import language
+from lrsched.schedules.durations import Budget
+from lrsched.schedules.plans import plan
 from lrsched.training import train
 
 SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_paper")
@@ -233,3 +235,37 @@ def test_rel_error_sees_a_wrong_rate_and_allows_for_zeros() -> None:
     assert runs._max_rel_error(list(np.float32(table)), table, 0) < 1e-7
     assert runs._max_rel_error([0.06, 0.0], table, 1) == pytest.approx(0.2)
     assert math.isinf(runs._max_rel_error([0.1, 0.05, 0.01], table, 0))
+
+
+WARM = ls.sequence(
+    [ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=1)], durations=["5%", "rest"], total_steps=300
+)
+
+
+def test_study_takes_values_and_composed_words() -> None:
+    made = ls.rex(0.1, total_steps=10)
+    config = StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1)
+    assert len({language.label(run.schedule) for run in studies.configs(config)}) == 4
+    with pytest.raises(ValueError, match="schedules must differ from each other"):
+        studies.configs(StudyConfig(schedules=(made, ls.to_json(made))))
+
+
+def test_configuration_of_a_value_is_json() -> None:
+    found = RunConfig(schedule=WARM).as_json()
+    assert json.loads(json.dumps(found)) == found
+    assert found["schedule"] == json.loads(ls.to_json(WARM))
+
+
+@pytest.mark.slow
+def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) -> None:
+    config = StudyConfig(
+        schedules=("constant",), budgets=("0.01ep",), seeds=1, peak_values=(1e38,), out=str(tmp_path / "out")
+    )
+    (record,) = studies.run(config).result
+    assert (record["total_steps"], record["diverged_at"], record["test_error"]) == (1, 1, None)
+
+
+@pytest.mark.parametrize("budgets", [("5%", "5.0%"), ("100%", "8ep"), ("8", "8ep"), ("200st", "200.0st")])
+def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="budgets must differ from each other"):
+        studies.configs(StudyConfig(budgets=budgets))

@@ -89,6 +89,7 @@ def test_last_step_of_optax_has_lost_its_precision() -> None:
     assert abs(float(lrsched.linear(1.0, total_steps=100_000)(99_999)) / 1e-5 - 1) < 1e-6
 
 
+@pytest.mark.slow
 def test_onecycle_of_optax_drops_phases_of_a_tiny_budget() -> None:
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         first = [float(optax.linear_onecycle_schedule(total, 1.0)(0)) for total in (1, 10)]

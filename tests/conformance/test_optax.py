@@ -165,6 +165,7 @@ EDGES: list[tuple[str, Arguments]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAW)
 def test_edge_of_optax_is_ours(name: str) -> None:
     steps = np.arange(40)

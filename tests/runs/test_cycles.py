@@ -3,8 +3,8 @@
 import pytest
 
 from lrsched.runs import cycles
-from lrsched.schedules.budget import Budget
-from lrsched.schedules.plan import plan
+from lrsched.schedules.durations import Budget
+from lrsched.schedules.plans import plan
 
 
 @pytest.mark.parametrize(

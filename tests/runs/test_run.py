@@ -1,13 +1,16 @@
 """The rates that training applies are those of the schedule's float64 table, on one device and on two."""
 
+from typing import Any
+
 import jax
 import numpy as np
+import optax
 import pytest
 
 from lrsched import plan as make_plan
 from lrsched.runs import run as runs
 from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
+from lrsched.schedules.durations import Budget
 from lrsched.training import nets, optim, train
 
 STEM = nets.ResNet(blocks=0, classes=2)  # the smallest network there is: the rates are what is looked at
@@ -20,6 +23,16 @@ def test_rates_of_a_long_run_equal_the_table(words: str, total_steps: int) -> No
     follow = make_plan(words, Budget(total_steps), peak_value=0.1)
     values = runs.values(follow.lr, total_steps)  # in blocks of 4,096
     np.testing.assert_allclose(values, follow.lr.table(), rtol=1e-6, atol=1e-9 * 0.1)
+
+
+def half(peak_value: Any, *, total_steps: int) -> Any:
+    return optax.piecewise_constant_schedule(peak_value, {int(0.5 * total_steps): 0.5})  # needs to know its budget
+
+
+@pytest.mark.parametrize("words", [f"{__name__}.half", f"warmup:320ex+{__name__}.half"])
+def test_rates_of_a_foreign_schedule_equal_the_table(words: str) -> None:
+    follow = make_plan(words, Budget(100), peak_value=0.1, batch_size=32)
+    np.testing.assert_allclose(runs.values(follow.lr, 100), follow.lr.table(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("devices", [1, 2])

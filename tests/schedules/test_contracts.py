@@ -11,8 +11,8 @@ import optax
 import pytest
 
 import lrsched
-from lrsched.schedules import profiles, registry, sampling
-from lrsched.schedules.families import onecycle, warm
+from lrsched.schedules import language, profiles, registry, sampling
+from lrsched.schedules.families import onecycle, phased
 
 PEAK = 0.3
 LONGEST = 2**31 - 1
@@ -20,7 +20,7 @@ LONGEST = 2**31 - 1
 #: Some words for every registered name, and every sampling rate of the paper.
 EXTRA = (
     "rex:d=0.9",
-    "step:fractions=1/3,factor=0.2".replace("1/3", "0.3/0.6/0.8"),
+    "step:fractions=0.3/0.6/0.8,factor=0.2",
     "polynomial:power=0.9",
     *(f"onecycle:variant={name}" for name in onecycle.VARIANTS if name != "smith"),
     "onecycle:peak_position=20st,annealing=cosine",
@@ -37,7 +37,7 @@ EXTRA = (
     "noam:warmup=30",
     "piecewise_interpolate:interpolation=cosine",
     "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
-    *(f"wsd:shape={shape}" for shape in warm.COOLDOWNS),
+    *(f"wsd:shape={shape}" for shape in phased.COOLDOWNS),
     "clr:mode=triangular2",
     "clr:mode=exp_range,gamma=0.999",
     "clr:mode=exp_range_text,half_cycle=20",
@@ -58,9 +58,23 @@ WORDS += [
     f"{name}@7st" for name, made in registry.SCHEDULES.items() if "sampling" in inspect.signature(made).parameters
 ]
 
+#: One of each kind of formula; the other words are the slow part.
+QUICK = {
+    "clr:mode=exp_range,gamma=0.999",
+    "exponential_decay:decay_rate=0.99,transition_steps=7,staircase=1",
+    "multi_step:boundaries=3/70,factor=0.1/0.5",
+    "onecycle:variant=optax_cosine",
+    "rex@50-75",
+    "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
+    "sgdr:first_cycle=0.1,cycle_mult=1.5,warmup=0.1,restart_decay=0.9,end_value=0.001",
+    "warmup:5%+cosine",
+}
+FEW = [n if n in ("rex", "sgdr") else pytest.param(n, marks=pytest.mark.slow) for n in WORDS]
+CASES = [words if words in QUICK else pytest.param(words, marks=pytest.mark.slow) for words in WORDS]
+
 
 def schedule(words: str, total_steps: int, peak: float = PEAK) -> lrsched.Schedule:
-    return registry.build(words, peak, total_steps=total_steps)
+    return registry.build(language.parse(words), peak, total_steps=total_steps)
 
 
 def close(got: object, want: np.ndarray) -> None:
@@ -75,28 +89,30 @@ def some_steps(total_steps: int) -> np.ndarray:
     return np.unique(steps[(steps >= 0) & (steps <= total_steps)])
 
 
-@pytest.mark.parametrize("words", WORDS)
-@pytest.mark.parametrize("total_steps", [1, 2, 3, 10, 1173, 100_000])
+@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize(
+    "total_steps", [1, 3, 1173, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 10, 100_000))]
+)
 def test_float32_meets_float64_at_every_step(words: str, total_steps: int) -> None:
     s = schedule(words, total_steps)
     steps = np.arange(total_steps + 1)
     close(s(steps), s.table(steps))
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_float32_meets_float64_in_the_longest_budget(words: str) -> None:
     s, steps = schedule(words, LONGEST), some_steps(LONGEST)
     close(s(steps.astype(np.int32)), s.table(steps))
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_value_stays_within_peak_and_zero(words: str) -> None:
     table = schedule(words, 100).table(np.arange(101))
     assert table.min() >= 0
     assert table.max() <= PEAK * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_value_is_constant_outside_the_budget(words: str) -> None:
     s = schedule(words, 10)
     # arrays on both sides: one number may be rounded otherwise than a vector of them
@@ -104,14 +120,14 @@ def test_value_is_constant_outside_the_budget(words: str) -> None:
     np.testing.assert_array_equal(s(np.array([-1, -5])), s(np.array([0, 0])))
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_jit_with_traced_numbers_equals_eager_to_a_rounding(words: str) -> None:
     s, steps = schedule(words, 1173), np.arange(1180)
     traced = jax.jit(lambda schedule, steps: schedule(steps))(s, steps)
     np.testing.assert_allclose(traced, s(steps), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", FEW)
 def test_vmap_over_budget_and_peak_equals_a_loop(words: str) -> None:
     budgets, peaks, steps = np.array([1, 3, 50, 1000], np.int32), np.float32([0.1, 1.0, 0.3, 2.0]), np.arange(60)
     together = jax.vmap(lambda peak, total: schedule(words, total, peak)(steps))(peaks, budgets)
@@ -119,7 +135,7 @@ def test_vmap_over_budget_and_peak_equals_a_loop(words: str) -> None:
     np.testing.assert_allclose(together, np.stack(apart), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_gradient_with_respect_to_every_number_is_finite(words: str) -> None:
     s = schedule(words, 100)
     gradients = jax.grad(lambda schedule: schedule(np.arange(101)).sum(), allow_int=True)(s)
@@ -128,7 +144,7 @@ def test_gradient_with_respect_to_every_number_is_finite(words: str) -> None:
     assert all(np.isfinite(leaf).all() for leaf in floats)
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_step_of_any_shape_gives_float32_of_that_shape(words: str) -> None:
     s = schedule(words, 10)
     for steps in (3, np.int32(3), np.arange(4), np.arange(6, dtype=np.int16).reshape(2, 3), jnp.arange(0)):
@@ -136,7 +152,7 @@ def test_step_of_any_shape_gives_float32_of_that_shape(words: str) -> None:
         assert s(steps).dtype == jnp.float32
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_value_is_data(words: str) -> None:
     s = schedule(words, 100)
     assert lrsched.from_json(lrsched.to_json(s)) == s
@@ -147,20 +163,20 @@ def test_value_is_data(words: str) -> None:
     assert jax.tree.unflatten(structure, leaves) == s
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_words_survive_json_and_their_label(words: str) -> None:
-    full = registry.parse(words)
-    assert registry.parse(json.dumps(full)) == full
-    assert registry.parse(registry.label(words)) == full
+    full = language.parse(words)
+    assert language.parse(json.dumps(full)) == full
+    assert language.parse(language.label(words)) == full
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_at_another_budget_is_the_schedule_of_that_budget(words: str) -> None:
     assert schedule(words, 100).at(1000) == schedule(words, 1000)
 
 
-@pytest.mark.parametrize("words", WORDS)
-@pytest.mark.parametrize("entered", [1, 37, 99])
+@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize("entered", [37, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 99))])
 def test_after_a_step_is_what_is_left(words: str, entered: int) -> None:
     whole = schedule(words, 100)
     left = lrsched.after(whole, entered)
@@ -171,14 +187,14 @@ def test_after_a_step_is_what_is_left(words: str, entered: int) -> None:
     assert lrsched.from_json(lrsched.to_json(left)) == left
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", CASES)
 def test_last_cycle_ends_with_the_budget(words: str) -> None:
     ends = schedule(words, 100).cycle_ends
     rises_only = words.startswith(("growth", "warmup")) and "+" not in words
     assert ends == () if rises_only else ends[-1] == 100
 
 
-@pytest.mark.parametrize("words", registry.SCHEDULES)
+@pytest.mark.parametrize("words", FEW[: len(registry.SCHEDULES)])
 def test_optax_optimisers_take_it(words: str) -> None:
     s, params = schedule(words, 10), {"w": jnp.ones(3)}
     with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic

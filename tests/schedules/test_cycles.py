@@ -11,7 +11,7 @@ import pytest
 
 import lrsched
 from lrsched.schedules.core import Schedule
-from lrsched.schedules.families import cycle_layout
+from lrsched.schedules.families import _cycles
 
 LARGEST = 2**31 - 1
 ALMOST = (1 + math.cos(math.pi * 199 / 200)) / 2  # one update before the end of a cycle of 200
@@ -110,6 +110,7 @@ def exact_ends(first: Fraction, mult: Fraction, total: int) -> tuple[int, ...]:
 MULTS = [Fraction(1, 2), Fraction(1), Fraction(3, 2), Fraction(2), Fraction(3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warmup", [0, 3, 0.1])
 @pytest.mark.parametrize("mult", MULTS)
 @pytest.mark.parametrize("total", [1, 2, 3, 100, 1173, 99_991])
@@ -201,10 +202,11 @@ def test_jaxpr_does_not_grow_with_the_number_of_cycles(name: str) -> None:
     assert sizes[2] == sizes[3] > 0  # many: bisected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [1, 2, 3, 7, 65_536, 99_999, 2**30 + 12345, LARGEST])
 @pytest.mark.parametrize("first", [Fraction(1, 3), Fraction(3, 1000), Fraction(65_535, 65_536), Fraction(1, 9999)])
 def test_boundaries_are_exact_in_both_array_libraries(first: Fraction, total: int) -> None:
-    made = cycle_layout.cycles("first_cycle", [float(first)])
+    made = _cycles.cycles("first_cycle", [float(first)])
     starts, lengths = made.layout(np.int64(total))
     want = [0]
     for k in range(1, math.ceil(1 / first)):
@@ -263,6 +265,7 @@ def test_sgdr_rises_to_an_end_value_above_its_peak() -> None:
     np.testing.assert_allclose(rate, 0.5 + (0.1 - 0.5) * (1 + np.cos(np.pi * (np.arange(8) % 4) / 4)) / 2, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "schedule",
     [

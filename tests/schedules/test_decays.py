@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrsched
+import lrsched as ls
 from lrsched import profiles, sampling
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.progress import Progress
 
 E = math.e
@@ -151,7 +152,7 @@ def test_schedule_equals_the_formula_of_its_source(name: str) -> None:
     ],
 )
 def test_decay_never_rises(words: str) -> None:
-    table = np.asarray(registry.build(words, 0.3, total_steps=1173)(np.arange(1174)))
+    table = np.asarray(registry.build(language.parse(words), 0.3, total_steps=1173)(np.arange(1174)))
     assert (np.diff(table) <= 0).all()
 
 
@@ -200,7 +201,7 @@ def test_phases_end_one_cycle() -> None:
 
 
 def test_words_with_steps_are_checked_before_the_budget_is_known() -> None:
-    full = registry.parse("wsd:warmup=500st,cooldown=0.1")
+    full = language.parse("wsd:warmup=500st,cooldown=0.1")
     assert registry.build(full, 1.0, total_steps=1000).table([250])[0] == 0.5
     with pytest.raises(ValueError, match="durations must fit into total_steps = 100, got 510"):
         registry.build(full, 1.0, total_steps=100)
@@ -208,7 +209,7 @@ def test_words_with_steps_are_checked_before_the_budget_is_known() -> None:
 
 def test_label_of_large_boundaries_is_their_words() -> None:
     words = "multi_step:boundaries=3200000/4800000st"
-    assert registry.parse(registry.label(words)) == registry.parse(words)
+    assert language.parse(language.label(words)) == language.parse(words)
 
 
 def test_rates_and_times_may_be_traced() -> None:
@@ -231,7 +232,7 @@ def test_rates_and_times_may_be_traced() -> None:
             "inverse_time:decay_rate=1e308",
             r"decay_rate must be a number that float32 holds, at most 3.4e38, got 1e\+308",
         ),
-        ("noam:warmup=rest", "warmup must be steps or a fraction of the budget, got 'rest'"),
+        ("noam:warmup=rest", "warmup must be steps or a fraction, got 'rest'"),
         ("noam:warmup=0", "warmup must be at least 1 step, got 0"),
         ("rsqrt:timescale=0st", "timescale must be at least 1 step, got '0st'"),
         ("exponential_decay:transition_steps=0", "transition_steps must be at least 1 step, got 0"),
@@ -246,7 +247,7 @@ def test_rates_and_times_may_be_traced() -> None:
 )
 def test_wrong_arguments_are_refused(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        registry.parse(words)
+        language.parse(words)
 
 
 @pytest.mark.parametrize("peak_value", [None, "0.1", [0.1]])
@@ -317,3 +318,21 @@ def test_exponential_growth_beyond_float32_is_refused_when_the_budget_is_known()
     short = lrsched.exponential_decay(1.0, total_steps=30, decay_rate=10.0, transition_steps=1)
     with pytest.raises(ValueError, match="decay_rate must give rates that float32 holds, got 10"):
         short.at(100)
+
+
+@pytest.mark.parametrize("profile", [3, ["rex"], None, "mine", profiles.rex, profiles.Rex])
+def test_profile_refuses_what_is_no_name(profile: object) -> None:
+    with pytest.raises(ValueError, match="profile must be one of constant, .*, got"):
+        profiles.named(profile)
+
+
+def test_growth_refuses_what_is_no_profile() -> None:
+    with pytest.raises(ValueError, match="profile must be one of constant, .*, got 5"):
+        ls.growth(0.1, total_steps=10, profile=5)
+
+
+def test_delayed_fraction_may_be_traced() -> None:
+    got = jax.jit(lambda part, t: ls.delayed(0.1, total_steps=300, fraction=part)(t))(0.5, np.arange(301))
+    np.testing.assert_allclose(
+        got, ls.delayed(0.1, total_steps=300, fraction=0.5)(np.arange(301)), rtol=1e-5, atol=1e-9
+    )

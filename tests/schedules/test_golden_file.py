@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 
 FILE = pathlib.Path(__file__).parent / "golden.csv"
 ROWS = list(csv.DictReader(FILE.read_text().splitlines()))
@@ -29,7 +29,7 @@ def test_golden_values_are_met(kind: str, words: str, peak: str, total_steps: st
     rows = by_schedule()[kind, words, peak, total_steps]
     family = registry.SCHEDULES if kind == "lr" else registry.MOMENTA
     first = None if kind == "momentum" and "onecycle" in words else float(peak)  # 1cycle's momentum has its own
-    schedule = registry.build(registry.parse(words, kind=family), first, total_steps=int(total_steps), kind=family)
+    schedule = registry.build(language.parse(words, kind=family), first, total_steps=int(total_steps), kind=family)
     steps = np.array([int(row["step"]) for row in rows])
     values = np.array([float(row["value"]) for row in rows])
     printed = np.array([float(row["printed_to"]) for row in rows])

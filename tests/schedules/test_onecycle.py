@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import lrsched
-from lrsched.schedules import sampling
+import lrsched as ls
+from lrsched.schedules import language, sampling
 from lrsched.schedules.families import onecycle as module
-from lrsched.schedules.families.phases import Boundary
+from lrsched.schedules.families._phases import Boundary
 from lrsched.schedules.progress import Ratio
 
 LONGEST = 2**31 - 1
@@ -63,6 +64,7 @@ MOMENTA = {
 HALF = {"smith": 450}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", module.VARIANTS)
 def test_rate_equals_the_code_of_its_source(variant: str) -> None:
     cycle = lrsched.onecycle(1.0, total_steps=1000, variant=variant, peak_position=HALF.get(variant))
@@ -71,6 +73,7 @@ def test_rate_equals_the_code_of_its_source(variant: str) -> None:
     np.testing.assert_allclose(cycle(np.array(steps)), values, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", MOMENTA)
 def test_momentum_equals_the_code_of_its_source(variant: str) -> None:
     momentum = lrsched.onecycle_momentum(total_steps=1000, variant=variant, peak_position=HALF.get(variant))
@@ -158,6 +161,7 @@ def test_peak_of_torch_is_an_update_before_that_of_optax() -> None:
     assert peaks == [29, 30]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", module.VARIANTS)
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 10, 1173, 100_000])
 def test_momentum_in_float32_meets_float64(variant: str, total_steps: int) -> None:
@@ -232,6 +236,7 @@ def test_sampled_cycle_holds_the_value_at_the_sample_point(rate: str) -> None:
     np.testing.assert_allclose(cycle.table(), 0.1 + shape.table(), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_positions_may_be_traced() -> None:
     def last(position: jax.Array, initial: jax.Array) -> jax.Array:
         cycle = lrsched.onecycle(1.0, total_steps=100, peak_position=position, initial_fraction=initial)
@@ -266,7 +271,7 @@ def test_plan_moves_the_momentum_with_the_rate() -> None:
         ({"variant": "optax_linear", "tail_position": 0.2}, "got phases ending at 0.3, 0.2, 1"),
         ({"tail_position": 0.9}, "tail_position must be left out for variant smith, got 0.9"),
         ({"variant": "torch", "tail_position": 0.9}, "tail_position must be left out for variant torch"),
-        ({"peak_position": "rest"}, "peak_position must be steps or a fraction of the budget, got 'rest'"),
+        ({"peak_position": "rest"}, "peak_position must be steps or a fraction, got 'rest'"),
         ({"peak_position": 1.5}, "must be a fraction of the budget in"),
         ({"initial_fraction": -0.1}, "initial_fraction must be at least 0, got -0.1"),
         ({"final_fraction": -0.1}, "final_fraction must be at least 0, got -0.1"),
@@ -290,3 +295,46 @@ def test_wrong_arguments_are_refused(words: dict[str, object], message: str) -> 
 def test_wrong_momentum_is_refused(words: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrsched.onecycle_momentum(total_steps=100, **words)
+
+
+ONECYCLE = ls.onecycle(0.5, total_steps=300)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ONECYCLE,
+        ls.to_json(ONECYCLE),
+        ls.product(ONECYCLE, 0.5),
+        ls.clip(ONECYCLE, maximum=0.3),
+        ls.truncated(ONECYCLE, 200),
+        ls.after(ONECYCLE, 10),
+        ls.sequence([ls.warmup(0.1, total_steps=10), ONECYCLE]),
+        ls.from_torch("OneCycleLR", max_lr=0.1, total_steps=100),
+        "warmup:5%,peak_value=0.1+onecycle:peak_value=0.1",
+    ],
+)
+def test_onecycle_that_does_not_say_its_momentum_needs_one(words: language.Words) -> None:
+    with pytest.raises(ValueError, match="^momentum must be given with a 1cycle"):
+        ls.plan(words, 310)
+    assert ls.plan(words, 310, momentum=0.8).momentum.table()[0] == 0.8
+
+
+def test_onecycle_already_made_takes_its_momentum_beside_it() -> None:
+    by_words = ls.plan("onecycle", 300, peak_value=0.5)
+    made = ls.plan(ONECYCLE, 300, momentum=ls.onecycle_momentum(total_steps=300))
+    np.testing.assert_array_equal(made.momentum.table(), by_words.momentum.table())
+
+
+@pytest.mark.parametrize("variant", ["geron", "keras_article", "optax_linear", "optax_cosine"])
+@pytest.mark.parametrize("more", ["", ",annealing=cosine", "@50-75"])
+def test_momentum_that_a_source_leaves_alone_is_exactly_constant(variant: str, more: str) -> None:
+    plan = ls.plan(f"onecycle:variant={variant}{more}", 300, peak_value=0.5)
+    assert set(plan.momentum.table()) == {0.9}
+    assert set(np.asarray(plan.momentum(np.arange(300))).tolist()) == {float(np.float32(0.9))}
+
+
+def test_momentum_between_two_equal_values_is_exactly_constant() -> None:
+    for variant in ("smith", "torch"):
+        made = ls.onecycle_momentum(0.95, min_value=0.95, variant=variant, total_steps=300)
+        assert set(made.table()) == {0.95}

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import lrsched
-from lrsched.schedules.progress import VALUES, Progress, Ratio, fraction_of, multiply_divide, ratio, raw
+from lrsched.schedules.progress import Progress, Ratio, fraction_of, multiply_divide, ratio
+from lrsched.schedules.values import VALUES, raw
 
 LONGEST = 2**31 - 1
 

@@ -43,13 +43,24 @@ def test_named_reads_names_percentages_and_steps(words: str, rate: sampling.Samp
     assert sampling.named(words) == rate
 
 
-@pytest.mark.parametrize("words", ["", "77", "0%", "-5%", "101%", "0st", "x%"])
+@pytest.mark.parametrize("words", ["", "77", "0%", "-5%", "0st", "x%"])
 def test_named_refuses_other_words_and_lists_what_is_allowed(words: str) -> None:
     with pytest.raises(ValueError, match="sampling must be one of 50-75, 33-66, .*got"):
         sampling.named(words)
+
+
+def test_named_refuses_more_than_the_budget() -> None:
+    with pytest.raises(ValueError, match=r"sampling must be a fraction of the budget in \[0, 1\], got 1.01"):
+        sampling.named("101%")
 
 
 @pytest.mark.parametrize("fractions", [(), (0.5, 0.5), (0.7, 0.5), (0.0,), (1.0,)])
 def test_at_refuses_fractions_that_do_not_ascend_within_the_budget(fractions: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"fractions must ascend within \(0, 1\)"):
         sampling.at(*fractions)
+
+
+@pytest.mark.parametrize("words", [5, ["50-75"], None, "x%", "st"])
+def test_sampling_refuses_what_is_no_name(words: object) -> None:
+    with pytest.raises(ValueError, match="sampling must be one of 50-75, .*, got"):
+        sampling.named(words)

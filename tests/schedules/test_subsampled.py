@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lrsched
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.schedules.families.subsampled import Subsampled, in_parts
 
 STEPS = np.arange(12)
@@ -62,10 +62,12 @@ def test_whole_steps_with_a_point_are_steps() -> None:
 
 
 def test_subsampled_schedule_is_data() -> None:
-    schedule = registry.build("exponential_decay:transition_steps=2.5st", 0.1, total_steps=12)
+    schedule = registry.build(language.parse("exponential_decay:transition_steps=2.5st"), 0.1, total_steps=12)
     assert isinstance(schedule, Subsampled)
     assert lrsched.from_json(lrsched.to_json(schedule)) == schedule
-    assert schedule.at(30) == registry.build("exponential_decay:transition_steps=2.5st", 0.1, total_steps=30)
+    assert schedule.at(30) == registry.build(
+        language.parse("exponential_decay:transition_steps=2.5st"), 0.1, total_steps=30
+    )
     assert schedule.total_steps == 12
     assert jax.tree.leaves(schedule) == jax.tree.leaves(schedule.schedule)
     traced = jax.jit(lambda total: lrsched.exponential_decay(0.1, total_steps=total, transition_steps="2.5st")(STEPS))(

@@ -14,29 +14,30 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import Duration, duration, in_steps
+from lrsched.schedules.families import _cycles
+from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
-from lrsched.schedules.progress import (
+from lrsched.schedules.profiles import Cosine
+from lrsched.schedules.progress import Progress, Ratio, clamp
+from lrsched.schedules.values import (
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
-from lrsched.schedules.shapes import Cosine
 
 SNAPSHOT_FORMS = ("paper", "zero")
 
 
-@data
+@value_class
 class Restarts(Schedule):
     """SGDR: in each cycle a warmup and half a cosine, from a peak that changes from cycle to cycle."""
 
@@ -49,7 +50,7 @@ class Restarts(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "end_value")
-        part("warmup", self.warmup)
+        duration(self.warmup, name="warmup")
         self.cycles.check(self.total_steps)
 
     def _check_budget(self, total_steps: int) -> None:
@@ -66,14 +67,14 @@ class Restarts(Schedule):
         if is_concrete(self.warmup) and self.warmup == 0:
             return Cosine()(here)
         xp = namespace(here.done)
-        rising = xp.minimum(steps_of(here.total, self.warmup), here.total - 1)  # at least one update of the cosine
+        rising = xp.minimum(in_steps(here.total, self.warmup), here.total - 1)  # at least one update of the cosine
         up = Progress(xp.minimum(here.done, rising), xp.maximum(rising, 1)).z
         down = Cosine()(Progress(xp.maximum(here.done - rising, 0), here.total - rising))
         return xp.where(here.done < rising, up, down)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = self._share(here)
         end = real(step, self.end_value)
@@ -83,10 +84,10 @@ class Restarts(Schedule):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
-@data
+@value_class
 class Snapshots(Schedule):
     """Equal cosines of ceil(total_steps / count) updates; `shift` = 1 evaluates each one update later."""
 
@@ -102,20 +103,22 @@ class Snapshots(Schedule):
             raise ValueError(f"shift must be 0 or 1, got {self.shift}.")
 
     def _layout(self, total: Any) -> tuple[Any, Any]:
-        xp = namespace(total)
-        return xp.zeros(1, total.dtype), xp.reshape((total - 1) // xp.asarray(self.count, total.dtype) + 1, (1,))
+        length = (total - 1) // in_steps(total, self.count) + 1
+        xp = namespace(length)
+        return xp.zeros(1, total.dtype), xp.reshape(length, (1,))
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         _, here = locate(self._layout(total), step, total)
         done = namespace(step).minimum(here.done + self.shift, here.total)
         return real(step, self.peak_value) * Cosine()(Progress(done, here.total))
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self._layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self._layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
+@documented
 def sgdr(
     peak_value: Number,
     *,
@@ -135,7 +138,6 @@ def sgdr(
 
     Args:
       peak_value: rate of the first update of the first cycle; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       first_cycle: the paper's T_0: steps, or a fraction of the budget. 1/7 with cycle_mult 2 makes three whole cycles.
         Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded: a cycle may end between two updates.
       cycle_mult: the paper's T_mult: any rational above 0; a float means the nearest of denominator up to 65,536.
@@ -146,7 +148,7 @@ def sgdr(
         lengths of the cycles, are structure: they cannot be traced.
       end_value: the floor; a cycle's last update is applied just above it.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, or end_value with a warmup;
+      lr(0) = peak_value, or end_value with a warmup;
       lr(total_steps) = end_value if a cycle ends there (else what the cut one has come to), constant after.
     Raises:
       ValueError: if a number is outside what is allowed, or cycles that shrink end before the budget.
@@ -164,9 +166,12 @@ def sgdr(
     check_steps("total_steps", total_steps)
     name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)
     lengths = given if isinstance(given, tuple | list) else [given]
-    said = [part("warmup", warmup), *(part(name, length) for length in lengths)]
-    every, (warm, *parts) = parts_of_a_step(said, total_steps)
-    made = cycle_layout.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
+    durations = [
+        duration(warmup, name="warmup", parts=True),
+        *(duration(each, name=name, parts=True) for each in lengths),
+    ]
+    every, (warm, *parts) = parts_of_a_step(durations, total_steps)
+    made = _cycles.cycles(name, lengths if every == 1 else parts, cycle_mult if cycle_lengths is None else 1)
     log_decay = logarithm("restart_decay", restart_decay)
     restarts = Restarts(peak_value, total_steps * every, made, warm, end_value, log_decay)
     if is_concrete(total_steps):
@@ -174,6 +179,7 @@ def sgdr(
     return restarts if every == 1 else Subsampled(restarts, every)
 
 
+@documented
 def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number = 5, form: str = "paper") -> Snapshots:
     """Snapshot cosine: equal cosines that restart, one snapshot at the end of each.
 
@@ -181,13 +187,12 @@ def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number =
 
     Args:
       peak_value: the rate at each restart; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       cycles: the paper's M; at least 1. Where M does not divide the budget, c is rounded up, so the last cycle is cut
         (and of a budget of few updates some cycles do not begin at all).
       form: "paper" starts each cycle at peak_value and ends it above 0; "zero", the published code's, is one update
         ahead: it starts just below peak_value, and the last update of each whole cycle has rate 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value ("paper"); lr(total_steps) = 0 if cycles
+      lr(0) = peak_value ("paper"); lr(total_steps) = 0 if cycles
       divides total_steps, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or form is unknown.

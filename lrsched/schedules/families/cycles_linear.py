@@ -11,29 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.families import cycle_layout
-from lrsched.schedules.families.cycle_layout import Cycles, held, locate, part, parts_of_a_step, steps_of
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import Duration, duration, in_steps
+from lrsched.schedules.families import _cycles
+from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled
-from lrsched.schedules.progress import (
+from lrsched.schedules.profiles import Triangle
+from lrsched.schedules.progress import Progress, Ratio, clamp
+from lrsched.schedules.values import (
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
-from lrsched.schedules.shapes import Triangle
 
 CLR_MODES = ("triangular", "triangular2", "exp_range", "exp_range_text")
 
 
-@data
+@value_class
 class Triangles(Schedule):
     """low_value + amplitude * triangle; the amplitude (with `both_bounds`, all of it) decays by cycle and by update."""
 
@@ -50,7 +51,7 @@ class Triangles(Schedule):
         self.cycles.check(self.total_steps)
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         index, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = Triangle()(here)
         factor = power(self.log_by_cycle, index) * power(self.log_by_step, step)
@@ -69,10 +70,10 @@ class Triangles(Schedule):
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
-        return cycle_layout.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
+        return _cycles.ends(*self.cycles.layout(np.int64(self.total_steps)), int(self.total_steps))
 
 
-@data
+@value_class
 class Valleys(Schedule):
     """From the peak to low_value at the middle of each cycle and back."""
 
@@ -86,7 +87,7 @@ class Valleys(Schedule):
         self.cycles.check(self.total_steps)
 
     def _value(self, step: Any) -> Any:
-        step, total = held(step, self.total_steps)
+        step, total = clamp(step, self.total_steps)
         _, here = locate(self.cycles.layout(total), step, total, repeats=self.cycles.repeats)
         share = Progress(abs(here.total - here.done - here.done), here.total).z
         return real(step, self.peak_value) * share + real(step, self.low_value) * (1.0 - share)
@@ -95,11 +96,11 @@ class Valleys(Schedule):
     def cycle_ends(self) -> tuple[int, ...]:
         """The middles of the cycles, where the model is taken, and the end of the budget."""
         total = int(self.total_steps)
-        cycles = cycle_layout.intervals(*self.cycles.layout(np.int64(total)), total)
+        cycles = _cycles.intervals(*self.cycles.layout(np.int64(total)), total)
         return (*(middle for start, n in cycles if (middle := start + (n + 1) // 2) < total), total)
 
 
-@data
+@value_class
 class Averaging(Schedule):
     """SWA: the peak for half of the way to `start`, linearly down until 9/10 of it, then constant at end_value."""
 
@@ -111,14 +112,14 @@ class Averaging(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "end_value")
-        part("start", self.start)
-        part("cycle", self.cycle)
+        duration(self.start, name="start")
+        duration(self.cycle, name="cycle")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        step, total = held(step, self.total_steps)
-        start = xp.maximum(steps_of(total, self.start), 1)
-        bottom, tenths = steps_of(start, Ratio(9, 10)), start % 10 * 9 % 10  # 9/10 of the way, exactly
+        step, total = clamp(step, self.total_steps)
+        start = xp.maximum(in_steps(total, self.start), 1)
+        bottom, tenths = in_steps(start, Ratio(9, 10)), start % 10 * 9 % 10  # 9/10 of the way, exactly
         peak, end = real(step, self.peak_value), real(step, self.end_value)
         left = (bottom - xp.minimum(step, start)).astype(peak.dtype) + tenths.astype(peak.dtype) / 10
         share = xp.clip(left / (start.astype(peak.dtype) * 0.4), 0.0, 1.0)
@@ -128,10 +129,11 @@ class Averaging(Schedule):
     def cycle_ends(self) -> tuple[int, ...]:
         """Where a model enters the average: `start`, every `cycle` from there, and the end of the budget."""
         total = np.int64(self.total_steps)
-        start, cycle = (max(int(steps_of(total, length)), 1) for length in (self.start, self.cycle))
+        start, cycle = (max(int(in_steps(total, length)), 1) for length in (self.start, self.cycle))
         return (*range(start, int(total), cycle), int(total))
 
 
+@documented
 def clr(
     peak_value: Number,
     *,
@@ -148,7 +150,6 @@ def clr(
 
     Args:
       peak_value: the rate at the middle of the first cycle; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       mode: "triangular", "triangular2", "exp_range" (every published code's: the lower bound stays), or
         "exp_range_text" (the paper's words: both bounds decline).
       initial_fraction: the lower bound over the peak; Smith recommends a third or a quarter.
@@ -156,7 +157,7 @@ def clr(
         Steps that are no whole number ("2.5st", Fraction(5, 2)) are not rounded. It is structure: it cannot be traced.
       gamma: factor per update in the exp_range modes; above 0. It does not scale with the budget.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = low; lr(total_steps) = low (times gamma**total_steps in
+      lr(0) = low; lr(total_steps) = low (times gamma**total_steps in
       exp_range_text) if a cycle ends there, constant after.
     Raises:
       ValueError: if a number is outside what is allowed, or mode is unknown.
@@ -173,14 +174,14 @@ def clr(
     check_steps("total_steps", total_steps)
     if mode not in CLR_MODES:
         raise ValueError(f"mode must be one of {', '.join(CLR_MODES)}, got {mode!r}.")
-    half = part("half_cycle", half_cycle)
+    half: Any = duration(half_cycle, name="half_cycle", parts=True)
     whole = Ratio(2 * half.numerator, half.denominator) if isinstance(half, Ratio) else 2 * half
     every, lengths = parts_of_a_step([whole], total_steps)
     by_step: Any = logarithm("gamma", gamma)
     made = Triangles(
         peak_value,
         total_steps * every,
-        cycle_layout.cycles("half_cycle", lengths),
+        _cycles.cycles("half_cycle", lengths),
         low_value=peak_value * initial_fraction,
         log_by_cycle=-math.log(2) if mode == "triangular2" else 0.0,
         log_by_step=by_step / every if mode.startswith("exp_range") else 0.0,
@@ -191,6 +192,7 @@ def clr(
     return made if every == 1 else Subsampled(made, every)
 
 
+@documented
 def fge(
     peak_value: Number,
     *,
@@ -207,12 +209,11 @@ def fge(
 
     Args:
       peak_value: the paper's alpha_1, where each cycle begins; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       cycle: length of a cycle: steps, or a fraction of the budget. 2/9 makes four and a half, so that the budget ends
         where the fifth model is taken. "2.5st" is not rounded. It is structure: it cannot be traced.
       end_fraction: the paper's alpha_2, over the peak.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value; lr(total_steps) is where the cycle has come
+      lr(0) = peak_value; lr(total_steps) is where the cycle has come
       to (low in its middle), constant after.
     Raises:
       ValueError: if a number is outside what is allowed.
@@ -228,13 +229,14 @@ def fge(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    every, lengths = parts_of_a_step([part("cycle", cycle)], total_steps)
-    made = cycle_layout.cycles("cycle", [cycle] if every == 1 else lengths)
+    every, lengths = parts_of_a_step([duration(cycle, name="cycle", parts=True)], total_steps)
+    made = _cycles.cycles("cycle", [cycle] if every == 1 else lengths)
     made.check(total_steps)
     valleys = Valleys(peak_value, total_steps * every, made, peak_value * end_fraction)
     return valleys if every == 1 else Subsampled(valleys, every)
 
 
+@documented
 def swa(
     peak_value: Number,
     *,
@@ -249,15 +251,12 @@ def swa(
 
     Args:
       peak_value: rate until half of `start`; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       start: where averaging starts: steps, or a fraction of the budget. The rate is constant from 9/10 of it on.
       end_fraction: the constant rate over the peak.
       cycle: updates from one averaged model to the next (an epoch in the source): steps, or a fraction of the budget.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_fraction * peak_value
+      lr(0) = peak_value, lr(total_steps) = end_fraction * peak_value
       if start is at most total_steps, constant after. `cycle_ends` is where a model enters the average.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> averaged = swa(0.1, total_steps=225, start=161, cycle=32)   # in epochs, as the source counts
       >>> averaged.cycle_ends, [round(float(averaged(t)), 5) for t in (80, 100, 140, 161)]
@@ -270,5 +269,5 @@ def swa(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
     check_steps("total_steps", total_steps)
-    first, every = part("start", start, whole=True), part("cycle", cycle, whole=True)
+    first, every = duration(start, name="start"), duration(cycle, name="cycle")
     return Averaging(peak_value, total_steps, first, every, peak_value * end_fraction)

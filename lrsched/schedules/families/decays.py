@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, decay
-from lrsched.schedules.progress import Number
+from lrsched.schedules.documented import documented
 from lrsched.schedules.sampling import Sampling
+from lrsched.schedules.values import Number
 
 
+@documented
 def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:
     """Constant: the same rate throughout.
 
@@ -18,9 +23,7 @@ def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | st
       total_steps: budget in updates; it changes nothing here, but every schedule has one.
       sampling: accepted for uniformity; changes nothing.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = lr(total_steps) = peak_value.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = lr(total_steps) = peak_value.
     Example:
       >>> print(f"{constant(0.1, total_steps=10)(7):.4f}")
       0.1000
@@ -31,6 +34,7 @@ def constant(peak_value: Number, *, total_steps: Number, sampling: Sampling | st
     return decay(peak_value, profile=profiles.constant(), total_steps=total_steps, sampling=sampling)
 
 
+@documented
 def linear(
     peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -38,15 +42,8 @@ def linear(
 
     lr(t) = end_value + (peak_value - end_value) * (1 - t / total_steps).
 
-    Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
-      end_value: the rate at total_steps, which a run of total_steps updates never applies.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{linear(0.1, total_steps=10)(5):.4f}")
       0.0500
@@ -58,6 +55,7 @@ def linear(
     return decay(peak_value, profile=profiles.linear(), total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def cosine(
     peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -66,14 +64,9 @@ def cosine(
     lr(t) = end_value + (peak_value - end_value) * (1 + cos(pi t / total_steps)) / 2.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       end_value: the floor, reached at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{cosine(0.1, total_steps=100)(25):.6f}")   # (1 + cos(pi / 4)) / 2 = 0.8535534
       0.085355
@@ -84,6 +77,7 @@ def cosine(
     return decay(peak_value, profile=profiles.cosine(), total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def exponential(
     peak_value: Number, *, total_steps: Number, gamma: Number = -3.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -92,14 +86,9 @@ def exponential(
     lr(t) = peak_value * exp(gamma * t / total_steps).
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       gamma: logarithm of the whole run's factor; -3 ends at 0.0498 of the peak.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = peak_value * exp(gamma).
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = peak_value * exp(gamma).
     Example:
       >>> print(f"{exponential(0.1, total_steps=100)(50):.6f}")   # exp(-1.5) = 0.2231302
       0.022313
@@ -110,6 +99,7 @@ def exponential(
     return decay(peak_value, profile=profiles.exponential(gamma), total_steps=total_steps, sampling=sampling)
 
 
+@documented
 def polynomial(
     peak_value: Number,
     *,
@@ -123,15 +113,9 @@ def polynomial(
     lr(t) = end_value + (peak_value - end_value) * (1 - t / total_steps)**power.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       power: at least 0; 1 is linear, 0.9 DeepLab's, 2 stays low longer.
-      end_value: the rate at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{polynomial(0.1, total_steps=100, power=2.0)(50):.4f}")
       0.0250
@@ -144,6 +128,7 @@ def polynomial(
     )
 
 
+@documented
 def rex(
     peak_value: Number,
     *,
@@ -157,15 +142,9 @@ def rex(
     lr(t) = end_value + (peak_value - end_value) * w / ((1 - d) + d * w),   w = 1 - t / total_steps.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       d: in [0, 1); the paper's REX is 1/2. Some published codes use 0.9, which is another curve: name it.
-      end_value: the rate at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{rex(0.1, total_steps=10)(5):.4f}")   # w = 1/2: 0.5 / 0.75 = 2/3
       0.0667
@@ -177,6 +156,7 @@ def rex(
     return decay(peak_value, profile=profiles.rex(d), total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def one_minus_sqrt(
     peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -184,15 +164,8 @@ def one_minus_sqrt(
 
     lr(t) = end_value + (peak_value - end_value) * (1 - sqrt(t / total_steps)).
 
-    Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
-      end_value: the rate at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{one_minus_sqrt(0.1, total_steps=100)(25):.4f}")
       0.0500
@@ -205,6 +178,7 @@ def one_minus_sqrt(
     )
 
 
+@documented
 def mirror_cosine(
     peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -212,15 +186,8 @@ def mirror_cosine(
 
     lr(t) = end_value + (peak_value - end_value) * (2 w - (1 + cos(pi t / total_steps)) / 2),   w = 1 - t / total_steps.
 
-    Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
-      end_value: the rate at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{mirror_cosine(0.1, total_steps=100)(25):.6f}")   # 1.5 - 0.8535534
       0.064645
@@ -233,6 +200,7 @@ def mirror_cosine(
     )
 
 
+@documented
 def square(
     peak_value: Number, *, total_steps: Number, end_value: Number = 0.0, sampling: Sampling | str | None = None
 ) -> Decay:
@@ -240,15 +208,8 @@ def square(
 
     lr(t) = end_value + (peak_value - end_value) * (1 - (t / total_steps)**2).
 
-    Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
-      end_value: the rate at total_steps.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
+      lr(0) = peak_value, lr(total_steps) = end_value, constant after.
     Example:
       >>> print(f"{square(0.1, total_steps=100)(50):.4f}")
       0.0750
@@ -259,6 +220,7 @@ def square(
     return decay(peak_value, profile=profiles.square(), total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def tanh(
     peak_value: Number,
     *,
@@ -274,16 +236,12 @@ def tanh(
 
     Args:
       peak_value: the rate far to the left of the fall; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       lower: argument of the hyperbolic tangent at the first update; in [-40, 40).
       upper: its argument at total_steps; in [-40, 40).
       end_value: the rate far to the right of the fall.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. With the defaults and end_value = 0 lr(0) = 0.999994 peak_value,
+      With the defaults and end_value = 0 lr(0) = 0.999994 peak_value,
       lr(total_steps) = 0.002473 peak_value, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{tanh(0.1, total_steps=90)(60):.4f}")   # the middle of the fall: -6 + 9 * 2/3 = 0
       0.0500
@@ -293,3 +251,9 @@ def tanh(
     """
     profile = profiles.tanh(lower, upper)
     return decay(peak_value, profile=profile, total_steps=total_steps, sampling=sampling, end_value=end_value)
+
+
+#: Every function above, for the registry.
+DECAYS: tuple[Callable[..., Decay], ...] = tuple(
+    each for _, each in sorted(vars().items()) if inspect.isfunction(each) and each.__module__ == __name__
+)

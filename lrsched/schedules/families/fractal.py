@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
+from lrsched.schedules.values import Number, check_number, check_steps, is_concrete, namespace, real, value_class
 
 ORDERS = ("fractal", "ascending", "descending")
 
 
-@data
+@value_class
 class Repeated(Schedule):
     """peak_value * factors[t mod len(factors)]."""
 
@@ -65,8 +66,6 @@ def chebyshev_steps(minimum: Number, maximum: Number, steps: int, *, order: str 
       float64 array of shape [steps] (float32 of traced numbers); gradient descent with them shrinks every component of
       a quadratic by at least 2 / (r**steps + r**-steps), r = (sqrt(k) + 1) / (sqrt(k) - 1), k = maximum / minimum, in
       any order.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> [f"{eta:.3f}" for eta in chebyshev_steps(0.1, 1.0, 4)]
       ['7.449', '1.035', '2.647', '1.385']
@@ -88,6 +87,7 @@ def chebyshev_steps(minimum: Number, maximum: Number, steps: int, *, order: str 
     return eta[::-1] if order == "ascending" else eta[fractal_order(steps)]
 
 
+@documented
 def fractal(
     peak_value: Number,
     *,
@@ -103,16 +103,13 @@ def fractal(
 
     Args:
       peak_value: the largest rate; at least 0. The paper's base rate b has the peak b * max(eta).
-      total_steps: budget in updates; at least 1. May be a traced array.
       minimum: as for `chebyshev_steps`.
       maximum: likewise.
       steps: length of the block; a power of two for the fractal order.
       order: "fractal", "descending" or "ascending".
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value (not in ascending order), constant from
+      lr(0) = peak_value (not in ascending order), constant from
       total_steps on.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = fractal(1.0, total_steps=100)
       >>> print(f"{schedule(0):.4f} {schedule(1):.4f} {schedule(8):.4f}")

@@ -2,21 +2,24 @@
 
 The sources disagree on this schedule more than on any other, so a variant has a name. Smith's own code falls from the
 peak straight towards 0 and stays at a thousandth of the lower bound; most others come back to the lower bound first, or
-take one long way down; `rex_paper` has no tail at all, which is part of why OneCycle looks poor in that paper.
+take one long way down; `rex_paper` has no tail at all, which is part of why OneCycle looks poor in that paper. A budget
+of a few updates may have no room for the first phases: of one or two "smith" is its tail.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from lrsched.schedules.compose import Rest, duration
 from lrsched.schedules.core import Decay
-from lrsched.schedules.families.phases import Boundary, Halving, Phases
-from lrsched.schedules.progress import Number, Ratio, check_number, check_steps, is_concrete
+from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import duration
+from lrsched.schedules.families._phases import Boundary, Halving, Phases
+from lrsched.schedules.profiles import Constant
+from lrsched.schedules.progress import Ratio
 from lrsched.schedules.sampling import Sampling, given
-from lrsched.schedules.shapes import Constant
+from lrsched.schedules.values import Number, check_number, check_steps, is_concrete
 
 DOWN, UP = -1, 1  # how a boundary is rounded
 
@@ -63,6 +66,25 @@ VARIANTS = {
 }
 
 
+_TABLE = """\
+variant             initial  final    peak         tail         annealing  momentum
+smith               1/10     low/1e3  41/95 down   twice that   linear     0.95, 0.85, half as much in the tail
+geron               1/10     low/1e3  9/20 up - 1  twice that   linear     none: 0.9 throughout
+nachiket            1/10     low**2   9/20 down    twice that   linear     0.95, 0.85
+fastai_legacy       1/10     low/1e2  9/20 down    twice that   linear     0.95, 0.85
+fastai              1/25     1e-5     1/4          none         cosine     0.95, 0.85
+torch               1/25     low/1e4  3/10 - 1     none         cosine     0.95, 0.85
+torch_three_phase   1/25     low/1e4  3/10 - 1     twice that   cosine     0.95, 0.85
+keras_article       1/25     low/1e4  3/10 down    none         linear     none: 0.9 throughout
+optax_linear        1/25     low/1e4  3/10 down    17/20 down   linear     none: 0.9 throughout
+optax_cosine        1/25     low/1e4  3/10 down    none         cosine     none: 0.9 throughout
+rex_paper           1/10     low      1/2          (1)          linear     0.95, 0.85
+
+(low: initial_fraction. Boundaries are fractions of total_steps, rounded down or up to a step or not at all, less
+one step where it says - 1. torch also ends at total_steps - 1.)"""
+
+
+@documented
 def onecycle(
     peak_value: Number,
     *,
@@ -82,25 +104,10 @@ def onecycle(
     initial_fraction at tail_position (where there is a tail), final_fraction at total_steps. With variant "smith"
     b = 0 at tail_position, and the rate is never below final_fraction * peak_value.
 
-    variant             initial  final    peak         tail         annealing  momentum
-    smith               1/10     low/1e3  41/95 down   twice that   linear     0.95, 0.85, half as much in the tail
-    geron               1/10     low/1e3  9/20 up - 1  twice that   linear     none: 0.9 throughout
-    nachiket            1/10     low**2   9/20 down    twice that   linear     0.95, 0.85
-    fastai_legacy       1/10     low/1e2  9/20 down    twice that   linear     0.95, 0.85
-    fastai              1/25     1e-5     1/4          none         cosine     0.95, 0.85
-    torch               1/25     low/1e4  3/10 - 1     none         cosine     0.95, 0.85
-    torch_three_phase   1/25     low/1e4  3/10 - 1     twice that   cosine     0.95, 0.85
-    keras_article       1/25     low/1e4  3/10 down    none         linear     none: 0.9 throughout
-    optax_linear        1/25     low/1e4  3/10 down    17/20 down   linear     none: 0.9 throughout
-    optax_cosine        1/25     low/1e4  3/10 down    none         cosine     none: 0.9 throughout
-    rex_paper           1/10     low      1/2          (1)          linear     0.95, 0.85
-
-    (low: initial_fraction. Boundaries are fractions of total_steps, rounded down or up to a step or not at all, less
-    one step where it says - 1. torch also ends at total_steps - 1.)
+    TABLE
 
     Args:
       peak_value: the rate at the peak; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array, as may every number here.
       variant: a name from the table; None in what follows is what the table says.
       initial_fraction: rate of the first update over the peak; at least 0.
       final_fraction: rate at the end over the peak; at least 0.
@@ -108,11 +115,9 @@ def onecycle(
         update (300, "300st"), which does not change with the budget and is cut off by a shorter one.
       tail_position: the same for where the tail begins; only where the table has one that is no multiple of the peak's.
       annealing: "linear" or "cosine", in every phase.
-      sampling: when the cycle is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = initial_fraction * peak_value, lr(total_steps) =
-      final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after. A budget
-      of a few updates may have no room for the first phases: of one or two "smith" is its tail.
+      lr(0) = initial_fraction * peak_value, lr(total_steps) =
+      final_fraction * peak_value (in smith's tail and for torch at total_steps - 1 already), constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or an argument does not go with the variant.
     Example:
@@ -125,7 +130,7 @@ def onecycle(
       Learning, 2nd edition, chapter 11 (ageron/handson-ml2). nachiket: nachiket273/One_Cycle_Policy, which begins again
       at total_steps; here the end is held. fastai_legacy: fastai 0.7, use_clr_beta=(10, 10, 0.95, 0.85). fastai: fastai
       2, fit_one_cycle. torch: OneCycleLR, which raises from total_steps on; here the end is held. keras_article:
-      "1Cycle with TensorFlow and Keras", without its error of counting steps anew in every epoch. optax: its two
+      "1Cycle with TensorFlow and Keras", counting steps through all epochs. optax: its two
       onecycle schedules, whose int(fraction * steps) loses a step where the product is rounded down. rex_paper: Chen,
       Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
@@ -136,11 +141,13 @@ def onecycle(
     check_number("initial_fraction", low, at_least=0.0)
     final: Any = numbers.final(low) if final_fraction is None else final_fraction
     check_number("final_fraction", final, at_least=0.0)
-    every = given(sampling)
     if variant == "smith":
-        return Phases(peak_value, total_steps, (low, 1.0, 0.0), ends[:2], every, floor=final, cosine=cosine)
+        return Phases(peak_value, total_steps, (low, 1.0, 0.0), ends[:2], given(sampling), floor=final, cosine=cosine)
     values = (low, 1.0, final) if len(ends) == 2 else (low, 1.0, low, final)
-    return Phases(peak_value, total_steps, values, ends, every, cosine=cosine)
+    return Phases(peak_value, total_steps, values, ends, given(sampling), cosine=cosine)
+
+
+onecycle.__doc__ = (onecycle.__doc__ or "").replace("TABLE", _TABLE)
 
 
 def onecycle_momentum(
@@ -240,7 +247,33 @@ def _moved(name: str, boundary: Boundary, position: Number | str | Ratio | None)
     """The boundary at another position: a fraction with the variant's rounding, or a very update."""
     if position is None:
         return boundary
-    part = duration(position)
-    if isinstance(part, Rest):
-        raise ValueError(f"{name} must be steps or a fraction of the budget, got 'rest'.")
+    part: Any = duration(position, name=name)
     return dataclasses.replace(boundary, part=part) if isinstance(part, Ratio) else Boundary(part)
+
+
+def paired_momentum(rate: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout.
+
+    Raises:
+      ValueError: for a 1cycle that is a schedule already made, or one of several segments.
+    """
+    if rate.get("schedule") != "onecycle":
+        if _has_onecycle(rate):
+            raise ValueError(
+                "momentum must be given with a 1cycle that is already made or one of several segments (0.9; or words "
+                "such as onecycle:variant=smith), got None."
+            )
+        return {"schedule": "constant", "peak_value": 0.9}
+    both = ("variant", "peak_position", "tail_position", "annealing", "sampling")
+    shared = {key: value for key, value in rate.items() if key in both}
+    return {"schedule": "onecycle", **shared}
+
+
+def _has_onecycle(found: Any) -> bool:
+    """Whether a 1cycle is anywhere in parsed words or in an encoded schedule."""
+    if isinstance(found, list):
+        return any(map(_has_onecycle, found))
+    if not isinstance(found, dict):
+        return False
+    named = found.get("kind") == "Phases" or found.get("schedule") == "onecycle"
+    return named or any(map(_has_onecycle, found.values()))

@@ -9,15 +9,25 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Decay, Schedule, decay, real
-from lrsched.schedules.families.places import clamped, position, resolve
-from lrsched.schedules.progress import Number, check_number, check_steps, data, is_concrete, namespace, progress
+from lrsched.schedules.core import Decay, Schedule, decay
+from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import Duration, duration, in_steps
+from lrsched.schedules.profiles import Profile
+from lrsched.schedules.progress import clamp, progress_at
 from lrsched.schedules.sampling import Sampling
-from lrsched.schedules.shapes import Profile, listed
+from lrsched.schedules.values import (
+    Number,
+    as_tuple,
+    check_number,
+    check_steps,
+    is_concrete,
+    namespace,
+    real,
+    value_class,
+)
 
 
-@data
+@value_class
 class PiecewiseConstant(Schedule):
     """peak_value * values[k], k the number of boundaries that are <= t."""
 
@@ -31,14 +41,14 @@ class PiecewiseConstant(Schedule):
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
+        t, total = clamp(step, self.total_steps)
         share = xp.full(step.shape, real(step, self.values[0]))
         for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
-            share = xp.where(t >= resolve(total, boundary), real(step, value), share)
+            share = xp.where(t >= in_steps(total, boundary), real(step, value), share)
         return real(step, self.peak_value) * share
 
 
-@data
+@value_class
 class PiecewiseInterpolate(Schedule):
     """peak_value times values[k] at boundary k (the first at 0), following `profile` from one to the next."""
 
@@ -53,11 +63,11 @@ class PiecewiseInterpolate(Schedule):
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
+        t, total = clamp(step, self.total_steps)
         start, share = xp.zeros_like(total), xp.full(step.shape, real(step, self.values[0]))
         for boundary, (before, after) in zip(self.boundaries, itertools.pairwise(self.values), strict=True):
-            end = xp.maximum(resolve(total, boundary), start)
-            p = progress(t - start, end - start)
+            end = xp.maximum(in_steps(total, boundary), start)
+            p = progress_at(t - start, end - start)
             down, up = self.profile(p), self.profile.complement(p)
             here = xp.where(end > start, real(step, before) * down + real(step, after) * up, real(step, after))
             share = xp.where(t >= start, here, share)
@@ -75,14 +85,15 @@ def _points(
         check_number("values", value, at_least=0.0)
     if len(values) != len(boundaries) + 1:
         raise ValueError(f"values must be one more than the boundaries ({len(boundaries) + 1}), got {len(values)}.")
-    places = tuple(position("boundaries", boundary) for boundary in boundaries)
+    places = tuple(duration(boundary, name="boundaries") for boundary in boundaries)
     if all(map(is_concrete, (*places, total_steps))):
-        steps = [int(resolve(np.int64(total_steps), place)) for place in places]
+        steps = [int(in_steps(np.int64(total_steps), place)) for place in places]
         if steps != sorted(steps):
             raise ValueError(f"boundaries must ascend, got steps {', '.join(map(str, steps))}.")
     return places
 
 
+@documented
 def step(
     peak_value: Number,
     *,
@@ -96,16 +107,11 @@ def step(
     lr(t) = peak_value * factor**k, k the number of fractions f with t / total_steps >= f.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       fractions: where the rate falls, each in [0, 1]; the drop is at update ceil(f * total_steps).
       factor: at least 0.
-      sampling: when the profile is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = peak_value * factor**n for
+      lr(0) = peak_value, lr(total_steps) = peak_value * factor**n for
       n fractions.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halving = step(0.1, total_steps=100)
       >>> print(f"{halving(49):.4f} {halving(50):.4f} {halving(99):.4f}")
@@ -117,6 +123,7 @@ def step(
     return decay(peak_value, profile=profiles.step(fractions, factor), total_steps=total_steps, sampling=sampling)
 
 
+@documented
 def multi_step(
     peak_value: Number,
     *,
@@ -129,13 +136,11 @@ def multi_step(
     lr(t) = peak_value * product of the factors whose boundary is <= t.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (32000, "32000st") or as a fraction of the budget (0.5, "50%"), rounded down
         (`step` rounds up).
       factor: one for all boundaries or one each; at least 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value unless a boundary is there, as of a budget of
+      lr(0) = peak_value unless a boundary is there, as of a budget of
       one update; constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or factors are not one per boundary.
@@ -147,7 +152,7 @@ def multi_step(
     Source:
       He et al., arXiv:1512.03385, section 4.2; PyTorch's MultiStepLR.
     """
-    places, factors = listed(boundaries), listed(factor)
+    places, factors = as_tuple(boundaries), as_tuple(factor)
     if not isinstance(factor, tuple | list) and len(factors) == 1:
         factors *= len(places)
     if len(factors) != len(places):
@@ -158,6 +163,7 @@ def multi_step(
     return PiecewiseConstant(peak_value, total_steps, _points(peak_value, total_steps, places, values), values)
 
 
+@documented
 def piecewise_constant(
     peak_value: Number,
     *,
@@ -171,11 +177,10 @@ def piecewise_constant(
 
     Args:
       peak_value: what a value of 1 stands for; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (500, "500st") or as a fraction of the budget (0.5, "50%"), rounded down.
       values: multiples of peak_value, one more than boundaries; at least 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value * values[0], constant from total_steps on.
+      lr(0) = peak_value * values[0], constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the values are not one more than the boundaries.
     Example:
@@ -186,11 +191,12 @@ def piecewise_constant(
     Source:
       The definition of optax.piecewise_constant_schedule; Keras's PiecewiseConstantDecay changes one step later.
     """
-    levels = listed(values)
-    places = _points(peak_value, total_steps, listed(boundaries), levels)
+    levels = as_tuple(values)
+    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
     return PiecewiseConstant(peak_value, total_steps, places, levels)
 
 
+@documented
 def piecewise_interpolate(
     peak_value: Number,
     *,
@@ -206,13 +212,12 @@ def piecewise_interpolate(
 
     Args:
       peak_value: what a value of 1 stands for; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       boundaries: ascending; each in steps (500, "500st") or as a fraction of the budget (0.5, "50%"), rounded down. Two
         at the same step make a jump.
       values: multiples of peak_value, the first at step 0 and one at each boundary; at least 0.
       interpolation: "linear" or "cosine".
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value * values[0], constant from total_steps on.
+      lr(0) = peak_value * values[0], constant from total_steps on.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the values are not one more than the boundaries.
     Example:
@@ -225,6 +230,6 @@ def piecewise_interpolate(
     """
     if interpolation not in ("linear", "cosine"):
         raise ValueError(f"interpolation must be one of linear, cosine, got {interpolation!r}.")
-    levels = listed(values)
-    places = _points(peak_value, total_steps, listed(boundaries), levels)
+    levels = as_tuple(values)
+    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
     return PiecewiseInterpolate(peak_value, total_steps, places, levels, profiles.named(interpolation))

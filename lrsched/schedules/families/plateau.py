@@ -9,10 +9,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lrsched.schedules.progress import Number, check_number, check_steps, data, static
+from lrsched.schedules.values import Number, check_number, check_steps, static, value_class
 
 
-@data
+@value_class
 class PlateauState:
     """Where a run stands: number of metrics seen and of reductions made, best metric, metrics in a row without a better
     one, and metrics of the cooldown still to come."""
@@ -27,7 +27,7 @@ class PlateauState:
         """Nothing is looked at: a state is computed, and the best metric may be infinite."""
 
 
-@data
+@value_class
 class Plateau:
     """max(peak_value * factor**reductions, min_value), with a reduction after more than `patience` stalled metrics."""
 
@@ -109,8 +109,6 @@ def plateau(
     Returns:
       a `Plateau`: `.init()` gives a state, `.update(state, metric)` the next one, `.rate(state)` the rate as float32.
       All three are pure and work under jit; the state is a pytree of five scalars.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = plateau(0.1, patience=1)
       >>> state = schedule.init()

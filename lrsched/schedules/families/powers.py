@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.core import real
-from lrsched.schedules.progress import Number, check_number, is_concrete, namespace
+from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real
 
 LARGEST_RATE = float(np.finfo(np.float32).max)
 LOW_BITS = 0xFFF  # 12 of the 24 bits of a float32

@@ -11,22 +11,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Self
 
-from lrsched.schedules.core import Schedule, rebound
-from lrsched.schedules.progress import (
-    LARGEST_DENOMINATOR,
-    LARGEST_STEP,
-    Number,
-    check_steps,
-    data,
-    is_concrete,
-    namespace,
-    static,
-)
+from lrsched.schedules.core import Schedule, rebind
+from lrsched.schedules.values import LARGEST_STEP, Number, check_steps, is_concrete, namespace, static, value_class
 
 FAR_OFF = 1e-3  # of a step
 
 
-@data
+@value_class
 class Subsampled(Schedule):
     """schedule(every * t): its own budget is in parts of a step, `every` of them to the step."""
 
@@ -55,8 +46,8 @@ class Subsampled(Schedule):
         check_parts(total_steps, self.every)
         self.schedule._check_budget(total_steps * self.every)
 
-    def _rebound(self, total_steps: Any) -> Self:
-        return type(self)(rebound(self.schedule, total_steps * self.every), self.every)
+    def _rebind(self, total_steps: Any) -> Self:
+        return type(self)(rebind(self.schedule, total_steps * self.every), self.every)
 
 
 def check_parts(total_steps: Number, every: int) -> None:
@@ -91,20 +82,3 @@ def in_parts(build: Callable[..., Schedule], *lengths: Number | Fraction, budget
         if length and abs(Fraction(round(length * every), every) - length) * max(1, span / length) > FAR_OFF:
             raise ValueError(f"lengths must be in parts of a step that 32 bits hold, got {float(length)!r} steps.")
     return Subsampled(build(*(round(length * every) for length in exact)), every)
-
-
-def steps_in_words(name: str, value: Any) -> Any:
-    """A length that is no whole number of steps, "2.5st" or a Fraction, as a Fraction; any other value as it is.
-
-    Raises:
-      ValueError: for steps not above 0, or in parts finer than 1/65,536.
-    """
-    if not isinstance(value, Fraction) and not (isinstance(value, str) and value.endswith("st") and "." in value):
-        return value
-    try:
-        steps = Fraction(value[:-2]) if isinstance(value, str) else value
-    except ValueError:
-        return value
-    if not 0 < steps <= LARGEST_STEP or steps.denominator > LARGEST_DENOMINATOR:
-        raise ValueError(f"{name} must be above 0, at most 2**31 - 1 steps, in parts down to 1/65536, got {value!r}.")
-    return int(steps) if steps.denominator == 1 else steps

@@ -15,14 +15,15 @@ import jax
 import numpy as np
 
 from lrsched.schedules.core import Schedule
-from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, is_concrete
+from lrsched.schedules.progress import LARGEST_DENOMINATOR
+from lrsched.schedules.values import LARGEST_STEP, Number, is_concrete
 
 Importer = Callable[..., Schedule]
 SHORTEST = 2**-10  # of a step
 
 
 def call(library: str, known: Mapping[str, Importer], name: str, arguments: Mapping[str, Any]) -> Schedule:
-    """The importer of that name with these arguments; whatever it cannot take is said in one line."""
+    """Calls the importer of that name; arguments that it cannot take raise a ValueError of one line."""
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"{library} schedule must be one of {', '.join(known)}, got {name!r}.")
     try:

@@ -6,14 +6,14 @@ import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
-from lrsched.schedules.algebra import truncated
-from lrsched.schedules.compose import sequence, warmup
+from lrsched.schedules.combine import sequence
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.entered import truncated
+from lrsched.schedules.families.inverse import ExponentialDecay, exponential_decay
 from lrsched.schedules.families.powers import logarithm
-from lrsched.schedules.families.steps import ExponentialDecay, exponential_decay
-from lrsched.schedules.families.warm import growth
+from lrsched.schedules.families.rising import growth, warmup
 from lrsched.schedules.interop.arguments import known, listed, whole
-from lrsched.schedules.progress import Number, is_concrete
+from lrsched.schedules.values import Number, is_concrete
 
 
 def warmed(init_value: Number, peak_value: Number, warmup_steps: Number, then: Schedule) -> Schedule:

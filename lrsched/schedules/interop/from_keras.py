@@ -10,8 +10,8 @@ from typing import Any
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families.cycles import sgdr
 from lrsched.schedules.families.decays import cosine, polynomial
+from lrsched.schedules.families.inverse import inverse_time
 from lrsched.schedules.families.piecewise import piecewise_constant
-from lrsched.schedules.families.steps import inverse_time
 from lrsched.schedules.families.subsampled import in_parts
 from lrsched.schedules.interop.arguments import (
     Importer,
@@ -25,7 +25,8 @@ from lrsched.schedules.interop.arguments import (
     whole,
 )
 from lrsched.schedules.interop.building import exponential, warmed
-from lrsched.schedules.progress import LARGEST_DENOMINATOR, LARGEST_STEP, Number, is_concrete
+from lrsched.schedules.progress import LARGEST_DENOMINATOR
+from lrsched.schedules.values import LARGEST_STEP, Number, is_concrete
 
 
 def _rate(value: Number) -> Any:

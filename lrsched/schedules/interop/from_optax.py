@@ -15,15 +15,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lrsched.schedules.algebra import clip
-from lrsched.schedules.compose import sequence, warmup
+from lrsched.schedules.combine import clip, sequence
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.families.decays import constant, cosine, polynomial
 from lrsched.schedules.families.piecewise import piecewise_constant, piecewise_interpolate
+from lrsched.schedules.families.rising import warmup
 from lrsched.schedules.families.subsampled import in_parts
 from lrsched.schedules.interop.arguments import Importer, call, flag, known, length, listed, number, refuse, whole
 from lrsched.schedules.interop.building import cut, delayed, exponential, joined, warmed
-from lrsched.schedules.progress import Number, is_concrete
+from lrsched.schedules.values import Number, is_concrete
 
 
 def _optax_constant(value: Number, *, total_steps: Number) -> Schedule:

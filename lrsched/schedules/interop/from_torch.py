@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast
 
-from lrsched.schedules.algebra import product, truncated
-from lrsched.schedules.compose import sequence
+from lrsched.schedules.combine import product, sequence
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.entered import truncated
 from lrsched.schedules.families.cycles import sgdr
 from lrsched.schedules.families.cycles_linear import clr
 from lrsched.schedules.families.decays import constant, cosine, linear, polynomial
@@ -34,7 +34,7 @@ from lrsched.schedules.interop.arguments import (
 )
 from lrsched.schedules.interop.building import cut, exponential, joined
 from lrsched.schedules.interop.torch_onecycle import onecycle, onecycle_momentum
-from lrsched.schedules.progress import LARGEST_STEP, Number, is_concrete
+from lrsched.schedules.values import LARGEST_STEP, Number, is_concrete
 
 
 def _lr(value: Number) -> Any:

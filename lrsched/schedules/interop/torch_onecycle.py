@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lrsched.schedules.core import Schedule
+from lrsched.schedules.families._phases import Boundary, Phases
 from lrsched.schedules.families.onecycle import LAST
-from lrsched.schedules.families.phases import Boundary, Phases
 from lrsched.schedules.interop.arguments import check_known, flag, integer, known, number, plain
-from lrsched.schedules.progress import Number, is_concrete, ratio
+from lrsched.schedules.progress import ratio
+from lrsched.schedules.values import Number, is_concrete
 
 
 def onecycle(

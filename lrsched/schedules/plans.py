@@ -1,20 +1,23 @@
-"""A plan: what a run follows at every update, bound to its budget at the last moment."""
+"""A plan: the rate and momentum of every update of a run, bound to its budget."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from lrsched.schedules import registry
-from lrsched.schedules.budget import Budget
 from lrsched.schedules.core import Schedule, check_values
+from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
-from lrsched.schedules.progress import check_number, check_steps, is_number, short
+from lrsched.schedules.families.onecycle import paired_momentum
+from lrsched.schedules.foreign import Function
+from lrsched.schedules.language import Words, parse
+from lrsched.schedules.values import check_number, check_steps, is_number, short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Plan:
       lr: the learning rate.
       momentum: the momentum (for Adam, b1).
       budget: what both are bound to.
-      words: the JSON it was made from, all defaults written out.
+      words: the JSON it was built from, all defaults written out.
     """
 
     lr: Schedule
@@ -48,43 +51,45 @@ class Plan:
         return {"step": steps, "lr": self.lr.table(steps), "momentum": self.momentum.table(steps)}
 
     def after(self, step: int) -> Plan:
-        """What is left of the plan from update `step` on, as a plan: its update 0 is this one's update `step`.
+        """The rest of the plan from update `step` on: its update 0 is this one's update `step`.
 
         Raises:
           ValueError: if step is outside [0, total_steps).
         """
         lr, momentum = after(self.lr, step), after(self.momentum, step)
         per_epoch = self.budget.steps_per_epoch
-        return plan(lr, Budget((self.total_steps - int(step)) / per_epoch, per_epoch), momentum=momentum)
+        return plan(lr, Budget.of_steps(self.total_steps - int(step), per_epoch), momentum=momentum)
 
     def digest(self) -> str:
-        """SHA-256 of words and budget: two plans with the same digest are the same plan."""
+        """SHA-256 of words and budget: equal digests mean equal plans."""
         text = json.dumps([self.words, self.budget.epochs, self.budget.steps_per_epoch])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plan(
-    words: registry.Words,
+    words: Words | Callable[[Any], Any],
     budget: Budget | int,
     *,
     peak_value: float | None = None,
-    momentum: registry.Words | float | None = None,
+    momentum: Words | float | None = None,
+    batch_size: int | None = None,
 ) -> Plan:
-    """A plan from words or JSON.
+    """A plan from words, their JSON, a schedule, or an Optax schedule.
 
     Args:
       words: a schedule ("rex", "linear@50-75", "warmup:5%+cosine", {"schedule": "onecycle"}; see
-        `lrsched.schedules.registry`; "@epoch" samples once an epoch), or a schedule already made, or the JSON that
-        `to_json` writes of one, which is moved to the budget: `at`, but that of a sequence whose lengths are all in
-        steps the last segment takes what is left.
+        `lrsched.schedules.language`), or a schedule value or its `to_json`, which is moved to the budget: `at`, except
+        that in a sequence whose lengths are all in steps the last segment takes the rest. Also a function
+        step -> rate, such as Optax's schedules; a factory's dotted path (`my_package.mine:cut=0.1`) is the form of it
+        that records can hold.
       budget: how long the run is; a whole number is so many updates.
-      peak_value: the peak rate, unless the words give one. A schedule already made keeps its rates without one; with
-        one all of them are scaled, so that the highest, as it was made, becomes peak_value.
+      peak_value: the peak rate, unless the words give one. A schedule value keeps its rates without one; with one
+        all are scaled so that the highest under its own budget becomes peak_value.
       momentum: a number, words of a momentum schedule, a schedule, or None: of the words "onecycle" 1cycle's, else 0.9.
-        It must be given where a 1cycle is already made or a segment of several: they do not say which momentum is
-        theirs.
+        It must be given where a 1cycle is a value or one of several segments: those do not name their momentum.
+      batch_size: examples in an update, for lengths in examples ("50000ex").
     Returns:
-      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is what is left of it.
+      The plan: `.lr`, `.momentum`, `.cycle_ends`, `.table()`; `.after(step)` is the rest of it.
     Raises:
       ValueError: for words that name no schedule, or numbers it refuses; peak_value given twice or not at all; rates
         that float32 cannot hold; a momentum outside [0, 1) (of long runs 10,000 updates are looked at).
@@ -100,19 +105,37 @@ def plan(
       Smith, arXiv:1803.09820, for the pairing of rate and momentum.
     """
     budget = _budget(budget)
-    where: dict[str, Any] = {"total_steps": budget.total_steps, "steps_per_epoch": budget.steps_per_epoch}
-    rate = registry.with_peak(registry.parse(words), peak_value)
-    lr = registry.build(rate, **where)
+    where: dict[str, Any] = {
+        "total_steps": budget.total_steps,
+        "steps_per_epoch": budget.steps_per_epoch,
+        "batch_size": batch_size,
+    }
+    if callable(words) and not isinstance(words, Schedule):
+        rate, lr = _of_function(words, budget.total_steps, peak_value)
+    else:
+        rate = registry.with_peak(parse(words), peak_value)
+        lr = registry.build(rate, **where)
     if momentum is None:
-        momentum = paired(rate)
+        momentum = paired_momentum(rate)
     if not isinstance(momentum, str | Mapping | Schedule):
         check_number("momentum", momentum, at_least=0.0, below=1.0)
         momentum = {"schedule": "constant", "peak_value": float(momentum)}
-    beside = registry.parse(momentum, kind=registry.MOMENTA)
+    beside = parse(momentum, kind=registry.MOMENTA)
     other = registry.build(beside, kind=registry.MOMENTA, **where)
     check_values("peak_value must give rates of at least 0 that float32 holds", lr)
     check_values("momentum must be at least 0 and below 1 at every update", other, below=1.0)
     return Plan(lr, other, budget, json.dumps({"lr": rate, "momentum": beside}, sort_keys=True))
+
+
+def _of_function(
+    function: Callable[[Any], Any], total_steps: int, peak_value: float | None
+) -> tuple[dict[str, Any], Schedule]:
+    """(JSON that identifies the function's rates, its schedule)."""
+    lr: Schedule = Function(function, total_steps)
+    if peak_value is not None:
+        lr = registry.scale_to(lr, peak_value)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return {"function": name, "table": hashlib.sha256(lr.table().tobytes()).hexdigest()}, lr
 
 
 def _budget(budget: Any) -> Budget:
@@ -123,32 +146,3 @@ def _budget(budget: Any) -> Budget:
         raise ValueError(f"budget must be a Budget or a whole number of updates, got {short(budget)}.")
     check_steps("budget", budget)
     return Budget(int(budget))
-
-
-def paired(rate: Mapping[str, Any]) -> dict[str, Any]:
-    """The words of the momentum that a schedule brings along: 1cycle's shares its shape; of others 0.9 throughout.
-
-    Raises:
-      ValueError: for a 1cycle that is a schedule already made, or one of several segments.
-    """
-    name = registry.PAIRED.get(registry.name_of(rate) or "")
-    if name is None:
-        if _has_onecycle(rate):
-            raise ValueError(
-                "momentum must be given with a 1cycle that is already made or one of several segments (0.9; or words "
-                "such as onecycle:variant=smith), got None."
-            )
-        return {"schedule": "constant", "peak_value": 0.9}
-    both = ("variant", "peak_position", "tail_position", "annealing", "sampling")
-    shared = {key: value for key, value in rate.items() if key in both}
-    return {"schedule": name, **shared}
-
-
-def _has_onecycle(found: Any) -> bool:
-    """Whether a 1cycle is anywhere in parsed words or in an encoded schedule."""
-    if isinstance(found, list):
-        return any(map(_has_onecycle, found))
-    if not isinstance(found, dict):
-        return False
-    named = found.get("kind") == "Phases" or found.get("schedule") in tuple(registry.PAIRED)
-    return named or any(map(_has_onecycle, found.values()))

@@ -9,21 +9,11 @@ from __future__ import annotations
 import itertools
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.progress import (
-    Number,
-    Ratio,
-    check_number,
-    data,
-    is_concrete,
-    namespace,
-    progress,
-    static,
-    times_fraction,
-)
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.durations import in_steps
+from lrsched.schedules.progress import Ratio, progress_at, sin_squared, times_fraction
 from lrsched.schedules.sampling import EveryStep, Sampling
+from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real, static, value_class
 
 
 class Point(NamedTuple):
@@ -61,12 +51,12 @@ def point(total: Any, numerator: Any, denominator: Any, offset: int = 0, times: 
 
 def sampled(step: Any, total_steps: Number, sampling: Sampling) -> tuple[Any, Point]:
     """The budget as an integer of `step`'s kind, and when the schedule was last sampled."""
-    now = progress(step, total_steps)
+    now = progress_at(step, total_steps)
     total = namespace(step).asarray(now.total, step.dtype)
     return total, point(total, *sampling(now))
 
 
-@data
+@value_class
 class Boundary:
     """times * (part of the budget + offset), the part rounded down (-1), up (1) or not (0); or a number of steps."""
 
@@ -83,10 +73,10 @@ class Boundary:
     def of(self, total: Any) -> Point:
         if isinstance(self.part, Ratio):
             return point(total, self.part.numerator, self.part.denominator, self.offset, self.times, self.rounding)
-        return whole(self.times * namespace(total).asarray(self.part, total.dtype))
+        return whole(self.times * in_steps(total, self.part))
 
 
-@data
+@value_class
 class Phases(Schedule):
     """scale * values[i] at boundary i (0, then `ends`); lines between, or half cosines. Never below scale * floor.
 
@@ -129,10 +119,10 @@ class Phases(Schedule):
         return real(step, self.scale) * xp.maximum(here, real(step, self.floor))
 
     def _eased(self, share: Any) -> Any:
-        return eased(share) if self.cosine else share
+        return sin_squared(share) if self.cosine else share
 
 
-@data
+@value_class
 class Halving(Schedule):
     """From `first` to `second` and back in two half cycles, then half as far, then a quarter, and so on."""
 
@@ -154,11 +144,5 @@ class Halving(Schedule):
         start = 2 * half * cycle
         up, down = until(whole(start), now), until(now, whole(start + 2 * half))
         share = xp.minimum(up, down) / half.astype(up.dtype)
-        share = (eased(share) if self.cosine else share) * xp.exp2(-cycle.astype(up.dtype))
+        share = (sin_squared(share) if self.cosine else share) * xp.exp2(-cycle.astype(up.dtype))
         return real(step, self.first) * (1.0 - share) + real(step, self.second) * share
-
-
-def eased(share: Any) -> Any:
-    """(1 - cos(pi share)) / 2, to full relative precision."""
-    xp = namespace(share)
-    return xp.square(xp.sin(share * share.dtype.type(np.pi / 2)))

@@ -1,4 +1,4 @@
-"""Words for schedules one after the other, and schedules already made where words are taken."""
+"""The words that schedules are asked for in, and what else is taken where words are."""
 
 import json
 from collections.abc import Callable
@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched.commands.study import StudyConfig, configs
-from lrsched.runs.config import RunConfig
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 
 COMPOSED = (
     "warmup:5%+cosine",
@@ -23,9 +21,9 @@ COMPOSED = (
 
 @pytest.mark.parametrize("words", COMPOSED)
 def test_label_of_composed_words_says_the_same(words: str) -> None:
-    full = registry.parse(words)
-    assert registry.parse(registry.label(full)) == full == registry.parse(json.dumps(full))
-    assert registry.label(registry.label(words)) == registry.label(words)
+    full = language.parse(words)
+    assert language.parse(language.label(full)) == full == language.parse(json.dumps(full))
+    assert language.label(language.label(words)) == language.label(words)
 
 
 def test_warmup_and_cosine_are_the_sequence_of_both() -> None:
@@ -48,7 +46,7 @@ def test_sampling_holds_in_its_own_segment() -> None:
 
 def test_peak_of_json_is_that_of_segments_without_one() -> None:
     segments = [{"schedule": "warmup", "duration": "5%"}, {"schedule": "rex", "peak_value": 0.3}]
-    full = registry.parse({"sequence": segments, "peak_value": 0.1})
+    full = language.parse({"sequence": segments, "peak_value": 0.1})
     assert [segment["peak_value"] for segment in full["sequence"]] == [0.1, 0.3]
     with pytest.raises(ValueError, match="peak_value must be given once"):
         ls.plan(full, 100, peak_value=0.2)
@@ -87,7 +85,7 @@ def test_momentum_is_composed_too() -> None:
 )  # fmt: skip
 def test_composed_words_that_say_no_schedule_are_refused(words: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
-        registry.parse(words)
+        language.parse(words)
     assert "\n" not in str(refusal.value)
 
 
@@ -106,18 +104,18 @@ WARM = ls.sequence(
 @pytest.mark.parametrize(
     "words", [WARM, ls.to_json(WARM), json.loads(ls.to_json(WARM))], ids=["value", "text", "object"]
 )
-def test_value_and_its_json_are_taken_where_words_are(words: registry.Words) -> None:
-    assert registry.parse(words) == json.loads(ls.to_json(WARM))
-    assert registry.build(words, total_steps=600) == WARM.at(600)
+def test_value_and_its_json_are_taken_where_words_are(words: language.Words) -> None:
+    assert language.parse(words) == json.loads(ls.to_json(WARM))
+    assert registry.build(language.parse(words), total_steps=600) == WARM.at(600)
     plan = ls.plan(words, 600)
     np.testing.assert_array_equal(plan.lr.table(), WARM.at(600).table())
     assert plan.digest() == ls.plan(WARM, ls.Budget(600)).digest()
-    assert registry.label(words) == registry.label(WARM)
-    assert registry.label(words).startswith("Sequence(Growth(Linear),Decay(Cosine))#")
+    assert language.label(words) == language.label(WARM)
+    assert language.label(words).startswith("Sequence(Growth(Linear),Decay(Cosine))#")
 
 
 def test_labels_tell_values_apart() -> None:
-    assert len({registry.label(ls.rex(peak, total_steps=10)) for peak in (0.1, 0.2)}) == 2
+    assert len({language.label(ls.rex(peak, total_steps=10)) for peak in (0.1, 0.2)}) == 2
 
 
 def test_peak_scales_a_value_by_its_highest_rate() -> None:
@@ -129,23 +127,9 @@ def test_peak_scales_a_value_by_its_highest_rate() -> None:
         ls.plan(ls.constant(0.0, total_steps=5), 5, peak_value=0.1)
 
 
-def test_study_takes_values_and_composed_words() -> None:
-    made = ls.rex(0.1, total_steps=10)
-    runs = configs(StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1))
-    assert len({registry.label(run.schedule) for run in runs}) == 4
-    with pytest.raises(ValueError, match="schedules must differ from each other"):
-        configs(StudyConfig(schedules=(made, ls.to_json(made))))
-
-
-def test_configuration_of_a_value_is_json() -> None:
-    found = RunConfig(schedule=WARM).as_json()
-    assert json.loads(json.dumps(found)) == found
-    assert found["schedule"] == json.loads(ls.to_json(WARM))
-
-
 def test_shape_of_a_warmup_leaves_older_words_as_they_were() -> None:
-    assert registry.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
-    assert registry.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"
+    assert language.parse("warmup") == {"schedule": "warmup", "init_value": 0.0, "sampling": "every"}
+    assert language.parse("warmup:shape=exponential,init_value=1e-3")["shape"] == "exponential"
 
 
 @pytest.mark.parametrize(
@@ -162,3 +146,74 @@ def test_made_sequence_that_a_budget_cannot_hold_is_refused() -> None:
     made = ls.sequence([ls.warmup(0.1, total_steps=15), ls.cosine(0.1, total_steps=285)])
     with pytest.raises(ValueError, match="durations must fit into total_steps = 10, got 15"):
         ls.plan(made, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("rex:d=0.5,d=0.9", "schedule arguments must be given once, got d again"),
+        ('{"schedule": ["rex"]}', "schedule must be one of"),
+        ("wsd:warmup=-5st", "must be at least 0, got -5|must be at least 0 and .* got -5"),
+    ],
+)
+def test_words_that_would_be_misread_are_refused(words: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        language.parse(words)
+
+
+def test_staircase_takes_true_and_false() -> None:
+    for words, value in (("true", True), ("false", False)):
+        assert language.parse(f"exponential_decay:staircase={words}")["staircase"] is value
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        ("rex", "rex"),
+        ("rex:d=0.5", "rex"),
+        ("rex:d=0.9@50-75", "rex:d=0.9@50-75"),
+        ("step:fractions=0.5/0.75", "step"),
+        ("step:factor=0.2,fractions=0.3/0.6", "step:fractions=0.3/0.6,factor=0.2"),
+        ('{"schedule": "linear", "sampling": "10-10"}', "linear@10-10"),
+        ("linear@every", "linear"),
+        ("step:fractions=0.5", "step:fractions=0.5"),
+        ("inverse_time:transition_steps=1", "inverse_time"),
+        ("inverse_time:transition_steps=1.0", "inverse_time:transition_steps=1.0"),  # the whole budget, not a step
+        ("polynomial:power=1", "polynomial"),
+        ("multi_step:boundaries=0.5/1", "multi_step:boundaries=0.5/1"),
+        ("exponential_decay:staircase=true", "exponential_decay:staircase=true"),
+    ],
+)
+def test_label_is_the_shortest_words(words: str, label: str) -> None:
+    assert language.label(words) == label
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("foo", "schedule must be one of constant, cosine, .* got 'foo'"),
+        ("", "schedule must be one of"),
+        ("rex:d", "name:argument=value"),
+        ("rex:", "name:argument=value@sampling"),
+        ("rex@", "name:argument=value@sampling"),
+        ("linear:sampling=50-75@5-25", "sampling again"),
+        ("rex:q=1", "rex takes peak_value, d, end_value, sampling, got 'q'"),
+        ("rex:d=1", "d must be at least 0 and below 1, got 1"),
+        ("rex:d=half", "d must be one number, got 'half'"),
+        ("rex@77", "sampling must be one of"),
+        ("onecycle:variant=mine", "variant must be one of smith, .* got 'mine'"),
+        ("step:fractions=2", "fractions must be a fraction of the budget"),
+        ("{", "schedule must be words or a JSON object: JSON must be"),
+    ],
+)
+def test_wrong_words_are_refused_with_what_is_allowed(words: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        language.parse(words)
+
+
+def test_numpy_numbers_in_words_become_plain_ones() -> None:
+    words = {"schedule": "snapshot_cosine", "cycles": np.int64(5)}
+    plan = ls.plan(words, ls.Budget(10), peak_value=np.float32(0.5))
+    assert json.loads(plan.words)["lr"]["cycles"] == 5
+    with pytest.raises(ValueError, match="profile must be a number, a word or a list of them"):
+        language.parse({"schedule": "delayed", "profile": ls.profiles.rex()})

@@ -1,49 +1,29 @@
-"""Schedules of phases (warmup, hold, cooldown), growth, and the momentum decay Demon."""
+"""Schedules with phases (warmup, hold, cooldown), and the momentum decay Demon."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lrsched.schedules import compose, profiles
-from lrsched.schedules.compose import Growth, Sequence, sequence
-from lrsched.schedules.core import Decay, Schedule, between, check_rates, decay
+from lrsched.schedules import profiles
+from lrsched.schedules.combine import Sequence, sequence
+from lrsched.schedules.core import Decay, decay
+from lrsched.schedules.documented import documented
+from lrsched.schedules.families import rising
 from lrsched.schedules.families.powers import logarithm
-from lrsched.schedules.progress import Number, check_number, check_steps, data, progress
-from lrsched.schedules.sampling import EveryStep, Sampling, given
-from lrsched.schedules.shapes import Profile
+from lrsched.schedules.profiles import Profile
+from lrsched.schedules.sampling import Sampling
+from lrsched.schedules.values import Number, check_number
 
 #: The cooldowns of Haegele et al.'s code, in its order.
 COOLDOWNS = ("linear", "one_minus_sqrt", "cosine", "mirror_cosine", "square")
 
 
-@data
-class Rise(Schedule):
-    """init_value + (peak_value - init_value) * (1 - profile(t / total_steps)): a decay mirrored in its value."""
-
-    peak_value: Number
-    total_steps: Number
-    profile: Profile
-    sampling: Sampling = EveryStep()
-    init_value: Number = 0.0
-
-    def _check(self) -> None:
-        check_rates(self, "peak_value", "init_value")
-
-    def _value(self, step: Any) -> Any:
-        here = self.sampling(progress(step, self.total_steps))
-        return between(step, self.profile, here, self.init_value, self.peak_value)
-
-    @property
-    def cycle_ends(self) -> tuple[int, ...]:
-        """None: growth ends no cycle."""
-        return ()
-
-
-def _hold(value: Number) -> Growth:
+def _hold(value: Number) -> rising.Growth:
     """A phase at one rate, which (unlike `constant`) ends no cycle."""
-    return Growth(value, 1, profiles.constant())
+    return rising.Growth(value, 1, profiles.constant())
 
 
+@documented
 def wsd(
     peak_value: Number,
     *,
@@ -61,14 +41,13 @@ def wsd(
 
     Args:
       peak_value: the rate between warmup and cooldown; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
       shape: "linear", "one_minus_sqrt", "cosine", "mirror_cosine" or "square".
       init_value: rate of the first update, if there is a warmup.
       end_value: the rate at total_steps, if there is a cooldown.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = init_value if the warmup has an update, else
+      lr(0) = init_value if the warmup has an update, else
       peak_value; lr(total_steps) = end_value if the cooldown has one; constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -83,13 +62,14 @@ def wsd(
     if shape not in COOLDOWNS:
         raise ValueError(f"shape must be one of {', '.join(COOLDOWNS)}, got {shape!r}.")
     phases = [
-        compose.warmup(peak_value, total_steps=1, init_value=init_value),
+        rising.warmup(peak_value, total_steps=1, init_value=init_value),
         _hold(peak_value),
         decay(peak_value, profile=profiles.named(shape), total_steps=1, end_value=end_value),
     ]
     return sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps)
 
 
+@documented
 def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, explore: Number | str = 0.5) -> Sequence:
     """Knee: an optional warmup, the peak for as long as the run explores, then linear to nothing.
 
@@ -98,11 +78,10 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
 
     Args:
       peak_value: the rate between warmup and decay; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       explore: likewise.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 with a warmup and peak_value without;
+      lr(0) = 0 with a warmup and peak_value without;
       lr(total_steps) = 0, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -116,13 +95,14 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
       Its code counts steps from 1, so its first update is our step 1 and its last has rate 0.
     """
     phases = [
-        compose.warmup(peak_value, total_steps=1),
+        rising.warmup(peak_value, total_steps=1),
         _hold(peak_value),
         decay(peak_value, profile=profiles.linear(), total_steps=1),
     ]
     return sequence(phases, durations=[warmup, explore, "rest"], total_steps=total_steps)
 
 
+@documented
 def delayed(
     peak_value: Number,
     *,
@@ -137,14 +117,12 @@ def delayed(
     lr(t) = end_value + (peak_value - end_value) * profile(max(0, (t / total_steps - fraction) / (1 - fraction))).
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
       fraction: how long the peak is held; in [0, 1).
       end_value: what a profile of 0 stands for.
       sampling: when the whole is sampled; every update by default.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value, lr(total_steps) = end_value for a profile that
+      lr(0) = peak_value, lr(total_steps) = end_value for a profile that
       ends at 0, constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or no profile has that name.
@@ -159,6 +137,7 @@ def delayed(
     return decay(peak_value, profile=late, total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
+@documented
 def infinite(
     peak_value: Number,
     *,
@@ -177,14 +156,13 @@ def infinite(
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
       anneal: likewise; the constant rate takes the rest.
       constant_fraction: the constant rate over the peak; above 0.
       end_fraction: the last rate over the peak; above 0.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 if the warmup has an update;
+      lr(0) = 0 if the warmup has an update;
       lr(total_steps) = end_fraction * peak_value if anneal has one; constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -200,54 +178,14 @@ def infinite(
     gamma = logarithm("end_fraction", end_fraction) - logarithm("constant_fraction", constant_fraction)
     level: Any = peak_value * constant_fraction
     phases = [
-        compose.warmup(peak_value, total_steps=1),
-        Rise(level, 1, profiles.cosine(), init_value=peak_value),  # a cosine from peak to level that ends no cycle
+        rising.warmup(peak_value, total_steps=1),
+        rising.Rise(
+            level, 1, profiles.cosine(), init_value=peak_value
+        ),  # a cosine from peak to level that ends no cycle
         _hold(level),
         decay(level, profile=profiles.exponential(gamma), total_steps=1),
     ]
     return sequence(phases, durations=[warmup, cooldown, "rest", anneal], total_steps=total_steps)
-
-
-def growth(
-    peak_value: Number,
-    *,
-    total_steps: Number,
-    profile: str | Profile = "linear",
-    mirror: str = "time",
-    init_value: Number = 0.0,
-    sampling: Sampling | str | None = None,
-) -> Growth | Rise:
-    """Growth: any decay mirrored, so that it rises to the peak at the end of the budget.
-
-    lr(t) = init_value + (peak_value - init_value) * g(t / total_steps), with g(z) = profile(1 - z) for mirror="time"
-    (the decay walked backwards) and g(z) = 1 - profile(z) for mirror="value" (the decay upside down).
-
-    Args:
-      peak_value: the rate at total_steps, for mirror="value" if the profile ends at 0; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
-      profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
-      mirror: "time" or "value". REX rises steeply at first in time and late in value; the line is the same in both.
-      init_value: rate of the first update, for mirror="time" if the profile ends at 0; at least 0.
-      sampling: when it is sampled; every update by default.
-    Returns:
-      int step of any shape -> float32 of that shape, constant from total_steps on.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed, or a word is.
-    Example:
-      >>> rises = [growth(1.0, total_steps=100, profile="rex", mirror=mirror) for mirror in ("time", "value")]
-      >>> [f"{rise(25):.3f}" for rise in rises]   # rex(0.75) and 1 - rex(0.25)
-      ['0.400', '0.143']
-
-    Source:
-      This library's; Wolfe's LRSchedules code has growing profiles for cyclical schedules.
-    """
-    check_number("peak_value", peak_value, at_least=0.0)
-    check_number("init_value", init_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
-    if mirror not in ("time", "value"):
-        raise ValueError(f"mirror must be one of time, value, got {mirror!r}.")
-    mirrored = Growth if mirror == "time" else Rise
-    return mirrored(peak_value, total_steps, profiles.named(profile), given(sampling), init_value)
 
 
 def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:
@@ -261,8 +199,6 @@ def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling |
       sampling: when it is sampled; every update by default.
     Returns:
       int step of any shape -> float32 of that shape. m(0) = init_value, m(total_steps) = 0, constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{demon(total_steps=100)(50):.6f}")   # 0.45 / 0.55
       0.818182

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched.schedules import core, registry, shapes
+from lrsched.schedules import core, language, profiles, registry
 from lrsched.schedules.progress import Ratio
 from lrsched.schedules.sampling import EverySteps
 
@@ -33,7 +33,7 @@ WORDS = (
     "sgdr:cycle_lengths=3/5/7,warmup=2",
 )
 MADE = {
-    **{words: registry.build(words, 0.1, total_steps=60) for words in WORDS},
+    **{words: registry.build(language.parse(words), 0.1, total_steps=60) for words in WORDS},
     "halving": ls.onecycle_momentum(total_steps=60),
     "product": ls.product(ls.rex(0.1, total_steps=60), ls.step(1.0, total_steps=60)),
     "clip": ls.clip(ls.linear(0.1, total_steps=60), minimum=0.01, maximum=0.05),
@@ -142,18 +142,18 @@ def test_rates_beyond_float32_are_refused_whatever_they_come_from() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: shapes.Rex(1.5), "d must be at least 0 and below 1, got 1.5"),
-        (lambda: shapes.Polynomial(-1.0), "power must be at least 0"),
-        (lambda: shapes.Tanh(-50.0, 3.0), "lower must be at least -40"),
-        (lambda: shapes.Step((Ratio(3, 4), Ratio(1, 2))), "fractions must ascend"),
-        (lambda: shapes.Delayed(shapes.Linear(), Ratio(1, 1)), "fraction must be below 1"),
+        (lambda: profiles.Rex(1.5), "d must be at least 0 and below 1, got 1.5"),
+        (lambda: profiles.Polynomial(-1.0), "power must be at least 0"),
+        (lambda: profiles.Tanh(-50.0, 3.0), "lower must be at least -40"),
+        (lambda: profiles.Step((Ratio(3, 4), Ratio(1, 2))), "fractions must ascend"),
+        (lambda: profiles.Delayed(profiles.Linear(), Ratio(1, 1)), "fraction must be below 1"),
         (lambda: EverySteps(0), "steps must be at least 1"),
         (lambda: Ratio(1, 0), "denominator must be at least 1"),
-        (lambda: core.Decay(-0.1, 10, shapes.Linear()), "peak_value must be at least 0"),
+        (lambda: core.Decay(-0.1, 10, profiles.Linear()), "peak_value must be at least 0"),
         (lambda: core.Decay(0.1, 10, "rex"), "profile of Decay must be Profile, got 'rex'"),
-        (lambda: core.Decay(0.1, 10, shapes.Linear(), shapes.Linear()), "sampling of Decay must be Sampling"),
-        (lambda: core.Decay(1 + 2j, 10, shapes.Linear()), "peak_value of Decay must be Number"),
-        (lambda: core.Decay(10**400, 10, shapes.Linear()), "peak_value must be a number that float32 holds"),
+        (lambda: core.Decay(0.1, 10, profiles.Linear(), profiles.Linear()), "sampling of Decay must be Sampling"),
+        (lambda: core.Decay(1 + 2j, 10, profiles.Linear()), "peak_value must be one number"),
+        (lambda: core.Decay(10**400, 10, profiles.Linear()), "peak_value must be a number that float32 holds"),
     ],
 )
 def test_class_called_directly_is_checked(make: Any, message: str) -> None:
@@ -198,3 +198,46 @@ def test_what_is_no_schedule_or_number_is_refused_in_one_line(make: Any) -> None
         make()
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 700
+
+
+@pytest.mark.parametrize("text", ['{"kind": "Nothing"}', '{"kind": "Rex"}', '{"kind": "Rex", "d": 0.5}', "3", "{"])
+def test_from_json_refuses_what_is_no_schedule(text: str) -> None:
+    with pytest.raises(ValueError, match="must|Expecting"):
+        ls.from_json(text)
+
+
+LINEAR = json.loads(ls.to_json(ls.linear(0.1, total_steps=10)))
+
+
+@pytest.mark.parametrize("text", [None, 3, "nope", "{", "[" * 100_000, '"words"', "[1, 2]"])
+def test_from_json_refuses_what_to_json_never_writes(text: object) -> None:
+    with pytest.raises(ValueError, match="^JSON must") as refusal:
+        ls.from_json(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [["a"], None, 3, {"kind": "Linear"}])
+def test_from_json_refuses_a_kind_that_is_no_name(kind: object) -> None:
+    with pytest.raises(ValueError, match="kind must be one of"):
+        ls.from_json(json.dumps({"kind": kind}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"peak_value": "x"}, "peak_value must be one number, got 'x'"),
+        ({"peak_value": [0.1]}, "peak_value must be one number, got"),
+        ({"peak_value": True}, "peak_value must be one number, got True"),
+        ({"peak_value": {"kind": "Linear"}}, "peak_value must be one number, got"),
+        ({"total_steps": -3}, "total_steps must be at least 1"),
+        ({"total_steps": 9.5}, "total_steps must be a whole number of steps, got 9.5"),
+        ({"profile": None}, "profile of Decay must be Profile, got None"),
+        ({"profile": 5}, "profile of Decay must be Profile, got 5"),
+        ({"profile": LINEAR}, "profile of Decay must be Profile, got"),
+        ({"sampling": None}, "sampling of Decay must be Sampling, got None"),
+        ({"sampling": {"kind": "Linear"}}, "sampling of Decay must be Sampling, got"),
+    ],
+)
+def test_from_json_refuses_fields_that_hold_something_else(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ls.from_json(json.dumps({**LINEAR, **fields}))

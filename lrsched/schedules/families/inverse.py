@@ -11,19 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.compose import Duration
-from lrsched.schedules.core import Schedule, check_rates, real
-from lrsched.schedules.families.places import clamped, position, resolve
+from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
-from lrsched.schedules.families.subsampled import Subsampled, check_parts, steps_in_words
-from lrsched.schedules.progress import (
+from lrsched.schedules.families.subsampled import Subsampled, check_parts
+from lrsched.schedules.progress import clamp
+from lrsched.schedules.values import (
     Number,
     check_number,
     check_steps,
-    data,
     is_concrete,
     namespace,
+    real,
     static,
+    value_class,
 )
 
 
@@ -36,11 +38,11 @@ def _as_bool(name: str, value: Any) -> bool:
 
 def _position_in(step: Any, total_steps: Number, length: Duration) -> tuple[Any, Any]:
     """(steps done, the length), whole numbers of one type; the length is at least 1."""
-    t, total = clamped(step, total_steps)
-    return t, namespace(step).maximum(resolve(total, length), 1)
+    t, total = clamp(step, total_steps)
+    return t, namespace(step).maximum(in_steps(total, length), 1)
 
 
-@data
+@value_class
 class ExponentialDecay(Schedule):
     """peak_value * exp(log_rate * t / transition_steps)."""
 
@@ -52,7 +54,7 @@ class ExponentialDecay(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value")
-        position("transition_steps", self.transition_steps, above_zero=True)
+        duration(self.transition_steps, name="transition_steps", above_zero=True)
 
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
@@ -70,7 +72,7 @@ class ExponentialDecay(Schedule):
             check_largest("decay_rate", math.exp(self.log_rate), largest)
 
 
-@data
+@value_class
 class InverseTime(Schedule):
     """peak_value / (1 + decay_rate * t / transition_steps)."""
 
@@ -82,7 +84,7 @@ class InverseTime(Schedule):
 
     def _check(self) -> None:
         check_rates(self, "peak_value", "decay_rate")
-        position("transition_steps", self.transition_steps, above_zero=True)
+        duration(self.transition_steps, name="transition_steps", above_zero=True)
 
     def _value(self, step: Any) -> Any:
         t, n = _position_in(step, self.total_steps, self.transition_steps)
@@ -90,7 +92,7 @@ class InverseTime(Schedule):
         return real(step, self.peak_value) / (1.0 + real(step, self.decay_rate) * k)
 
 
-@data
+@value_class
 class InverseSqrt(Schedule):
     """peak_value * min(1, s / W) / sqrt(1 + max(0, s - W) / timescale) * min(1, (T - t) / cooldown), s = t + first."""
 
@@ -104,30 +106,31 @@ class InverseSqrt(Schedule):
     def _check(self) -> None:
         check_rates(self, "peak_value")
         for name in ("warmup", "cooldown"):
-            position(name, getattr(self, name))
-        position("timescale", self.timescale)
+            duration(getattr(self, name), name=name)
+        duration(self.timescale, name="timescale")
         if self.first not in (0, 1):
             raise ValueError(f"first must be 0 or 1, got {self.first}.")
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
-        t, total = clamped(step, self.total_steps)
-        warm = xp.maximum(resolve(total, self.warmup), self.first)
-        timescale = xp.maximum(resolve(total, self.timescale), 1)
+        t, total = clamp(step, self.total_steps)
+        warm = xp.maximum(in_steps(total, self.warmup), self.first)
+        timescale = xp.maximum(in_steps(total, self.timescale), 1)
         late = xp.maximum(t - (warm - self.first), 0)  # s - W after the warmup, without leaving int32
         value = real(step, self.peak_value) / xp.sqrt(1.0 + real(step, late) / real(step, timescale))
         value = value * _ramp(xp.minimum(t, warm - self.first) + self.first, warm)
-        cooldown = resolve(total, self.cooldown)
+        cooldown = in_steps(total, self.cooldown)
         return value * _ramp(xp.minimum(total - t, cooldown), cooldown)
 
 
 def _with_period(build: Callable[..., Schedule], total_steps: Number, transition_steps: Any) -> Any:
     """build(total_steps, transition_steps); of a length that is no whole number of steps, in parts of a step."""
-    length, every = steps_in_words("transition_steps", transition_steps), 1
+    length: Any = duration(transition_steps, name="transition_steps", parts=True, above_zero=True)
+    every = 1
     if isinstance(length, Fraction):
         every, length = length.denominator, length.numerator
         check_parts(total_steps, every)
-    made = build(total_steps * every, position("transition_steps", length, above_zero=True))
+    made = build(total_steps * every, length)
     if is_concrete(total_steps):
         made._check_budget(int(made.total_steps))
     return made if every == 1 else Subsampled(made, every)
@@ -140,6 +143,7 @@ def _ramp(done: Any, total: Any) -> Any:
     return xp.where(total > 0, share, xp.ones_like(share))
 
 
+@documented
 def exponential_decay(
     peak_value: Number,
     *,
@@ -155,17 +159,13 @@ def exponential_decay(
     belongs to the whole budget.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: factor per transition; above 0.
       transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
         the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value,
+      lr(0) = peak_value,
       lr(total_steps) = peak_value * decay_rate**(total_steps / transition_steps), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> halving = exponential_decay(0.1, total_steps=100, transition_steps=10)
       >>> print(f"{halving(10):.4f} {halving(20):.4f}")
@@ -184,6 +184,7 @@ def exponential_decay(
     return _with_period(build, total_steps, transition_steps)
 
 
+@documented
 def inverse_time(
     peak_value: Number,
     *,
@@ -197,17 +198,13 @@ def inverse_time(
     lr(t) = peak_value / (1 + decay_rate * t / transition_steps); with a staircase t / transition_steps is rounded down.
 
     Args:
-      peak_value: rate of the first update; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       decay_rate: per transition, so by default per step; at least 0.
       transition_steps: steps (500, "500st"), also no whole number of them ("2.5st", Fraction(5, 2)); or a fraction of
         the budget (0.1, "10%"), rounded down, at least 1.
       staircase: whether the rate falls all at once at the end of each transition.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value,
+      lr(0) = peak_value,
       lr(total_steps) = peak_value / (1 + decay_rate * total_steps / transition_steps), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{inverse_time(0.1, total_steps=5000)(1000):.4f}")   # 1 / (1 + 1)
       0.0500
@@ -228,6 +225,7 @@ def inverse_time(
     return _with_period(build, total_steps, transition_steps)
 
 
+@documented
 def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1) -> InverseSqrt:
     """Inverse square root: linear warmup, then one over the square root of time, with the warmup as its scale.
 
@@ -235,14 +233,11 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down. A warmup of no step gives
         peak_value / sqrt(1 + t).
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0, lr(total_steps) = peak_value * sqrt(W / total_steps),
+      lr(0) = 0, lr(total_steps) = peak_value * sqrt(W / total_steps),
       constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = inverse_sqrt(0.1, total_steps=1000, warmup=100)
       >>> print(f"{schedule(50):.3f} {schedule(100):.3f} {schedule(400):.3f}")
@@ -253,10 +248,11 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    warm = position("warmup", warmup)
+    warm = duration(warmup, name="warmup")
     return InverseSqrt(peak_value, total_steps, warm, warm)
 
 
+@documented
 def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1) -> InverseSqrt:
     """Noam: the Transformer's inverse square root, which counts steps from 1.
 
@@ -265,13 +261,10 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
 
     Args:
       peak_value: the rate at s = W, the update W - 1; at least 0.
-      total_steps: budget in updates, from which on the rate is constant; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down; at least 1.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = peak_value / W,
+      lr(0) = peak_value / W,
       lr(total_steps) = peak_value * sqrt(W / (total_steps + 1)), constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> print(f"{noam((512 * 4000) ** -0.5, total_steps=100_000, warmup=4000)(3999):.6f}")
       0.000699
@@ -281,10 +274,11 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    warm = position("warmup", warmup, above_zero=True)
+    warm = duration(warmup, name="warmup", above_zero=True)
     return InverseSqrt(peak_value, total_steps, warm, warm, first=1)
 
 
+@documented
 def rsqrt(
     peak_value: Number,
     *,
@@ -300,15 +294,12 @@ def rsqrt(
 
     Args:
       peak_value: the rate at the end of the warmup; at least 0.
-      total_steps: budget in updates; at least 1. May be a traced array.
       warmup: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down.
       timescale: likewise, at least 1: after three of them the rate has halved.
       cooldown: likewise; 0 leaves it out.
     Returns:
-      int step of any shape -> float32 of that shape. lr(0) = 0 with a warmup, lr(total_steps) = 0 with a cooldown,
+      lr(0) = 0 with a warmup, lr(total_steps) = 0 with a cooldown,
       constant after.
-    Raises:
-      ValueError: if a concrete number is outside what is allowed.
     Example:
       >>> schedule = rsqrt(1.0, total_steps=40_000, warmup=1000)
       >>> print(f"{schedule(500):.2f} {schedule(1000):.2f} {schedule(31_000):.2f}")
@@ -323,7 +314,7 @@ def rsqrt(
     return InverseSqrt(
         peak_value,
         total_steps,
-        position("warmup", warmup),
-        position("timescale", timescale, above_zero=True),
-        position("cooldown", cooldown),
+        duration(warmup, name="warmup"),
+        duration(timescale, name="timescale", above_zero=True),
+        duration(cooldown, name="cooldown"),
     )

@@ -17,28 +17,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.compose import Duration, Rest, duration
-from lrsched.schedules.families.subsampled import check_parts, steps_in_words
-from lrsched.schedules.progress import (
-    LARGEST_DENOMINATOR,
+from lrsched.schedules.durations import duration
+from lrsched.schedules.families.subsampled import check_parts
+from lrsched.schedules.progress import LARGEST_DENOMINATOR, Progress, Ratio
+from lrsched.schedules.values import (
     LARGEST_STEP,
     Number,
-    Progress,
-    Ratio,
     check_number,
     check_steps,
-    data,
-    fraction_of,
     is_concrete,
     namespace,
     static,
+    value_class,
 )
 
 MOST_CYCLES = 10_000  # in a table; equal cycles of a fixed number of updates need none and have no limit
 LIMBS = 4  # digits to base 65,536 of a fraction of the budget: exact for denominators below 2**32
 
 
-@data
+@value_class
 class Cycles:
     """Lengths as (numerator, denominator), of an update or of the budget; after them each is the last times `mult`."""
 
@@ -110,7 +107,7 @@ def parts_of_a_step(lengths: Sequence[Any], total_steps: Number) -> tuple[int, l
 
 def cycles(name: str, lengths: Sequence[Any], mult: Number | Fraction = 1) -> Cycles:
     """Cycles from durations, all in steps or all fractions of the budget, and the factor from one to the next."""
-    parts = [part(name, length) for length in lengths]
+    parts: list[Any] = [duration(length, name=name, parts=True) for length in lengths]
     of_budget = all(isinstance(p, Ratio) for p in parts)
     if not parts or not (of_budget or all(isinstance(p, int | np.integer) for p in parts)):
         raise ValueError(f"{name} must be concrete, and in steps throughout or fractions throughout, got {lengths!r}.")
@@ -179,20 +176,6 @@ def _table(made: Cycles) -> tuple[np.ndarray, int]:
     raise AssertionError
 
 
-def steps_of(total: Any, length: Duration) -> Any:
-    """A duration in updates: a fraction of `total` rounded down, or steps as they are."""
-    return (
-        fraction_of(total, length) if isinstance(length, Ratio) else namespace(total).asarray(length, dtype=total.dtype)
-    )
-
-
-def held(step: Any, total_steps: Number) -> tuple[Any, Any]:
-    """(step held within the budget, budget), of one integer type; a budget of 0 counts as 1."""
-    xp = namespace(step)
-    total = xp.maximum(xp.asarray(total_steps, step.dtype), 1)
-    return xp.clip(step, 0, total), total
-
-
 def locate(layout: tuple[Any, Any], step: Any, total: Any, *, repeats: bool = True) -> tuple[Any, Progress]:
     """(cycle counted from 0, progress in it): half open, but the budget's end belongs to the cycle that ends there."""
     xp, (starts, lengths) = namespace(step), layout
@@ -228,16 +211,3 @@ def intervals(starts: Any, lengths: Any, total: int) -> Iterator[tuple[int, int]
 def ends(starts: Any, lengths: Any, total: int) -> tuple[int, ...]:
     """Updates completed when each cycle ends, the last cut by the budget."""
     return tuple(min(start + length, total) for start, length in intervals(starts, lengths, total))
-
-
-def part(name: str, value: Number | str | Ratio | Fraction, *, whole: bool = False) -> Ratio | Fraction | Number:
-    """A duration that the whole does not depend on: steps (a Fraction, if no whole number of them), or a fraction."""
-    length = steps_in_words(name, value)
-    if isinstance(length, Fraction):
-        if whole:
-            raise ValueError(f"{name} must be a whole number of steps, got {float(length):g}.")
-        return length
-    length = duration(length)
-    if isinstance(length, Rest):
-        raise ValueError(f"{name} must be steps or a fraction, got {value!r}.")
-    return length

@@ -1,0 +1,33 @@
+"""What every schedule does with its steps."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrsched as ls
+
+
+@pytest.mark.parametrize("total_steps", [0, -1, 2**31, 1.5, True, "10"])
+def test_budget_in_steps_must_be_a_whole_number_from_one(total_steps: object) -> None:
+    with pytest.raises(ValueError, match="total_steps must be"):
+        ls.rex(0.1, total_steps=total_steps)
+
+
+def test_step_must_be_an_integer() -> None:
+    with pytest.raises(ValueError, match="step must be an integer"):
+        ls.rex(0.1, total_steps=10)(0.5)
+
+
+@pytest.mark.parametrize(
+    "step", [2**31, 2**40, np.int64(2**31 + 5), np.array([2**32 + 5]), jnp.uint32(2**31 + 5), np.uint64(2**63)]
+)
+def test_steps_beyond_int32_are_held_at_the_end(step: object) -> None:
+    assert np.asarray(ls.rex(0.1, total_steps=10, end_value=0.01)(step)).ravel() == np.float32(0.01)
+
+
+def test_decay_takes_names_and_refuses_what_is_neither() -> None:
+    by_name = ls.decay(0.1, profile="rex", sampling="50-75", total_steps=10)
+    assert by_name == ls.decay(0.1, profile=ls.profiles.rex(), sampling=ls.sampling.at(0.5, 0.75), total_steps=10)
+    for words in ({"profile": 5}, {"profile": "rex", "sampling": 5}, {"profile": "rex", "sampling": "77"}):
+        with pytest.raises(ValueError, match="(profile|sampling) must be"):
+            ls.decay(0.1, total_steps=10, **words)
