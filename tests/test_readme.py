@@ -1,5 +1,6 @@
 """Every command and snippet of the README and of the command line's manual is run."""
 
+import importlib
 import itertools
 import os
 import pathlib
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lrsched import cli
+from lrsched import cli, parsing
 from lrsched.training import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -247,9 +248,19 @@ def test_links_lead_somewhere(document: str, link: str) -> None:
 
 
 def test_every_command_has_a_section_and_a_row() -> None:
-    names = [path.stem.replace("_", "-") for path in (ROOT / "lrsched" / "commands").glob("[a-z]*.py")]
+    names = parsing.commands()
     assert [name for name in names if f"\n## lrsched {name}\n" not in TEXTS["manual"]] == []
     assert [name for name in names if f"| `lrsched {name}` |" not in TEXTS["readme"]] == []
+
+
+@pytest.mark.parametrize("name", sorted(parsing.commands()))
+def test_example_of_every_help_text_is_understood(name: str) -> None:
+    module = importlib.import_module(f"lrsched.commands.{name.replace('-', '_')}")
+    doc = getattr(module, f"{name.title().replace('-', '')}Config").__doc__
+    examples = re.findall(r"^ +Example: (lrsched .*)$", doc, flags=re.MULTILINE)
+    assert examples
+    for line in examples:
+        assert parsing.parse(words(line)).name == name
 
 
 def test_table_is_the_one_of_the_results() -> None:
