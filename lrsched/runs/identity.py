@@ -35,7 +35,7 @@ def identify(run: Run) -> dict[str, Any]:
         "origin": dataclasses.asdict(run.origin) if run.origin else None,
         "plan": json.loads(run.plan.words),
         "plan_digest": run.plan.digest(),
-        **({"foreign": run.task.foreign} if run.task.foreign else {}),
+        **({"foreign": run.foreign} if run.foreign else {}),
         **circumstances(),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -66,15 +65,15 @@ def load_members(location: str, choice: str, task: Task) -> list[Network]:
       ValueError: if there are none, one is damaged, or the run was made on other data.
     """
     folder, step = parse_location(location)
-    run = _open(folder, task)
+    opened = _open(folder, task)
     if step is not None:
-        return [_network(folder, step, run)]
+        return [_network(opened, step)]
     steps = snapshots.member_steps(folder)
     if not steps:
         raise ValueError(f"{folder} must hold members, or be asked for as {folder}@STEP, got none.")
-    last = _network(folder, steps[-1], run, member=True)
+    last = _network(opened, steps[-1], member=True)
     chosen = select_members(choice, steps, cut=steps[-1:] if last.cut else ())
-    return [*(_network(folder, each, run, member=True) for each in chosen if each != last.step), last]
+    return [*(_network(opened, each, member=True) for each in chosen if each != last.step), last]
 
 
 def load_state(location: str, task: Task) -> Network:
@@ -87,7 +86,7 @@ def load_state(location: str, task: Task) -> Network:
     there = [*snapshots.steps(folder), *snapshots.member_steps(folder)]
     if not there:
         raise ValueError(f"{folder} must hold a state, got none.")
-    return _network(folder, max(there) if step is None else step, _open(folder, task))
+    return _network(_open(folder, task), max(there) if step is None else step)
 
 
 def updates(networks: Sequence[Network]) -> int:
@@ -119,7 +118,15 @@ def share_a_trunk(networks: Sequence[Network]) -> bool:
     return len(groups) == 1
 
 
-def _open(folder: str, task: Task) -> Run:
+class _Opened(NamedTuple):
+    """A folder, the id that it holds (version 0.1.0 left several devices out of it), and its run."""
+
+    folder: str
+    id: str
+    run: Run
+
+
+def _open(folder: str, task: Task) -> _Opened:
     """The run in a folder, with the task's data.
 
     Raises:
@@ -129,10 +136,11 @@ def _open(folder: str, task: Task) -> Run:
     origin = Origin(**known["origin"]) if known["origin"] else None
     _check_data(folder, known, task.data.digest)
     run = resolve(read_config(folder), data_dir=task.data_dir, devices=task.devices)
-    return dataclasses.replace(run, origin=origin, id=known["run"])
+    return _Opened(folder, known["run"], run.forked_from(origin))
 
 
-def _network(folder: str, step: int, run: Run, *, member: bool = False) -> Network:
+def _network(opened: _Opened, step: int, *, member: bool = False) -> Network:
+    folder, run = opened.folder, opened.run
     like = run.initial_state()
     if member or step not in snapshots.steps(folder):
         saved = snapshots.load_member(folder, step, like.variables)
@@ -140,15 +148,15 @@ def _network(folder: str, step: int, run: Run, *, member: bool = False) -> Netwo
     else:
         saved = snapshots.load(folder, step, like)
         variables = run.task.variables(saved.tree)
-    made_by = saved.facts.get("run", saved.facts.get("identity", {}).get("run", run.id))
-    if made_by != run.id:
-        raise ValueError(f"{folder}@{step} must be of the run in its folder ({run.id}), got one of run {made_by}.")
+    made_by = saved.facts.get("run", saved.facts.get("identity", {}).get("run", opened.id))
+    if made_by != opened.id:
+        raise ValueError(f"{folder}@{step} must be of the run in its folder ({opened.id}), got one of run {made_by}.")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
         raise ValueError(f"{folder}@{step} must hold finite weights, got some that are not: the run diverged.")
     origin = (run.origin.run, run.origin.step) if run.origin else None
     digest = provenance.digest(variables)
     cut = member and bool(saved.facts.get("cut", step in cycles.cut_steps(run.plan, run.offset)))
-    return Network(run.id, folder, step, run.config, saved.facts, variables, digest, origin, cut)
+    return Network(opened.id, folder, step, run.config, saved.facts, variables, digest, origin, cut)
 
 
 def _check_data(folder: str, known: Mapping[str, Any], digest: str) -> None:

@@ -146,7 +146,7 @@ def _identity(run: Run) -> Record:
         "epochs": run.plan.budget.epochs,
         "steps_per_epoch": run.plan.budget.steps_per_epoch,
         "total_steps": run.total_steps,
-        **({"foreign": run.task.foreign} if run.task.foreign else {}),
+        **({"foreign": run.foreign} if run.foreign else {}),
     }
 
 

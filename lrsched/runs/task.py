@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -174,7 +176,7 @@ class Run:
       plan: rate and momentum of each update.
       task: data on its devices, model and optimiser.
       origin: the run that this one was forked from, if any.
-      id: what tells runs apart.
+      foreign: what tells the user's own code apart (model, schedule) beside its path; None: all of it is built in.
       label: the schedule in its shortest words.
     """
 
@@ -182,8 +184,19 @@ class Run:
     plan: plans.Plan
     task: Task
     origin: Origin | None
-    id: str
+    foreign: dict[str, str] | None
     label: str
+
+    @functools.cached_property
+    def id(self) -> str:
+        """A hash over all that decides the run's numbers."""
+        return records.identify(
+            self.config.as_json(),
+            data_digest=self.task.data.digest,
+            origin=dataclasses.asdict(self.origin) if self.origin else None,
+            devices=len(self.task.devices),
+            foreign=self.foreign,
+        )
 
     @property
     def total_steps(self) -> int:
@@ -202,7 +215,7 @@ class Run:
 
     def forked_from(self, origin: Origin | None) -> Run:
         """The same run, but forked from another one."""
-        return dataclasses.replace(self, origin=origin, id=_identify(self.config, self.task, origin))
+        return dataclasses.replace(self, origin=origin)
 
     def initial_state(self) -> State:
         """The state before the first update."""
@@ -231,14 +244,13 @@ def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices 
     plan = plans.plan(
         config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=task.batch_size
     )
-    return Run(config, plan, task, None, _identify(config, task, None), language.label(config.schedule))
+    return Run(config, plan, task, None, _foreign(plan, task), language.label(config.schedule))
 
 
-def _identify(config: RunConfig, task: Task, origin: Origin | None) -> str:
-    return records.identify(
-        config.as_json(),
-        data_digest=task.data.digest,
-        origin=dataclasses.asdict(origin) if origin else None,
-        devices=len(task.devices),
-        foreign=task.foreign,
-    )
+def _foreign(plan: plans.Plan, task: Task) -> dict[str, str] | None:
+    """Of a model of the user's, its module and shapes; of a schedule, its numbers: its code may change."""
+    foreign = dict(task.foreign or {})
+    if language.is_foreign(json.loads(plan.words)):
+        table = plan.table()
+        foreign["schedule"] = hashlib.sha256(np.stack([table["lr"], table["momentum"]]).tobytes()).hexdigest()
+    return foreign or None

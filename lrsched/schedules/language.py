@@ -38,6 +38,10 @@ Words = str | Mapping[str, Any] | Schedule
 YOUNGER = {"warmup": ("shape",)}
 
 
+class Parsed(dict[str, Any]):
+    """What `parse` made of the words of a rate: parsed again, it is returned as it is."""
+
+
 def parse(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str, Any]:
     """Words -> their JSON, checked, with every default filled in; parsing that again changes nothing.
 
@@ -48,7 +52,14 @@ def parse(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str,
     Raises:
       ValueError: for an unknown schedule or argument, or a value that the schedule refuses.
     """
-    given = _given(words)
+    if isinstance(words, Parsed) and kind is SCHEDULES:
+        return words
+    full = _parse(_given(words), kind)
+    return Parsed(full) if kind is SCHEDULES else full
+
+
+def _parse(given: dict[str, Any], kind: Mapping[str, Factory]) -> dict[str, Any]:
+    """`parse`, of the words as JSON."""
     if "kind" in given:
         return codec.to_document(codec.from_document(given))
     full = _parse_sequence(given, kind) if "sequence" in given else _parse_one(given, kind)

@@ -1,0 +1,87 @@
+"""A configuration is resolved once: one parse of its schedule, one plan, one optimiser."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import pytest
+from helpers import numbers, train
+
+from lrsched import cli
+from lrsched.runs import task as tasks
+from lrsched.runs.config import RunConfig
+from lrsched.runs.task import resolve
+from lrsched.schedules import language, plans
+from lrsched.schedules.registry import SCHEDULES
+from lrsched.training import optim
+
+
+def test_train_parses_plans_and_makes_its_optimiser_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"parse": 0, "plan": 0, "optimizer": 0}
+    parse, plan, made = language._parse, plans.plan, optim.Optimizer.__post_init__
+
+    def parse_counted(given: Any, kind: Any) -> Any:
+        counts["parse"] += kind is SCHEDULES
+        return parse(given, kind)
+
+    def plan_counted(*args: Any, **more: Any) -> Any:
+        counts["plan"] += 1
+        return plan(*args, **more)
+
+    def made_counted(self: optim.Optimizer) -> None:
+        counts["optimizer"] += 1
+        made(self)
+
+    monkeypatch.setattr(language, "_parse", parse_counted)
+    monkeypatch.setattr(plans, "plan", plan_counted)
+    monkeypatch.setattr(optim.Optimizer, "__post_init__", made_counted)
+    command = ["train", "--schedule", "sgdr:first_cycle=5", "--max-epochs", "0.3", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    assert counts == {"parse": 1, "plan": 1, "optimizer": 1}
+
+
+def test_a_configuration_written_out_is_the_same_run() -> None:
+    run = resolve(RunConfig(schedule="rex", max_epochs=0.1))
+    again = resolve(run.config)
+    assert again.id == run.id
+    assert run.config.batch_size == 32
+    assert run.config.weight_decay_mode == "coupled"
+    assert run.label == "rex"
+
+
+def test_data_stays_on_its_devices_for_another_recipe() -> None:
+    first, second = (resolve(RunConfig(weight_decay=decay)).task for decay in (0.1, 0.2))
+    assert first.train is second.train
+    assert first.model == second.model
+
+
+def test_a_run_of_several_devices_has_an_id_of_its_own() -> None:
+    import jax
+
+    devices = jax.local_devices()
+    assert resolve(RunConfig(), devices=(devices[0],)).id != resolve(RunConfig(), devices=tuple(devices[:2])).id
+
+
+def test_a_run_s_numbers_do_not_depend_on_what_ran_before() -> None:
+    config = RunConfig(max_epochs=0.1)
+    first = train(config)
+    train(RunConfig(max_epochs=0.1, schedule="linear", optimizer="adamw"))
+    assert numbers(train(config)) == numbers(first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_epochs": 0.0}, "max_epochs must be above 0, got 0"),
+        ({"seed": -1}, "seed must be from 0 to 2"),
+        ({"weight_decay": float("nan")}, "weight_decay must be at least 0, got nan"),
+        ({"batch_size": 0}, "batch_size must be from 1 to"),
+        ({"image_size": 8}, "image_size must be None unless data is a folder"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tasks.resolve(RunConfig(**changes))
