@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import difflib
 import functools
 import importlib
 import io
@@ -53,6 +54,10 @@ def parse(arguments: list[str]) -> Command:
     if name in known:
         module = _load(name)
         return Command(name, module, _parse(_view(_config_class(module)), f"lrsched {name}", rest))
+    if not name.startswith("-"):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Perhaps you meant {near[0]}?" if near else ""
+        raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{hint}")
     if name.startswith("--tyro-"):
         _parse(_union({each: _view(_config_class(_load(each))) for each in known}), "lrsched", arguments)
     else:  # `--help`, or no command

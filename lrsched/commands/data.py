@@ -43,7 +43,10 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Data sets: which there are, and how to get them."""
+    """Data sets: which there are, and how to get them.
+
+    Example: lrsched data prepare cifar10 --from cifar-10-binary.tar.gz
+    """
 
     command: (
         Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]

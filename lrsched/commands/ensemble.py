@@ -27,7 +27,9 @@ from lrsched.training import devices, provenance
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleConfig:
-    """Snapshot ensembles of one run or of several: errors, losses and calibration, and what they cost.
+    """Snapshot ensembles from one run or several: their errors, losses and calibration, and what they cost.
+
+    Example: lrsched ensemble runs/sgdr --members last:3
 
     Attributes:
       runs: folders of runs, whose members are taken, or FOLDER@STEP: what a run was after so many updates.

@@ -31,6 +31,8 @@ class RangeTestConfig(Recipe):
     The momentum is constant through the ramp: 0.9 unless one is given; of a momentum schedule its first value. Each
     ramp is kept as it ends: a range test that was interrupted resumes with the next one when its command is repeated.
 
+    Example: lrsched range-test --data digits --peak-values 0.3 20
+
     Attributes:
       ramp: how the rate goes up, and how the loss is read.
       peak_values: rates you mean to use. They are not trained; a line warns of each that lies at or above where the

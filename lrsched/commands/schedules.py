@@ -44,9 +44,11 @@ MOMENTA = {name: made for name, made in registry.MOMENTA.items() if made not in 
 
 @dataclasses.dataclass(frozen=True)
 class SchedulesConfig:
-    """Schedules: lists them; draws the ones that are named; or says where two differ.
+    """Schedules: lists them all, draws those that you name, or says where two differ.
 
-    Without words, the list (with --html, the page of them all). `diff A B` says where the two differ most.
+    Without names, the list (with --html, a page of them all). `diff A B` says where the two differ most.
+
+    Example: lrsched schedules rex linear@50-75 onecycle --total-steps 300
 
     Attributes:
       words: schedules, as in: rex linear rex:d=0.9 linear@50-75 warmup:5%+cosine; or the word diff and two schedules.

@@ -32,7 +32,7 @@ Question = Literal["rate", "weight_decay", "momentum", "batch_size"]
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """The disciplined search: one question after another, each answered by short runs and kept for the next one.
+    """Smith's disciplined search: one question after another, each answered by short runs, each building on the last.
 
     The rate: a range test, then runs at what each of its rules suggests and over a grid, which shows what each rule is
     worth here. The weight decay: short runs for each, then for values half way, in their logarithm, between the best
@@ -41,6 +41,8 @@ class SearchConfig:
     tried. If the rate was asked first, every other setting has its own range test, too: its rate is the chosen one
     times what the best rule's suggestion has changed by. Held-out errors alone choose; the test error is shown of the
     last choice alone.
+
+    Example: lrsched search --data digits --questions rate weight_decay
 
     Attributes:
       config: of the short runs. Its peak_value is what the grid multiplies, its seed the first one.

@@ -26,6 +26,8 @@ from lrsched.training import devices
 class StudyConfig(Recipe):
     """A study: every schedule under every budget, at every peak rate, with every seed.
 
+    Example: lrsched study --schedules rex linear warmup:5%+cosine --budgets 10% 100% --seeds 5
+
     Attributes:
       schedules: words, as in: rex linear rex:d=0.9 linear@50-75 step:fractions=0.3/0.6/0.8,factor=0.2
         warmup:5%+cosine; JSON; from Python schedules already made, each scaled to the peak values by its highest rate.

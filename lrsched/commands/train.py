@@ -30,6 +30,8 @@ class TrainConfig:
     Ctrl-C and SIGTERM let the update in progress end and save its state first. On GPUs the same bits take XLA's
     --xla_gpu_deterministic_ops=true.
 
+    Example: lrsched train --schedule sgdr --epochs 7 --keep 3ep --out runs/sgdr
+
     Attributes:
       config: the run.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.

@@ -29,11 +29,13 @@ Point = Mapping[str, float]  # axis -> value
 
 @dataclasses.dataclass(frozen=True)
 class TuneConfig:
-    """Samplers side by side: each has so many trials, short runs whose held-out error it sees; the best is run again.
+    """Optuna's samplers side by side: each makes as many trials, which are short runs; its best one is run again.
 
-    What a trial draws depends on its number alone, and of TPE on the errors of the trials before it. So a search that
-    was cut off draws the same trials again, and takes those that are on record from there. Several processes may share
-    a folder.
+    What a trial draws depends on its number alone, and with TPE on the errors of the trials before it. So a search that
+    was cut off draws the same trials again, and those on record are not trained twice. Several processes may share a
+    folder.
+
+    Example: lrsched tune --data digits --trials 27
 
     Attributes:
       config: of the runs. Its peak_value is what `rates` multiplies; its seed is that of the trials.
