@@ -1,4 +1,4 @@
-"""Training from Python: what the commands do, over the same configurations; and what a run left, as a value."""
+"""Training from Python, with the same configurations as the command line; and runs on disk as values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> di
     """Trains one run, as `lrsched train` does: saved as it goes, resumed if its folder holds a state.
 
     Args:
-      report: is told messages and progress; None: nobody is.
+      report: called with messages and progress; None: nothing is reported.
       settings: fields of `lrsched.runs.config.RunConfig` (schedule, peak_value, budget, data, model ...) and of
         `lrsched.commands.train.TrainConfig` (out, keep, members, extend, branch ...).
     Returns:
       the run's record: configuration, errors, digests, provenance.
     Raises:
       ValueError: with one line that says what is allowed, before anything is written.
-      TypeError: for a setting that there is not.
+      TypeError: for an unknown setting.
     Example:
       `lrsched.train(schedule="rex", peak_value=0.1, max_epochs=1.0, out="runs/rex")`
     """
@@ -43,13 +43,13 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     the script.
 
     Args:
-      report: is told messages and progress; None: nobody is.
+      report: called with messages and progress; None: nothing is reported.
       settings: fields of `lrsched.commands.study.StudyConfig`.
     Returns:
       `.result` (the records, in order), `.text` (the table) and `.files`.
     Raises:
       ValueError: with one line that says what is allowed, before anything is written.
-      TypeError: for a setting that there is not.
+      TypeError: for an unknown setting.
     Example:
       `lrsched.study(schedules=("rex", "linear"), budgets=("25%",), seeds=3, out="runs/two")`
     """
@@ -59,7 +59,7 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:
-    """Opens what a run left in its folder: `.config`, `.plan`, `.record`, `.rates`, `.members`, `.variables(step)`.
+    """Opens a run on disk: `.config`, `.plan`, `.record`, `.rates`, `.members`, `.variables(step)`.
 
     Args:
       folder: of `lrsched train`.

@@ -1,4 +1,4 @@
-"""The command line: it parses, runs a command, shows progress, and says a mistake in one line (exit status 2)."""
+"""The command line: it parses, runs a command, shows progress, and reports a mistake in one line (exit status 2)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> str:
-    """What a command says in the end."""
+    """Runs a command; the text it ends with."""
     from lrsched import display, parsing
 
     command = parsing.parse(arguments)

@@ -20,7 +20,7 @@ Event = str | Status | Overall
 
 @contextlib.contextmanager
 def progress(name: str) -> Iterator[Report]:
-    """Shows what it is told under the name of the command, until the `with` ends."""
+    """A report that shows progress under the command's name until the `with` ends."""
     console = rich.console.Console(stderr=True)
     with _bar(name, console) if console.is_terminal and not console.is_dumb_terminal else _lines() as show:
         yield show

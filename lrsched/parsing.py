@@ -26,7 +26,7 @@ _DESCRIPTION = "Learning-rate schedules compared under a budget."
 
 
 class Command(NamedTuple):
-    """A word of the command line, its module, and what was asked of it."""
+    """A command's name, module and configuration."""
 
     name: str
     module: ModuleType
@@ -89,7 +89,7 @@ def _union(classes: dict[str, Any]) -> Any:
 
 
 def _parse(what: Any, prog: str, arguments: list[str]) -> Any:
-    """What tyro makes of the arguments, as the configuration itself."""
+    """The configuration that tyro parses from the arguments."""
     error = io.StringIO()
     try:
         with contextlib.redirect_stderr(error):
@@ -159,7 +159,7 @@ def _plain(view: Any) -> Any:
 
 
 def _one_line(box: str) -> str:
-    """What tyro says in a box, without its help: what is wrong, then what may have been meant."""
+    """tyro's boxed error as one line: what is wrong, then what may have been meant."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", box)  # the colours of a terminal
     lines = [line.strip("│ ") for line in text.splitlines() if not line.startswith(("╭", "╰"))]
     parts: list[list[str]] = [[]]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Outcome(NamedTuple):
-    """What a command came to: its result, what is to be printed of it, and the files and folders it wrote."""
+    """A command's result, the text to print, and the files and folders it wrote."""
 
     result: Any
     text: str

@@ -1,4 +1,4 @@
-"""What is known of a schedule: its docstring in parts, its curves, and the lines that make it."""
+"""A schedule's card: its docstring in parts, its curves, and the code that makes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Drawn(NamedTuple):
 
 
 def sections(doc: str) -> dict[str, str]:
-    """The parts of a docstring: Summary, Formula, and each section by its name; the words of Source on one line."""
+    """The parts of a docstring: Summary, Formula, and each section by its name; Source on one line."""
     summary, _, rest = inspect.cleandoc(doc).partition("\n")
     formula, *parts = re.split(r"^(Args|Returns|Raises|Example|Source):\n", rest, flags=re.MULTILINE)
     found = {name: textwrap.dedent(text).strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
@@ -35,7 +35,7 @@ def sections(doc: str) -> dict[str, str]:
 
 
 def card(drawn: Drawn, kind: Mapping[str, Callable[..., Schedule]] = registry.SCHEDULES) -> gallery.Card:
-    """What the page says of a schedule: its docstring, its curves, and the lines that make it."""
+    """The card of a schedule."""
     factory = _factory(drawn.words, kind)
     parts = sections(factory.__doc__ or "")
     meanings = dict(re.findall(r"^(\w+): (.*(?:\n +.*)*)", parts["Args"], flags=re.MULTILINE))

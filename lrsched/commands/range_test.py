@@ -51,13 +51,13 @@ class RangeTestConfig(Recipe):
 
 
 def run(config: RangeTestConfig, report: Report = ignore) -> Outcome:
-    """Makes the ramps, then the record, the table and the figure.
+    """Trains the ramps, then writes the record, the table and the figure.
 
-    Each ramp is kept as it ends: a range test that was cut off takes up those, bit for bit, and makes the others. One
-    that had ended, with the same arguments, gives its record as it is.
+    Each ramp is kept as it ends: an interrupted range test reuses those, bit for bit, and trains the rest. A finished
+    one with the same arguments returns its record.
 
     Raises:
-      ValueError: before anything is written, if it cannot be made.
+      ValueError: before anything is written, if it cannot be run.
     """
     devices.prepare()
     devices.start()
@@ -115,7 +115,7 @@ def _find_ended(path: pathlib.Path, asked: dict[str, Any], names: list[str], rep
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        report(f"{error} It is made anew.")
+        report(f"{error} The range test is repeated.")
         return None
     if record.get("config") != asked or record.get("ramps") != names:
         return None

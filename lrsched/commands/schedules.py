@@ -56,7 +56,7 @@ class SchedulesConfig:
       steps_per_epoch: updates in an epoch, for words with epochs: sgdr:first_cycle=10ep, rex@epoch.
       peak_value: peak rate of those whose words give none; JSON of a schedule already made has its own.
       sampling: sampling rate of them all: every, 50-75, 5-25, a percentage (5%) or steps (7st).
-      momentum: a number or the words of a momentum schedule; None: each schedule's own (1cycle's), else 0.9.
+      momentum: a number or a momentum schedule; None: each schedule's own (1cycle's), else 0.9.
       out: a picture to write instead of drawing in the terminal: FILE.png or FILE.svg.
       html: a page to write, with every schedule (or those named) to search and to lay over each other.
     """
@@ -153,7 +153,7 @@ def draw_up(words: str, config: SchedulesConfig) -> Drawn:
         full = registry.with_peak(full, config.peak_value)
     budget = Budget.of_steps(config.total_steps, per_epoch or 1)
     momentum: str | float | None = config.momentum
-    with contextlib.suppress(ValueError):  # words of a momentum schedule
+    with contextlib.suppress(ValueError):  # a momentum schedule
         momentum = None if momentum is None else float(momentum)
     return Drawn(label, full, plans.plan(full, budget, momentum=momentum))
 

@@ -1,4 +1,4 @@
-"""What is asked for, before anything is loaded: the configuration of a run, and the run that it was forked from."""
+"""Configurations, before anything is loaded: of a run, and of the run it was forked from."""
 
 from __future__ import annotations
 

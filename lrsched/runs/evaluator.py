@@ -1,4 +1,4 @@
-"""What networks are asked with: their predictions, kept in the user's cache; and averages of their weights."""
+"""Predictions of networks, cached on disk, and averages of their weights."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from lrsched.training.train import Data
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluator:
-    """What networks are asked with; `evaluator` makes it.
+    """Predicts with networks of one task; `evaluator` makes it.
 
     Attributes:
       task: the data and the model.
-      size: examples asked at once.
+      size: examples predicted at once.
       batches: training batches that averaged weights are given.
       part: the training images in so many batches.
     """
@@ -75,7 +75,7 @@ class Evaluator:
 
 
 def evaluator(task: Task, *, batches: int) -> Evaluator:
-    """What the networks of a task are asked with."""
+    """An Evaluator for the networks of a task."""
     count, examples = len(task.devices), len(task.data.train)
     batch_size, size = _multiple(task.batch_size, count), _multiple(max(task.batch_size, 256), count)
     some = min(batches, examples // batch_size) * batch_size
@@ -89,7 +89,7 @@ def _multiple(number: int, of: int) -> int:
 
 
 class Averages(NamedTuple):
-    """What averaging weights came to."""
+    """Results of averaging weights."""
 
     combined: dict[str, Combined]
     growing: list[dict[str, Any]]  # running means of the first 1, 2, .. members
@@ -133,7 +133,7 @@ def average_weights(
 
 
 class _Asked:
-    """Averaged weights that were asked already: their batch statistics are estimated once."""
+    """Remembers averaged weights, so that their batch statistics are estimated once."""
 
     def __init__(self, at: Evaluator, like: Network) -> None:
         self.at, self.like, self.evaluations = at, like, 0

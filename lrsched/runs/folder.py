@@ -1,4 +1,4 @@
-"""What a run left in its folder, and how it is asked for.
+"""The folder of a run: its contents, and how it is named.
 
 FOLDER/run.json        what the run is: configuration, data, plan, origin, libraries and machine
 FOLDER/resume/         full states: the last two, and those asked for (training.snapshots)
@@ -32,12 +32,12 @@ from lrsched.training import snapshots
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """What a run left in its folder; `load_run` makes it.
+    """A run on disk; `load_run` opens it.
 
     Attributes:
       folder: of the run.
-      config: what was asked for, every default written out.
-      record: what came of it; None while it has not ended.
+      config: the run's configuration, defaults filled in.
+      record: its results; None until it has ended.
       members: the updates after which a member of the ensemble was kept.
       data_dir: folder of prepared data sets.
     """
@@ -81,7 +81,7 @@ class SavedRun:
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:
-    """Opens what a run left in its folder.
+    """Opens the run in a folder.
 
     Args:
       data_dir: folder of prepared data sets; None: TFDS_DATA_DIR, else TFDS's own.

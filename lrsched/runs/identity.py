@@ -1,4 +1,4 @@
-"""What tells a run from others: kept in run.json and beside each state, compared before anything is resumed."""
+"""Identity of a run: kept in run.json and beside each state, compared before anything is resumed."""
 
 from __future__ import annotations
 

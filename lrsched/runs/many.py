@@ -93,7 +93,7 @@ def train_all(
 
 
 class _Progress:
-    """Which runs are on record, how many updates the others have left, and the telling of it."""
+    """Tracks which runs are on record and how many updates the others have left, and reports it."""
 
     def __init__(self, todo: Sequence[Run], done: dict[str, Record], report: Report) -> None:
         self.todo, self.done, self.report = todo, done, report

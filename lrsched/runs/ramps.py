@@ -171,7 +171,7 @@ def _name(known: dict[str, Any]) -> str:
 
 
 def _read(path: pathlib.Path, known: dict[str, Any], points: int) -> tuple[np.ndarray | None, list[str]]:
-    """A kept ramp, and what is to be said of it; None if there is none that can be used."""
+    """A kept ramp (None if there is none to use) and messages about it."""
     try:
         document = files.read_json(path)
         there, row = document["identity"], from_list(document["values"])

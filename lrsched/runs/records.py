@@ -28,7 +28,7 @@ _UNSEALED = frozenset(_ALWAYS | {"members", "resumed_at", "train_losses"})
 
 @dataclasses.dataclass(frozen=True)
 class Beginning:
-    """When something was begun, and at which commit: of the code as it was then, not when the record is written."""
+    """Start time, and the commit of the code at that moment (not when the record is written)."""
 
     at: datetime.datetime = dataclasses.field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     clock: float = dataclasses.field(default_factory=time.perf_counter)

@@ -1,4 +1,4 @@
-"""How progress is told: a callable that takes messages and statuses."""
+"""Progress reports: a callable that takes messages and statuses."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Overall(NamedTuple):
     record: Record | None
 
 
-#: Is told messages, and the progress of a run or of several.
+#: Takes messages, and the progress of a run or of several.
 Report = Callable[[str | Status | Overall], None]
 
 
 def ignore(event: object) -> None:
-    """A report that nobody reads."""
+    """A report that discards everything."""
 
 
 def describe(record: Record, part: str = "test") -> str:

@@ -74,12 +74,12 @@ def train_saved(
 
 
 class _Start(NamedTuple):
-    """Where this start of a run begins, and what earlier ones left."""
+    """Where this start of a run resumes, and the history of earlier starts."""
 
     point: Point | None
     resumed: list[int]  # updates made at each start that found a state
     changes: list[str]  # of libraries and machine between them
-    seconds: float  # that they took
+    seconds: float  # spent by them
 
     @classmethod
     def at(cls, saved: snapshots.Saved, belongs_to: dict[str, Any]) -> _Start:

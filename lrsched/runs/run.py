@@ -155,7 +155,7 @@ def fetch(
 ) -> Iterator[tuple[State, list[Metrics], bool]]:
     """Metrics on the host, some at a time and some updates late, so that the device never waits for the host.
 
-    The third item is true where a Point is due: all metrics up to there have come then.
+    The third item is true where a Point is due; all metrics up to it have then arrived.
     """
     waiting: collections.deque[Metrics] = collections.deque()
     for completed, (state, metrics) in enumerate(steps, start=first + 1):

@@ -1,4 +1,4 @@
-"""How fast a task trains, measured once and kept in the folder of the search that asks."""
+"""Training speed of a task, measured once per search."""
 
 from __future__ import annotations
 

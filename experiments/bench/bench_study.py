@@ -5,7 +5,7 @@ Claim     digits: a study of small runs is quicker than with JAX as it comes, an
           compile_once: a step whose rate is an input is compiled once for all schedules, budgets and seeds; in the loop
           one writes with optax.sgd(schedule) it is compiled for each run, or, if its steps are kept, each schedule and
           budget.
-Command   python experiments/bench_study.py [--quick] [--only digits cifar compile_once] [--data-dir FOLDER]
+Command   python experiments/bench/bench_study.py [--quick] [--only digits cifar compile_once] [--data-dir FOLDER]
 Time      half an hour on two CPU cores, --quick ten minutes.
 Expected  On CPUs of two or more cores workers_2_over_plain and workers_2_over_workers_1 above 1; one train step
           compiled by ours, and ours_over_optax_per_run well above 1; losses that differ by rounding, which grows

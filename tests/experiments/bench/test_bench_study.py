@@ -14,7 +14,7 @@ import pytest
 
 import lrsched as ls
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "bench_study.py"
+SCRIPT = pathlib.Path(__file__).parents[3] / "experiments" / "bench" / "bench_study.py"
 
 
 def test_our_step_is_compiled_once_and_the_users_for_each_budget(tmp_path: pathlib.Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from lrsched.training import models, optim, train
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "bench_step.py"
+SCRIPT = pathlib.Path(__file__).parents[3] / "experiments" / "bench" / "bench_step.py"
 
 SHAPE, CLASSES, EXAMPLES = (8, 8, 3), 10, 8
 RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
