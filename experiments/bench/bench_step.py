@@ -3,7 +3,8 @@
 Claim     Rates, momenta and decay as inputs of one compiled step cost nothing, and the forms and settings for CPUs make
           an update quicker than in the loop one writes after Flax's examples. How far PyTorch's own kernels are from
           that on this machine is what its rows say.
-Command   python experiments/bench/bench_step.py [--data-dir FOLDER] [--quick] [--with ours_constant ours_plain] [--roofline]
+Command   python experiments/bench/bench_step.py [--data-dir FOLDER] [--quick] [--with ours_constant ours_plain]
+          [--roofline]
           PyTorch takes part where it is installed; nothing of lrsched needs it (its CPU build: INSTALL below).
 Time      five minutes on two CPU cores, --quick two; --roofline five more, with --quick two.
 Expected  on two CPU cores ours_over_flax about 2.2, ours_over_torch about 0.65, ours_over_ours_constant 1 within noise;

@@ -1,0 +1,71 @@
+"""How long `lrsched study` takes to its first record and to its end, beside another version's, cold and warm.
+
+Claim     With a warm cache the default study has its first record within 6 s and ends within 21 s on two quiet cores;
+          version 0.1.0 took 9.0 and 25.8 s.
+Source    None; the default study is the first command of the README.
+Command   python experiments/bench/bench_start.py [--other PATH_TO_ANOTHER_lrsched] [--rounds 3]
+Time      two minutes a round with --other.
+Expected  medians of rounds taken in turns, so that what else the machine does meets both versions.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Times(NamedTuple):
+    """Seconds from the command to its first record and to its end."""
+
+    first: float
+    end: float
+
+
+def measure(command: str, cache: str, arguments: Sequence[str]) -> Times:
+    """Runs a study in an empty folder, with its caches in `cache`."""
+    environment = {**os.environ, "LRSCHED_CACHE": cache, "PYTHONUNBUFFERED": "1"}
+    with tempfile.TemporaryDirectory() as out:
+        begun, first = time.perf_counter(), 0.0
+        line = [command, "study", "--out", out, *arguments]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            for text in process.stdout:
+                if not first and text.startswith("["):
+                    first = time.perf_counter() - begun
+        if process.returncode:
+            raise SystemExit(f"{command} study must end with status 0, got {process.returncode}")
+        return Times(first, time.perf_counter() - begun)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--other", help="the program `lrsched` of another version")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--study", nargs="*", default=[], help="other arguments than the default study's")
+    args = parser.parse_args(arguments)
+    commands = {"this": str(pathlib.Path(sys.executable).parent / "lrsched")}
+    commands |= {"other": args.other} if args.other else {}
+    times: dict[tuple[str, str], list[Times]] = {}
+    for _ in range(args.rounds):
+        with tempfile.TemporaryDirectory() as caches:
+            for state in ("cold", "warm"):
+                for name, command in commands.items():
+                    cache = os.path.join(caches, name)
+                    times.setdefault((state, name), []).append(measure(command, cache, args.study))
+    print("cache  version  first record, s          end, s")
+    for (state, name), each in times.items():
+        parts = []
+        for values in zip(*each, strict=True):
+            parts.append(f"{statistics.median(values):5.1f} ({min(values):.1f} to {max(values):.1f})")
+        print(f"{state:6s} {name:8s} {parts[0]:24s} {parts[1]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
