@@ -39,9 +39,9 @@ def _spreads(spread: float, values: Sequence[float]) -> bool:
 
 
 def _interval(centre: float, spread: float, n: int) -> tuple[float, float]:
-    from scipy import stats  # more than a second to import
+    from scipy import special  # scipy.stats has the same, and takes more than a second to import
 
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(n)
     return centre - half, centre + half
 
 
@@ -90,9 +90,9 @@ def compare(first: Mapping[int, float], second: Mapping[int, float], *, resoluti
     if spread is None or not _spreads(spread, [values[seed] for values in (first, second) for seed in seeds]):
         return Difference(centre, None, None, len(seeds))
     spread = max(spread, math.sqrt(abs(centre) * (resolution or 0.0)))
-    from scipy import stats
+    from scipy import special
 
-    p = float(2 * stats.t.sf(abs(centre) / spread * math.sqrt(len(seeds)), len(seeds) - 1))
+    p = float(2 * special.stdtr(len(seeds) - 1, -abs(centre) / spread * math.sqrt(len(seeds))))
     return Difference(centre, _interval(centre, spread, len(seeds)), p, len(seeds))
 
 
