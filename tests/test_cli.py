@@ -69,6 +69,7 @@ def test_data_list_says_what_is_missing_and_how_to_get_it(
     assert "lrsched data prepare cifar10" in lines[-1]
 
 
+@pytest.mark.slow
 def test_piped_study_prints_plain_lines_and_the_table(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "lrsched.cli", *STUDY, "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -80,6 +81,7 @@ def test_piped_study_prints_plain_lines_and_the_table(tmp_path: pathlib.Path) ->
     assert not any(ord(c) < 32 and c != "\n" for c in done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "gbk", "utf-8"])
 def test_what_a_pipe_cannot_show_is_replaced(encoding: str) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "lrsched.cli", "schedules", "rex", "--total-steps", "20"]
@@ -92,6 +94,7 @@ def test_what_a_pipe_cannot_show_is_replaced(encoding: str) -> None:
     assert set("".join(drawing)) - {" "} == {"*"} or encoding in ("utf-8", "gbk")
 
 
+@pytest.mark.slow
 def test_signs_of_a_table_are_replaced_in_a_pipe_without_them() -> None:
     code = (
         "from lrsched import cli; cli.main(['--help']); print('4.30 \\u00b1 0.20 (3) \\u2020 \\u4e2d\\ud800 \\u2028ff')"
@@ -102,6 +105,7 @@ def test_signs_of_a_table_are_replaced_in_a_pipe_without_them() -> None:
     assert done.stdout.decode().strip() == "4.30 +- 0.20 (3) + ?? ?ff"
 
 
+@pytest.mark.slow
 def test_mistakes_are_said_alike_where_boxes_cannot_be_drawn() -> None:
     command = [sys.executable, "-W", "ignore", "-m", "lrsched.cli", "study", "--sedes", "3"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
@@ -109,6 +113,7 @@ def test_mistakes_are_said_alike_where_boxes_cannot_be_drawn() -> None:
     assert done.stderr.strip() == "lrsched: Unrecognized options: --sedes, 3. Perhaps you meant: --seeds"
 
 
+@pytest.mark.slow
 def test_schedules_are_shown_where_nothing_can_be_locked() -> None:
     code = "import sys; sys.modules['fcntl'] = None; from lrsched import cli; sys.exit(cli.main(['schedules', 'rex']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -116,6 +121,7 @@ def test_schedules_are_shown_where_nothing_can_be_locked() -> None:
     assert "rate" in done.stdout
 
 
+@pytest.mark.slow
 def test_training_whose_output_was_closed_is_no_success(tmp_path: pathlib.Path) -> None:
     words = [sys.executable, "-u", "-m", "lrsched.cli", *STUDY, "--schedules", "rex", "linear", "--out", str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -69,6 +69,7 @@ def on_terminal(columns: int, *command: str, **environment: str) -> list[str]:
     return [line for line in re.split(r"[\r\n]+", ESCAPES.sub("", said.decode())) if line.strip()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 60, 48])
 def test_bar_count_and_time_left_fit(columns: int) -> None:
     lines = on_terminal(columns, sys.executable, "-c", SCRIPT, "study")
@@ -79,6 +80,7 @@ def test_bar_count_and_time_left_fit(columns: int) -> None:
     assert ("onecycle:variant=rex_paper at 25%" in bars[-1]) == (columns == 80)
 
 
+@pytest.mark.slow
 def test_run_that_diverged_stands_above_the_bar() -> None:
     lines = on_terminal(60, sys.executable, "-c", SCRIPT, "study")
     assert "rex at 25%, rate 0.1, seed 0: diverged at update 7, 1.0 s, 9 images/s" in [line.strip() for line in lines]
@@ -86,6 +88,7 @@ def test_run_that_diverged_stands_above_the_bar() -> None:
     assert lines[-1] == "the end"
 
 
+@pytest.mark.slow
 def test_train_has_a_bar_of_its_updates_and_its_lines() -> None:
     lines = on_terminal(80, sys.executable, "-c", SCRIPT, "train")
     assert "resuming after update 100 of 12000." in [line.strip() for line in lines]
@@ -93,12 +96,14 @@ def test_train_has_a_bar_of_its_updates_and_its_lines() -> None:
     assert re.match(r"train .*120/12000 \S+ \w+ left rate 0.1000  loss 0.500", bar)
 
 
+@pytest.mark.slow
 def test_lines_that_count_move_the_bar_of_tune() -> None:
     lines = on_terminal(80, sys.executable, "-c", SCRIPT, "tune")
     assert "[2/27] tpe trial 1, rate 0.2: diverged" in [line.strip() for line in lines]
     assert re.match(r"tune .* 2/27 \d+ s left", [line for line in lines if line.startswith("tune ")][-1])
 
 
+@pytest.mark.slow
 def test_lines_go_to_a_file_that_standard_output_is(tmp_path: pathlib.Path) -> None:
     code = f"import sys; sys.stdout = open({str(tmp_path / 'log')!r}, 'w')\n" + SCRIPT
     lines = on_terminal(80, sys.executable, "-c", code, "tune")
@@ -106,6 +111,7 @@ def test_lines_go_to_a_file_that_standard_output_is(tmp_path: pathlib.Path) -> N
     assert not any("trial 0" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_train_says_where_it_wrote_and_study_fits_the_terminal(tmp_path: pathlib.Path) -> None:
     cli = (sys.executable, "-m", "lrsched.cli")
     small = ("--model", "mlp", "--data", "diabetes", "--out", str(tmp_path / "t"))

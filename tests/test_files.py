@@ -62,6 +62,7 @@ def test_a_written_file_has_the_mode_that_open_would_give(tmp_path: pathlib.Path
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
+@pytest.mark.slow
 def test_text_is_utf8_under_an_ascii_locale(tmp_path: pathlib.Path) -> None:
     text = r"'\u2020\xb1'"
     code = f"import sys; from lrsched import files as f; f.write_text(sys.argv[1], {text})"

@@ -103,6 +103,7 @@ def test_what_has_one_home_is_used_nowhere_else(word: str, home: set[str]) -> No
     assert users <= home
 
 
+@pytest.mark.slow
 def test_import_of_the_library_needs_jax_and_optax_alone() -> None:
     heavy = ("flax", "tensorflow_datasets", "orbax", "matplotlib", "sklearn", "scipy.stats", "rich", "tyro", "PIL")
     code = f"import sys, lrsched; print([m for m in {heavy} if m in sys.modules])"

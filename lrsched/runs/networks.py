@@ -13,6 +13,7 @@ from lrsched.runs import cycles, identity, records
 from lrsched.runs.config import Origin, RunConfig
 from lrsched.runs.folder import parse_location, read_config, select_members
 from lrsched.runs.task import Run, Task, resolve
+from lrsched.training import data as datasets
 from lrsched.training import provenance, snapshots
 
 
@@ -39,7 +40,7 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
     """The configuration of the first run, if all of them share data, model and held-out part.
 
     Raises:
-      ValueError: naming the first difference, or a folder that holds no run.
+      ValueError: naming the first difference, a folder that holds no run, or data without classes.
     """
     folders = [parse_location(location)[0] for location in locations]
     configs = [read_config(folder) for folder in folders]
@@ -50,6 +51,8 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
                 raise ValueError(
                     f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
                 )
+    if datasets.is_tabular(configs[0].data):  # before it is loaded; of data of the user's it is known afterwards
+        raise ValueError(f"data must have classes, whose probabilities are combined, got {configs[0].data}.")
     return configs[0]
 
 

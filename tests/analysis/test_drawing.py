@@ -60,6 +60,7 @@ def draw(out: pathlib.Path, cwd: pathlib.Path, names: str = ALL, **environment: 
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
 
+@pytest.mark.slow
 def test_figures_of_a_notebook_without_its_backend_installed_are_the_same(tmp_path: pathlib.Path) -> None:
     plain = draw(tmp_path / "plain", tmp_path)
     assert sorted(plain) == sorted(f"{name}.svg" for name in ALL.split(","))
@@ -68,6 +69,7 @@ def test_figures_of_a_notebook_without_its_backend_installed_are_the_same(tmp_pa
     assert inline == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["folder", "variable", "config", "latin1", "missing", "unwritable"])
 def test_figures_do_not_follow_the_settings_of_the_user(where: str, tmp_path: pathlib.Path) -> None:
     plain = draw(tmp_path / "plain", tmp_path, "errors,schedules")
@@ -90,6 +92,7 @@ def test_figures_do_not_follow_the_settings_of_the_user(where: str, tmp_path: pa
     assert draw(tmp_path / "out", cwd, "errors,schedules", **environment) == plain
 
 
+@pytest.mark.slow
 def test_import_leaves_the_environment_and_a_valid_backend_to_others(tmp_path: pathlib.Path) -> None:
     code = """
 import os

@@ -75,6 +75,7 @@ def test_updates_of_a_trunk_are_counted_once() -> None:
     assert members.updates([network("one", 5), network("one", 10), network("other", 7)]) == 17
 
 
+@pytest.mark.slow
 def test_member_that_is_not_finite_is_named(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
     shutil.copytree(made / "first", tmp_path / "diverged")
     shared = tasks.resolve(folder.read_config(made / "first")).task
@@ -128,6 +129,7 @@ def test_cost_counts_each_run_once(made: pathlib.Path, evaluated: list[int]) -> 
     assert [p["updates"] for p in record["growing"]["backward"]] == [total, total, 2 * total, 2 * total]
 
 
+@pytest.mark.slow
 def test_added_member_costs_one_evaluation_of_each_split(made: pathlib.Path, evaluated: list[int]) -> None:
     first = _done(made, "first", members="last:2").result
     sizes = first["data"]["test"], first["data"]["holdout"]
@@ -149,6 +151,7 @@ def test_damaged_prediction_is_made_anew(made: pathlib.Path, evaluated: list[int
     assert again["rows"] == first["rows"]
 
 
+@pytest.mark.slow
 def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: list[int], tmp_path: pathlib.Path) -> None:
     baselines = (f"one={made / 'second'}", f"two={made / 'first'},{made / 'second'}")
     outcome = _done(made, "first", weight_averages=True, batches=4, baselines=baselines)
@@ -274,6 +277,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return out
 
 
+@pytest.mark.slow
 def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(cut.parent, "cut", weight_averages=True, batches=2, points=3).result
     assert [member["step"] for member in record["members"]] == [12, 36]

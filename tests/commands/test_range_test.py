@@ -240,6 +240,7 @@ def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes
     assert not any("kept from before" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["byte", "empty", "swapped"])
 def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str) -> None:
     whole = sweep.run(small(tmp_path))
@@ -304,6 +305,7 @@ def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathl
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", ["100", "300"])
 def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) -> None:
     config = RangeTestConfig(ramp=Ramp(length=length), peak_values=(1.0, 8.0), out=str(tmp_path))

@@ -45,6 +45,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Ou
     return out, search.run(small(out))
 
 
+@pytest.mark.slow
 def test_search_answers_each_question_and_says_why(searched: tuple[pathlib.Path, Outcome]) -> None:
     out, outcome = searched
     document = json.loads((out / "record.json").read_text())
@@ -80,6 +81,7 @@ def answer(part: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_table_of_a_search_is_rebuilt_from_its_json(
     searched: tuple[pathlib.Path, Outcome], tmp_path: pathlib.Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_command_of_a_search_trains_at_what_was_chosen(changes: dict[str, Any]) 
     assert parsing.parse(words[1:]).config.config.as_json() == chosen.as_json()
 
 
+@pytest.mark.slow
 def test_second_start_of_a_search_makes_no_run(searched: tuple[pathlib.Path, Outcome]) -> None:
     out, outcome = searched
     before = (out / "records.jsonl").read_bytes()
@@ -201,6 +204,7 @@ def speed(out: pathlib.Path) -> tuple[list[str], float]:
     return lines, images_per_second
 
 
+@pytest.mark.slow
 def test_search_that_was_cut_off_comes_to_the_same_table(
     searched: tuple[pathlib.Path, Outcome], tmp_path: pathlib.Path
 ) -> None:

@@ -44,6 +44,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Pat
     return outcome, out, train.compiled_steps() - before
 
 
+@pytest.mark.slow
 def test_study_compiles_its_step_once(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, _, compiled = grid
     assert len(outcome.result) == 6 * 3 * 3 * 2
@@ -51,11 +52,13 @@ def test_study_compiles_its_step_once(grid: tuple[Outcome, pathlib.Path, int]) -
     assert len({record["compiles"] for record in outcome.result}) == 1
 
 
+@pytest.mark.slow
 def test_study_applies_the_rates_of_its_table(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     errors = [record["applied_rate_max_rel_error"] for record in grid[0].result]
     assert 0 < max(errors) < 1e-6  # a float32 is never exactly 1/3
 
 
+@pytest.mark.slow
 def test_record_says_where_its_numbers_come_from(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     record = json.loads((grid[1] / "records.jsonl").read_text().splitlines()[0])
     assert record.keys() >= {
@@ -69,6 +72,7 @@ def test_record_says_where_its_numbers_come_from(grid: tuple[Outcome, pathlib.Pa
     assert record["data"] == {"name": "digits", "version": "1.0.0", "digest": record["data"]["digest"], **sizes}
 
 
+@pytest.mark.slow
 def test_every_field_of_a_configuration_reaches_the_training() -> None:
     base = RunConfig(max_epochs=2 / 41)
     changes: list[dict[str, Any]] = [
@@ -80,6 +84,7 @@ def test_every_field_of_a_configuration_reaches_the_training() -> None:
     assert len(set(digests)) == len(changes)
 
 
+@pytest.mark.slow
 def test_study_writes_a_table_and_figures(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, out, _ = grid
     assert {path.name for path in outcome.files} | {"machine.json"} == {p.name for p in out.iterdir()}
@@ -87,6 +92,7 @@ def test_study_writes_a_table_and_figures(grid: tuple[Outcome, pathlib.Path, int
     assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
     grid: tuple[Outcome, pathlib.Path, int],
 ) -> None:
@@ -133,6 +139,7 @@ def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(
     assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None:
     first = finished(small(out=str(tmp_path)))
     written = (tmp_path / "records.jsonl").read_bytes()
@@ -151,6 +158,7 @@ def test_table_is_in_the_order_that_was_asked_for_whatever_was_made_before(tmp_p
     assert rows == ["cosine", "linear", "rex"]
 
 
+@pytest.mark.slow
 def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
     first = finished(small(out=str(tmp_path)))
     path = tmp_path / "records.jsonl"

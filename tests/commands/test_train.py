@@ -65,6 +65,7 @@ def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, Record]) -> N
     assert numbers(plain) == {k: v for k, v in numbers(whole[1]).items() if k != "members"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 10, 13, 40])
 def test_a_run_that_was_stopped_comes_to_the_same_bits(
     stop_after: int, whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path
@@ -100,6 +101,7 @@ def test_another_run_is_refused_with_the_first_difference(
         made(words(whole[0], **changed))
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_state_falls_back_and_says_so(
     whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_damaged_newest_state_falls_back_and_says_so(
     assert any(f"the state after update {newest} is damaged" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path) -> None:
     config = words(tmp_path)
     made(config)
@@ -125,6 +128,7 @@ def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, Record], tmp_pat
     assert len(records.read(path).rows) == 1
 
 
+@pytest.mark.slow
 def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path) -> None:
     short = words(tmp_path / "short", schedule="rex")
     made(short)
@@ -138,6 +142,7 @@ def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path)
     assert record["run"] != tasks.resolve(longer.config).id
 
 
+@pytest.mark.slow
 def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Path) -> None:
     trunk = words(tmp_path / "trunk", schedule="constant", keep=("20",))
     made(trunk)
@@ -202,6 +207,7 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_branch_goes_on_when_its_trunk_has_gone(tmp_path: pathlib.Path) -> None:
     made(words(tmp_path / "trunk", schedule="constant", budget="0.5ep"))
     branch = words(tmp_path / "out", schedule="linear", branch=str(tmp_path / "trunk"), save_every="5")
@@ -213,6 +219,7 @@ def test_a_branch_goes_on_when_its_trunk_has_gone(tmp_path: pathlib.Path) -> Non
     assert made(branch)[0] == record
 
 
+@pytest.mark.slow
 def test_a_branch_of_one_run_does_not_go_on_as_that_of_another(tmp_path: pathlib.Path) -> None:
     for name, seed in {"one": 0, "other": 1}.items():
         made(words(tmp_path / name, schedule="constant", budget="0.2ep", seed=seed))
@@ -229,6 +236,7 @@ def test_a_branch_is_not_extended(tmp_path: pathlib.Path, trunk: pathlib.Path) -
         made(longer)
 
 
+@pytest.mark.slow
 def test_kept_states_stay_when_the_words_leave_them_out(tmp_path: pathlib.Path) -> None:
     made(words(tmp_path, keep=("5",), save_every="3"), stop_after=12)
     made(words(tmp_path, save_every="3"))
@@ -269,6 +277,7 @@ def test_a_folder_that_is_there_is_meant(
     assert folder.parse_location(words_) == (folder_, step)
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_with_an_at_is_branched_from(tmp_path: pathlib.Path) -> None:
     trunk = tmp_path / "exp@1"
     made(words(trunk, schedule="constant", budget="0.2ep"))
@@ -316,6 +325,7 @@ def test_members_are_selected_without_the_cycle_that_was_cut(members: str, kept:
     assert folder.select_members(members, [1, 3, 7, 15], cut=[15]) == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mult", ["0.5", "1", "1.5", "2", "3"])
 @pytest.mark.parametrize("warmup", ["0", "0.1"])
 def test_members_are_taken_at_the_ends_of_cycles_and_nowhere_else(
@@ -338,6 +348,7 @@ def test_members_are_taken_at_the_ends_of_cycles_and_nowhere_else(
     assert json.loads((tmp_path / "run.json").read_text())["run"] == record["run"]
 
 
+@pytest.mark.slow
 def test_schedule_free_run_is_evaluated_and_kept_at_its_average(tmp_path: pathlib.Path) -> None:
     config = dataclasses.replace(SGDR, optimizer="schedule_free_sgd")
     record, _ = made(words(tmp_path, optimizer="schedule_free_sgd"))
@@ -372,6 +383,7 @@ def fresh_tasks() -> Iterator[None]:
     tasks._put.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_tasks")
 @pytest.mark.parametrize("examples", [None, 700])
 @pytest.mark.parametrize("verb", [None, "extend", "branch"])
@@ -403,6 +415,7 @@ def forget_since_version_0_1_0(folder: pathlib.Path) -> None:
     (folder / "records.jsonl").write_text(json.dumps(record) + "\n")
 
 
+@pytest.mark.slow
 def test_a_folder_of_version_0_1_0_is_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (one, *_) = jax.local_devices()
     monkeypatch.setattr(jax, "local_devices", lambda: [one])
@@ -464,6 +477,7 @@ def test_another_number_of_devices_is_refused(tmp_path: pathlib.Path, monkeypatc
         made(words(tmp_path))
 
 
+@pytest.mark.slow
 def test_settings_that_changed_are_said_and_recorded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(words(tmp_path), stop_after=20)[0] is None
     described = machine.describe()

@@ -24,6 +24,7 @@ def tuned(out: pathlib.Path, **changes: Any) -> TuneConfig:
     return TuneConfig(**{**words, **changes}, out=str(out))
 
 
+@pytest.mark.slow
 def test_tune_goes_on_and_its_trials_do_not_depend_on_it(tmp_path: pathlib.Path) -> None:
     whole = tune.run(tuned(tmp_path / "whole", samplers=("random",), trials=4))
     tune.run(tuned(tmp_path / "parts", samplers=("random",), trials=1))
@@ -41,6 +42,7 @@ def digests(out: pathlib.Path) -> dict[str, str | None]:
     return {row["run"]: row["params_digest"] for row in records.read(out / "records.jsonl").rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
 def test_tune_cut_off_anywhere_comes_to_the_same_numbers(
     sampler: tune.Sampler, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -72,6 +74,7 @@ def test_tune_on_other_data_makes_trials_of_its_own(tmp_path: pathlib.Path, monk
     assert len(digests(tmp_path)) == 6
 
 
+@pytest.mark.slow
 def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
     outcome = tune.run(tuned(tmp_path, rates=(1.0, 1e7), trials=3))
     assert [one.sampler for one in outcome.result] == ["grid", "random", "tpe"]

@@ -108,6 +108,7 @@ OPEN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAW)
 def test_trajectory_equals_optax(name: str) -> None:
     rng = np.random.default_rng(list(name.encode()))

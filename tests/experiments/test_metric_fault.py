@@ -36,6 +36,7 @@ def test_both_conclusions_are_reversed() -> None:
     assert text.count("reversed") == len(metric_fault.CONCLUSIONS) == 2
 
 
+@pytest.mark.slow
 def test_script_prints_and_writes_the_counters_and_the_truth(tmp_path: pathlib.Path) -> None:
     own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
     environment = {key: value for key, value in os.environ.items() if key not in own}

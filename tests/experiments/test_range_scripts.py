@@ -14,6 +14,7 @@ SMALL = """
 """
 
 
+@pytest.mark.slow
 def test_onecycle_is_held_against_rates_chosen_on_held_out_data_and_goes_on(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from lrsched.runs import records
 
 STUDY = "study --schedules rex linear --budgets 1ep --seeds 2 --peak-values 0.1 --workers 1 --out OUT"
@@ -18,6 +20,7 @@ def begin(out: pathlib.Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_make_every_run_of_a_study_once(tmp_path: pathlib.Path) -> None:
     both = [begin(tmp_path), begin(tmp_path)]
     said = [process.communicate()[0] for process in both]
@@ -29,6 +32,7 @@ def test_two_processes_make_every_run_of_a_study_once(tmp_path: pathlib.Path) ->
     assert "rex " in tables.pop()
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_claimed_is_made_by_the_other(tmp_path: pathlib.Path) -> None:
     first = begin(tmp_path)
     while not list(tmp_path.glob("states/*/claim")) and first.poll() is None:

@@ -59,6 +59,7 @@ def test_a_run_is_in_the_order_it_was_asked_for(whole: list[Record]) -> None:
     assert [(record["label"], record["place"]) for record in whole] == [("rex", 0), ("linear", 1)]
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_makes_is_waited_for(whole: list[Record], tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "states" / whole[0]["run"]
     folder.mkdir(parents=True)
@@ -79,6 +80,7 @@ def test_a_run_that_another_process_makes_is_waited_for(whole: list[Record], tmp
     assert len(records.read(tmp_path / "records.jsonl").rows) == 2
 
 
+@pytest.mark.slow
 def test_a_claim_that_was_given_up_is_taken(whole: list[Record], tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "states" / whole[0]["run"]
     folder.mkdir(parents=True)

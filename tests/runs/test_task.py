@@ -65,6 +65,7 @@ def test_a_run_of_several_devices_has_an_id_of_its_own() -> None:
     assert resolve(RunConfig(), devices=(devices[0],)).id != resolve(RunConfig(), devices=tuple(devices[:2])).id
 
 
+@pytest.mark.slow
 def test_a_run_s_numbers_do_not_depend_on_what_ran_before() -> None:
     config = RunConfig(max_epochs=0.1)
     first = train(config)

@@ -93,6 +93,7 @@ def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPa
     assert workers.choose(asked=None, left=9, updates=99_999).workers == 4
 
 
+@pytest.mark.slow
 def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Path) -> None:
     two, one = (make_all(tmp_path / str(count), count, cpus=1) for count in (2, 1))
     assert [two[i]["seed"] for i in range(3)] == [0, 1, 2]
@@ -104,6 +105,7 @@ def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Pa
         assert two[i]["train_loss"] == pytest.approx(here[i]["train_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) -> None:
     devices = jax.local_devices()[:2]
     records = by_index(workers.by_threads(resolved(SHORT), tmp_path, devices))
@@ -116,6 +118,7 @@ def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathl
     assert {record["device"]["run_devices"] for record in make_all(tmp_path, 1, alone=True).values()} == {1}
 
 
+@pytest.mark.slow
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
     losses = []
@@ -143,6 +146,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -159,6 +163,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
     pytest.fail(f"workers {children} outlived their parent")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
     todo = resolved([RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)])
     events = workers.train_all(todo, tmp_path, layout=workers.Layout(2, 1))

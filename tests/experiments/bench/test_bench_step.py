@@ -28,6 +28,7 @@ OURS = models.build("resnet8", classes=CLASSES)
 THEIRS = bench_step_flax.ResNet(models.MODELS["resnet8"].arguments["blocks"], CLASSES)
 
 
+@pytest.mark.slow
 def test_script_prints_one_json_object(tmp_path: pathlib.Path) -> None:
     with_torch = importlib.util.find_spec("torch") is not None
     left_out = ["--without", "torch", "torch_compile"] if with_torch else []
@@ -53,6 +54,7 @@ def test_script_prints_one_json_object(tmp_path: pathlib.Path) -> None:
     assert with_torch or bench_step.INSTALL in done.stderr
 
 
+@pytest.mark.slow
 def test_script_says_in_one_line_that_data_is_not_prepared(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, str(SCRIPT), "--data-dir", str(tmp_path / "nowhere")]
     done = subprocess.run(command, capture_output=True, text=True)

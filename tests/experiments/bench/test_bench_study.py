@@ -17,6 +17,7 @@ import lrsched as ls
 SCRIPT = pathlib.Path(__file__).parents[3] / "experiments" / "bench" / "bench_study.py"
 
 
+@pytest.mark.slow
 def test_our_step_is_compiled_once_and_the_users_for_each_budget(tmp_path: pathlib.Path) -> None:
     own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
     done = subprocess.run(
