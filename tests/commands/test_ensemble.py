@@ -87,12 +87,14 @@ def test_member_that_is_not_finite_is_named(made: pathlib.Path, tmp_path: pathli
         members.load_members(str(tmp_path / "diverged"), "all", shared)
 
 
+@pytest.mark.slow
 def test_file_in_the_place_of_the_folder_is_refused_at_once(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="out must be a folder"):
         _done(made, "first", out=str(tmp_path / "file"))
 
 
+@pytest.mark.slow
 def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first").result
     steps = [member["step"] for member in record["members"]]
@@ -107,6 +109,7 @@ def test_members_alone_have_the_error_of_the_runs_record(made: pathlib.Path, eva
     assert record["members"][0]["rate"] > 0
 
 
+@pytest.mark.slow
 def test_order_of_members_does_not_change_the_whole(made: pathlib.Path, evaluated: list[int]) -> None:
     there = _done(made, "first", "second").result
     back = _done(made, "second", "first").result
@@ -118,6 +121,7 @@ def test_order_of_members_does_not_change_the_whole(made: pathlib.Path, evaluate
     assert there["ambiguity"] == pytest.approx(back["ambiguity"])
 
 
+@pytest.mark.slow
 def test_cost_counts_each_run_once(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first", "second", members="last:2").result
     total = record["members"][1]["step"]
@@ -142,6 +146,7 @@ def test_added_member_costs_one_evaluation_of_each_split(made: pathlib.Path, eva
     assert sorted(evaluated) == sorted(sizes)
 
 
+@pytest.mark.slow
 def test_damaged_prediction_is_made_anew(made: pathlib.Path, evaluated: list[int]) -> None:
     first = _done(made, "first").result
     path = min(predict.folder().iterdir())
@@ -174,6 +179,7 @@ def test_results_are_a_function_of_the_record(made: pathlib.Path, evaluated: lis
     assert record["versions"].keys() >= {"jax", "lrsched"}
 
 
+@pytest.mark.slow
 def test_soup_of_one_member_is_that_member_with_statistics_of_its_own(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first", weight_averages=True, batches=4).result
     curve = record["growing"]["weights"]
@@ -187,6 +193,7 @@ def test_soup_of_one_member_is_that_member_with_statistics_of_its_own(made: path
     assert curve[0]["nll"] == pytest.approx(calibration.nll(found.test, shared.data.test.labels), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_without_held_out_data_nothing_is_fitted_or_chosen(made: pathlib.Path, evaluated: list[int]) -> None:
     outcome = _done(made, "third", weight_averages=True, batches=2, points=3)
     names = [row["name"] for row in outcome.result["rows"]]
@@ -197,6 +204,7 @@ def test_without_held_out_data_nothing_is_fitted_or_chosen(made: pathlib.Path, e
     assert "no held-out part" in outcome.text
 
 
+@pytest.mark.slow
 def test_kept_states_are_members_too(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first").result
     first, last = record["members"][0], record["members"][-1]
@@ -212,6 +220,7 @@ def _altered(made: pathlib.Path, name: str, **changes: Any) -> None:
     files.write_json(made / name / "run.json", identity)
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_belong_together_are_refused(made: pathlib.Path, evaluated: list[int]) -> None:
     _altered(made, "larger", model="resnet20")
     with pytest.raises(ValueError, match="model must be the same in all runs, got resnet8 in .*first and resnet20 in"):
@@ -231,6 +240,7 @@ def _identity(made: pathlib.Path, name: str, **changes: Any) -> None:
     files.write_json(made / name / "run.json", files.read_json(made / name / "run.json") | changes)
 
 
+@pytest.mark.slow
 def test_run_of_other_data_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
     _identity(made, "other", data_digest="0123")
     with pytest.raises(ValueError, match=r"data must be what .*other was trained on \(0123\), got "):
@@ -238,6 +248,7 @@ def test_run_of_other_data_is_refused(made: pathlib.Path, evaluated: list[int]) 
     assert evaluated == []
 
 
+@pytest.mark.slow
 def test_member_of_another_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
     _identity(made, "mixed", run="0123456789abcdef")
     with pytest.raises(ValueError, match=r"mixed@\d+ must be of the run in its folder \(0123456789abcdef\), got "):
@@ -245,6 +256,7 @@ def test_member_of_another_run_is_refused(made: pathlib.Path, evaluated: list[in
     assert evaluated == []
 
 
+@pytest.mark.slow
 def test_altered_description_of_a_run_is_refused(made: pathlib.Path, evaluated: list[int]) -> None:
     shutil.copytree(made / "first", made / "damaged")
     path = made / "damaged" / "run.json"
@@ -253,6 +265,7 @@ def test_altered_description_of_a_run_is_refused(made: pathlib.Path, evaluated: 
         _done(made, "damaged")
 
 
+@pytest.mark.slow
 def test_url_is_refused_before_anything_is_loaded(made: pathlib.Path, evaluated: list[int]) -> None:
     for more in ({"out": "gs://bucket/x"}, {"baselines": ("a=gs://bucket/x",)}):
         with pytest.raises(ValueError, match=rf"{next(iter(more))} must be a local folder, got the URL gs://bucket/x"):
@@ -261,6 +274,7 @@ def test_url_is_refused_before_anything_is_loaded(made: pathlib.Path, evaluated:
         ensembles._check(EnsembleConfig(runs=("s3://x",)))
 
 
+@pytest.mark.slow
 def test_baseline_named_again_has_one_folder_more(made: pathlib.Path) -> None:
     (made / "with, a comma").mkdir(exist_ok=True)
     comma = str(made / "with, a comma")
@@ -295,6 +309,7 @@ def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path,
         _done(cut.parent, "cut", members="last:1")
 
 
+@pytest.mark.slow
 def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = tasks.resolve(folder.read_config(cut)).task
     assert [(n.step, n.cut) for n in members.load_members(str(cut), "whole", shared)] == [
@@ -311,6 +326,7 @@ def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, mon
     assert members.load_members(str(cut), "whole", shared)[-1].cut
 
 
+@pytest.mark.slow
 def test_soups_are_of_runs_that_share_updates_alone(made: pathlib.Path, evaluated: list[int]) -> None:
     record = _done(made, "first", "second", weight_averages=True, batches=2, points=3).result
     assert not [row for row in record["rows"] if row["kind"] == "weights"]
@@ -328,6 +344,7 @@ def test_runs_share_a_trunk_if_they_left_one_another() -> None:
         assert not members.share_a_trunk(those)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "more", "match"),
     [
@@ -351,6 +368,7 @@ def test_words_that_cannot_be_followed_are_refused(
     assert evaluated == []
 
 
+@pytest.mark.slow
 def test_independent_runs_have_seeds_of_their_own(made: pathlib.Path) -> None:
     shared = load(members.check_alike([str(made / "first")]), holdout_fraction=0.1)
     first, second = (members.load_state(str(made / name), shared) for name in ("first", "second"))

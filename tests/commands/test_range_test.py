@@ -89,6 +89,7 @@ def test_training_after_a_range_test_is_bitwise_that_without_one() -> None:
     jax.tree.map(np.testing.assert_array_equal, trained(tested=False), trained(tested=True))
 
 
+@pytest.mark.slow
 def test_run_after_a_range_test_is_bitwise_that_without_one(tmp_path: pathlib.Path) -> None:
     config = RunConfig(budget="0.2ep")
     without = train(config)
@@ -173,6 +174,7 @@ def test_bad_numbers_end_in_one_line(changes: dict[str, Any], said: str) -> None
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(length="30", seeds=2, end_value=30.0, beta=0.5)
     outcome = sweep.run(RangeTestConfig(ramp=ramp, peak_values=(100.0,), out=str(tmp_path)))
@@ -200,6 +202,7 @@ def numbers_of(folder: pathlib.Path) -> tuple[Any, str]:
     return json.loads((folder / "record.json").read_text())["curves"], (folder / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pathlib.Path) -> None:
     sweep.run(small(tmp_path / "whole"))
 
@@ -214,6 +217,7 @@ def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pat
     assert numbers_of(tmp_path / "cut") == numbers_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_finished_range_test_gives_its_record_without_training(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +230,7 @@ def test_finished_range_test_gives_its_record_without_training(
     assert (tmp_path / "range_test.svg").exists()
 
 
+@pytest.mark.slow
 def test_ramps_are_taken_up_for_another_reading_and_for_more_seeds(tmp_path: pathlib.Path) -> None:
     sweep.run(small(tmp_path))
     lines, outcome = said_of(small(tmp_path, seeds=3, beta=0.5))
@@ -233,6 +238,7 @@ def test_ramps_are_taken_up_for_another_reading_and_for_more_seeds(tmp_path: pat
     assert outcome.result["curves"]["beta"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"end_value": 2.0}, {"length": "13"}, {"kind": "linear"}, {"divergence": 3.0}])
 def test_ramps_of_other_numbers_are_not_taken_up(tmp_path: pathlib.Path, changes: dict[str, Any]) -> None:
     sweep.run(small(tmp_path, seeds=1))
@@ -256,6 +262,7 @@ def test_altered_ramp_is_named_and_made_anew(tmp_path: pathlib.Path, damage: str
     assert first.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_altered_record_is_named_and_rebuilt(tmp_path: pathlib.Path) -> None:
     whole = sweep.run(small(tmp_path))
     path = tmp_path / "record.json"
@@ -313,6 +320,7 @@ def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) ->
     assert warning.startswith("rate 8 is ")
 
 
+@pytest.mark.slow
 def test_held_out_accuracy_gives_the_bounds_of_a_cycle(tmp_path: pathlib.Path) -> None:
     ramp = Ramp(
         length="1ep", seeds=1, init_value=0.0, end_value=0.5, kind="linear", quantity="holdout_accuracy", every=5

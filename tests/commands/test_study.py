@@ -150,6 +150,7 @@ def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None
     assert [record["label"] for record in more.result] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
 
 
+@pytest.mark.slow
 def test_table_is_in_the_order_that_was_asked_for_whatever_was_made_before(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"out": str(tmp_path), "peak_values": (0.1,), "budgets": ("5%",)}
     finished(small(schedules=("rex", "linear"), **shared))
@@ -192,6 +193,7 @@ def test_record_holds_the_training_losses_in_a_hundred_blocks() -> None:
     assert runs.Log().curve() == []
 
 
+@pytest.mark.slow
 def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.Path) -> None:
     outcome = finished(small(schedules=("constant", "rex:end_value=0.0"), peak_values=(1e30,), out=str(tmp_path)))
     assert len(outcome.result) == 2
@@ -207,6 +209,7 @@ def test_a_study_of_more_runs_than_anyone_means_is_refused_at_once(seeds: int) -
         studies.configs(small(seeds=seeds))
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
     outcome = finished(small(out=str(tmp_path)))
     before = {path: path.read_bytes() for path in outcome.files}

@@ -52,6 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Recor
     return out, record
 
 
+@pytest.mark.slow
 def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, Record]) -> None:
     out, record = whole
     assert [member["step"] for member in record["members"]] == [13, 41]
@@ -60,6 +61,7 @@ def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, Record]
     assert records.read(out / "records.jsonl").rows == [record]
 
 
+@pytest.mark.slow
 def test_saving_does_not_change_the_run(whole: tuple[pathlib.Path, Record]) -> None:
     plain = helpers.train(SGDR)
     assert numbers(plain) == {k: v for k, v in numbers(whole[1]).items() if k != "members"}
@@ -165,6 +167,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
     assert records[0]["params_digest"] != records[1]["params_digest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -229,6 +232,7 @@ def test_a_branch_of_one_run_does_not_go_on_as_that_of_another(tmp_path: pathlib
         made(dataclasses.replace(branch, branch=str(tmp_path / "other")))
 
 
+@pytest.mark.slow
 def test_a_branch_is_not_extended(tmp_path: pathlib.Path, trunk: pathlib.Path) -> None:
     made(words(tmp_path / "branch", schedule="linear", budget="0.2ep", branch=str(trunk)))
     longer = words(tmp_path / "out", schedule="linear", budget="0.5ep", extend=str(tmp_path / "branch"))
@@ -428,6 +432,7 @@ def test_a_folder_of_version_0_1_0_is_resumed(tmp_path: pathlib.Path, monkeypatc
     assert sum("resuming after update" in line for line in said) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["resume", "members"])
 def test_states_without_a_run_are_not_another_run_s(kept: str, tmp_path: pathlib.Path) -> None:
     made(words(tmp_path, budget="0.5ep"))
@@ -439,6 +444,7 @@ def test_states_without_a_run_are_not_another_run_s(kept: str, tmp_path: pathlib
     assert not (tmp_path / "records.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_state_put_into_the_folder_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
     for name, seed in {"one": 0, "other": 1}.items():
         assert made(words(tmp_path / name, seed=seed), stop_after=20)[0] is None
@@ -488,6 +494,7 @@ def test_settings_that_changed_are_said_and_recorded(tmp_path: pathlib.Path, mon
     assert any("begun with other libraries or settings (cpus" in line for line in said)
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_the_update_it_came_in(
     whole: tuple[pathlib.Path, Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +510,7 @@ def test_an_interrupt_saves_the_update_it_came_in(
     assert numbers(record) == numbers(whole[1])
 
 
+@pytest.mark.slow
 def test_a_figure_that_a_kill_left_out_is_drawn_by_the_next_start(tmp_path: pathlib.Path) -> None:
     made(words(tmp_path, budget="0.3ep"))
     drawn = (tmp_path / "run.svg").read_text()

@@ -61,6 +61,7 @@ def test_tune_cut_off_anywhere_comes_to_the_same_numbers(
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_tune_on_other_data_makes_trials_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tuned(tmp_path, samplers=("random",))
     first = tune.run(config)

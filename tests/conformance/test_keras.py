@@ -81,6 +81,7 @@ DRAW: dict[str, Callable[[np.random.Generator], Arguments]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAW)
 def test_trajectory_equals_keras(name: str) -> None:
     rng, steps = np.random.default_rng(list(name.encode())), np.arange(TOTAL)
@@ -115,6 +116,7 @@ POINTS: list[tuple[str, Arguments]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), POINTS)
 def test_length_with_a_point_is_keras_own(name: str, arguments: Arguments) -> None:
     first = {} if name == "PiecewiseConstantDecay" else {"initial_learning_rate": 0.1}

@@ -34,6 +34,7 @@ def test_onecycle_is_held_against_rates_chosen_on_held_out_data_and_goes_on(
     assert (tmp_path / "records.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_range_test_warned_of_the_run_that_diverged(capsys: pytest.CaptureFixture[str]) -> None:
     assert large_batch.main(["--updates", "40"]) == 0
     said = capsys.readouterr().out

@@ -43,6 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return make(tmp_path_factory.mktemp("whole"))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 9, 17, 25, 33])
 def test_an_interrupted_run_is_saved_and_resumed_to_the_same_bits(
     after: int, whole: list[Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from lrsched.schedules.registry import SCHEDULES
 from lrsched.training import optim
 
 
+@pytest.mark.slow
 def test_train_parses_plans_and_makes_its_optimiser_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_one_run_per_device_is_the_run_on_that_device(tmp_path: pathlib.Path) ->
     assert {record["device"]["run_devices"] for record in records.values()} == {1}
 
 
+@pytest.mark.slow
 def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathlib.Path) -> None:
     assert {record["device"]["run_devices"] for record in make_all(tmp_path, 1, alone=True).values()} == {1}
 

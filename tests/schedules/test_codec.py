@@ -56,6 +56,7 @@ def altered(value: Any, path: tuple[Any, ...], mark: object) -> Any:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE)
 def test_altered_field_is_refused_or_makes_a_whole_schedule(name: str) -> None:
     found = json.loads(ls.to_json(MADE[name]))

@@ -52,6 +52,7 @@ def test_segment_begins_at_its_own_start(lengths: list[int], rest: int) -> None:
     np.testing.assert_array_equal(table, np.repeat(np.arange(len(lengths) + 1), [*lengths, rest]))
 
 
+@pytest.mark.slow
 def test_budget_and_durations_may_be_traced() -> None:
     got = jax.vmap(lambda total, steps: warm(total, steps)(np.arange(20)))(jnp.int32([10, 20]), jnp.int32([2, 3]))
     want = [warm(10, 2)(np.arange(20)), warm(20, 3)(np.arange(20))]
@@ -141,6 +142,7 @@ MADE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE)
 def test_made_schedule_is_data_like_any_other(name: str) -> None:
     s, steps = MADE[name], np.arange(-2, 120)

@@ -63,7 +63,7 @@ QUICK = {
     "clr:mode=exp_range,gamma=0.999",
     "exponential_decay:decay_rate=0.99,transition_steps=7,staircase=1",
     "multi_step:boundaries=3/70,factor=0.1/0.5",
-    "onecycle:variant=optax_cosine",
+    "onecycle",
     "rex@50-75",
     "rsqrt:warmup=5st,timescale=0.2,cooldown=0.3",
     "sgdr:first_cycle=0.1,cycle_mult=1.5,warmup=0.1,restart_decay=0.9,end_value=0.001",

@@ -69,6 +69,7 @@ def test_factory_by_its_path_makes_the_plan() -> None:
     assert json.loads(plan.words)["lr"] == {"schedule": MINE, "peak_value": 0.1, "cut": 0.25, "sampling": "every"}
 
 
+@pytest.mark.slow
 def test_optax_schedule_of_a_factory_is_a_schedule() -> None:
     plan = ls.plan(f"{OPTAX}:alpha=0.1", ls.Budget(2, 20), peak_value=0.1)
     expected = rates(optax.cosine_decay_schedule(0.1, 40, 0.1), 40)

@@ -44,6 +44,7 @@ DECAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECAYS)
 def test_decay_equals_the_formula_of_its_source(name: str) -> None:
     schedule, values = DECAYS[name]

@@ -129,6 +129,7 @@ def test_smith_in_few_updates_leaves_out_what_has_no_room(total_steps: int, valu
     np.testing.assert_allclose(lrsched.onecycle(1.0, total_steps=total_steps).table(), values)  # 41 T // 95 = 0, 0, 1
 
 
+@pytest.mark.slow
 @given(st.integers(1, LONGEST))
 @example(LONGEST)
 @example(LONGEST - 7)

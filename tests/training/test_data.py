@@ -196,6 +196,7 @@ def test_load_with_a_damaged_cache_decodes_again(prepared, cache):
     assert load("cifar10", data_dir=prepared).digest == first.digest
 
 
+@pytest.mark.slow
 def test_load_where_the_cache_cannot_be_written_is_no_error(prepared, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSCHED_CACHE", str(tmp_path / "file"))

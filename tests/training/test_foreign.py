@@ -130,6 +130,7 @@ def build(name: str, **words: Any) -> Any:
     return models.build(path(name), classes=CLASSES, image_shape=SHAPE, **words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Net", "Plain", "with_num_classes", "with_keywords"])
 def test_module_of_the_users_is_trained_and_evaluated(name: str) -> None:
     model = build(name)
@@ -157,6 +158,7 @@ def test_dropout_differs_from_update_to_update_device_to_device_and_seed_to_seed
     assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 4
 
 
+@pytest.mark.slow
 def test_dropout_is_in_effect_and_equal_updates_are_equal() -> None:
     model = build("Net")
     one, same = (updates(model, start(model), 1) for _ in range(2))

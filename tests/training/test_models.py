@@ -21,6 +21,7 @@ def _count(name: str, channels: int, classes: int) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [  # 3x3 kernels, two numbers per BatchNorm channel, dense layer; 10 classes, 3 channels, no parameters in shortcuts
@@ -43,6 +44,7 @@ def test_parameters_of_resnet8_by_hand(channels: int, classes: int) -> None:
     assert _count("resnet8", channels, classes) == first + stages + 64 * classes + classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_shape", [(4, 4, 1), (7, 5, 3), (28, 28, 1), (32, 32, 3)])
 @pytest.mark.parametrize("train", [True, False])
 def test_logits_shape_for_any_image(image_shape: tuple[int, int, int], train: bool) -> None:
@@ -55,6 +57,7 @@ def test_logits_shape_for_any_image(image_shape: tuple[int, int, int], train: bo
     assert (logits.shape, logits.dtype) == ((2, 7), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 5])
 def test_shortcut_takes_every_second_pixel_and_zero_channels(size: int) -> None:
     block = nets.Block(features=6, stride=2)

@@ -148,6 +148,7 @@ def _peers() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mode", "decay", "momentum", "peer"), _peers())
 def test_update_equals_optax_with_constant_numbers(
     name: str, mode: str | None, decay: float, momentum: float, peer: Any
@@ -205,6 +206,7 @@ def test_state_structure_does_not_depend_on_the_numbers(optimizer: optim.Optimiz
     assert structure(0.0) == structure(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_trains_on_two_devices(name: str) -> None:
     model, optimizer = nets.ResNet(blocks=0, classes=2), optim.Optimizer(name)  # the smallest there is

@@ -160,6 +160,7 @@ def tree(folder: pathlib.Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_prepare_from_archives_keeps_every_pixel_and_label(name, tmp_path):
     examples = examples_of(name)

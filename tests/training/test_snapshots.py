@@ -153,6 +153,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_state_is_passed_over_and_saved_again(tmp_path: pathlib.Path, damage: str) -> None:
     _save(tmp_path, 1, 2)
@@ -411,6 +412,7 @@ def _packed_as_in_0_1_0(step: int, tree: Any, facts: Any) -> tuple[dict[str, Any
     return leaves, {"digest": provenance.digest({"leaves": leaves, "words": words}), "facts": facts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_folder_of_version_0_1_0_is_read(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.build("resnet8", classes=3)
@@ -460,6 +462,7 @@ def test_of_120_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_pa
     assert noticed > 30  # the others were in what Orbax writes and does not read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hour", [3600.0, -3600.0])
 @pytest.mark.parametrize("after", [5, 15, 25, 40])
 def test_clock_that_is_set_while_a_state_is_saved_changes_nothing(

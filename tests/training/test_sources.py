@@ -97,6 +97,7 @@ def assert_in_upstreams_order(name: str, source: pathlib.Path, examples: Example
         np.testing.assert_array_equal(getattr(loaded, split).labels, labels[order])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 @pytest.mark.parametrize("form", ["folder", "root", "archive", "root with the archive"])
 def test_cifar_from_pickles_is_that_of_the_arrays(name: str, form: str, tmp_path: pathlib.Path) -> None:
@@ -109,6 +110,7 @@ def test_cifar_from_pickles_is_that_of_the_arrays(name: str, form: str, tmp_path
     assert_in_upstreams_order(name, source, examples, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "called"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
 @pytest.mark.parametrize("form", ["root", "folder", "raw", "packed"])
 def test_mnist_from_torchvisions_folder_is_that_of_the_arrays(
@@ -120,6 +122,7 @@ def test_mnist_from_torchvisions_folder_is_that_of_the_arrays(
     assert_in_upstreams_order(name, source, examples, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist", "svhn_cropped"])
 @pytest.mark.parametrize("column", [False, True])
 def test_npz_as_keras_has_it_is_that_of_the_arrays(name: str, column: bool, tmp_path: pathlib.Path) -> None:

@@ -98,6 +98,7 @@ def test_settings_of_the_user_do_not_reach_a_run(name: str) -> None:
     assert evaluated == train.evaluate(expected.variables, model=MODEL, data=_data(), batch_size=8)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_a_result_whatever_the_user_debugs() -> None:
     with jax.debug_nans(True):
         _, metrics = _trained(_start(), rates=np.full(10, 1e30, np.float32))
@@ -214,6 +215,7 @@ def _losses_and_hits() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(losses, np.float64), np.asarray(logits).argmax(1) == LABELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("examples", "devices"), [(3, 1), (16, 1), (19, 1), (19, 2), (3, 4)])
 def test_evaluate_counts_every_example_once(examples: int, devices: int) -> None:
     result = train.evaluate(_start().variables, model=MODEL, data=_data(devices, examples), batch_size=BATCH)

@@ -55,6 +55,7 @@ def crosses(axes):
     return [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.get_lines() if line.get_marker() == "x"]
 
 
+@pytest.mark.slow
 def test_loss_over_rate_svg_same_bytes_twice(tmp_path):
     found = loss_curves(50, 45, 40)
     for name in ("a.svg", "b.svg"):
@@ -120,6 +121,7 @@ def test_loss_over_rate_marks_are_at_their_rates_with_their_values(drawn):
     assert all(same_color(line.get_color(), text.get_color()) for line, text in zip(upright, axes.texts, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rates", [[0.1, 0.1, 0.1, 0.101], [0.1, 0.11, 0.3, 0.02, 0.05], [1e-3, 1.1e-3, 9.9, 10.0]])
 def test_loss_over_rate_labels_keep_apart_and_inside(drawn, rates):
     figures.draw_loss_over_rate(loss_curves(50), suggested(*rates), "a.svg")
@@ -180,6 +182,7 @@ def test_loss_over_rate_suggestion_below_the_ramp_is_seen(drawn):
     assert drawn[0].axes[0].get_xlim()[0] == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_loss_over_rate_of_a_single_point_from_zero(tmp_path, quantity):
     found = Curves(np.array([0.0, 0.1]), np.array([[0.5, 0.5]]), Reading(quantity, skip_end=0))

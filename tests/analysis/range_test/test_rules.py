@@ -58,6 +58,7 @@ def test_rule_without_points_gives_nothing(rule: Any) -> None:
     assert rule(np.empty(0), np.empty(0)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", rules.RULES.values())
 @given(values=st.lists(st.floats(0.01, 100), min_size=1, max_size=40))
 def test_rule_gives_a_rate_of_the_ramp_or_a_tenth_of_one_or_nothing(rule: Any, values: list[float]) -> None:

@@ -210,6 +210,7 @@ addEventListener("load", () => {
 </script></body>"""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 @pytest.mark.parametrize("width", [320, 390])
 def test_page_on_a_phone_does_not_scroll_sideways(width, tmp_path):

@@ -89,6 +89,7 @@ def test_flax_contender_gives_our_logits(start: train.State) -> None:
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_flax_contender_makes_our_update(start: train.State) -> None:
     """Loss, gradients with weight decay (the trace after one update), parameters and statistics of one whole batch."""
     data = train.put(IMAGES, LABELS, mean=MEAN, std=STD, devices=jax.devices()[:1])

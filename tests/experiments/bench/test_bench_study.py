@@ -43,6 +43,7 @@ def test_our_step_is_compiled_once_and_the_users_for_each_budget(tmp_path: pathl
     assert "steps compiled" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", bench_study.OPTAX)
 def test_optax_schedule_has_our_rates(schedule: str) -> None:
     ours = ls.plan(schedule, ls.Budget(90), peak_value=0.1).lr
