@@ -66,7 +66,7 @@ def _lines(every_seconds: float = 30.0) -> Iterator[Report]:
             return
         now = f"{_speed(run)}  {pace.time_left(left)}".rstrip()
         if time.perf_counter() - said >= every_seconds:
-            name = "" if isinstance(event, Status) else f"{event.run.describe()}: "
+            name = "" if isinstance(event, Status) else f"{event.run}: "
             print(f"  {name}{run.completed}/{run.total_steps}  {now}", flush=True)
             said = time.perf_counter()
 
@@ -115,7 +115,7 @@ def _bar(name: str, console: rich.console.Console) -> Iterator[Report]:
                 return
             if event.record is not None and event.record["diverged_at"] is not None:
                 say(_ended(event))
-            now = "compiling" if run is None else f"{event.run.describe()}  {_speed(run)}"
+            now = "compiling" if run is None else f"{event.run}  {_speed(run)}"
             bar.update(task, total=event.total, completed=event.completed, now=now, **fields)
 
         yield show
@@ -133,7 +133,7 @@ def _running(event: Overall | Status) -> tuple[Status | None, int]:
 def _ended(status: Overall) -> str:
     assert status.record is not None
     return describe(
-        status.record, "holdout" if status.run.config.holdout_fraction else "test"
+        status.record, "holdout" if status.record["config"]["holdout_fraction"] else "test"
     )  # what choices are made on
 
 

@@ -129,3 +129,18 @@ def test_training_whose_output_was_closed_is_no_success(tmp_path: pathlib.Path) 
         process.stdout.readline()
         process.stdout.close()
         assert process.wait() == 141
+
+
+@pytest.mark.parametrize("words", [["--help"], ["study", "--help"], ["schedules", "rex"], ["schedules"]])
+def test_what_only_shows_imports_nothing_that_trains(words: list[str]) -> None:
+    heavy = ("flax", "orbax", "tensorflow_datasets", "sklearn", "matplotlib", "PIL", "scipy.stats")
+    code = f"""
+import contextlib, sys
+from lrsched import cli
+with contextlib.suppress(SystemExit):
+    cli.main({words!r})
+print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert done.stdout

@@ -22,9 +22,10 @@ from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Overall, Status
 from lrsched.runs.task import resolve
 
-run = resolve(RunConfig(schedule="onecycle:variant=rex_paper", budget="25%", peak_value=0.1))
+one = resolve(RunConfig(schedule="onecycle:variant=rex_paper", budget="25%", peak_value=0.1))
+run = one.describe()
 update = Status(120, 12000, 0.5, 0.1, 1234.0)
-fields = {"config": run.config.as_json(), "label": "rex", "seed": 0, "seconds": 1.0, "images_per_second": 9.0}
+fields = {"config": one.config.as_json(), "label": "rex", "seed": 0, "seconds": 1.0, "images_per_second": 9.0}
 gone = {**fields, "diverged_at": 7}
 ended = {**fields, "diverged_at": None, "test_error": 0.125}
 events = {

@@ -120,7 +120,7 @@ class _Progress:
 
     def _tell(self, run: Run, *, latest: Status | None = None, record: Record | None = None) -> None:
         count = len(self.todo)
-        self.report(Overall(count - len(self.left), count, sum(self.left.values()), run, latest, record))
+        self.report(Overall(count - len(self.left), count, sum(self.left.values()), run.describe(), latest, record))
 
 
 def _settle(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from lrsched.runs.task import Run
+from typing import Any, NamedTuple
 
 Record = dict[str, Any]
 
@@ -27,7 +24,7 @@ class Overall(NamedTuple):
     completed: int
     total: int
     updates_left: int  # in all runs that are not done
-    run: Run
+    run: str  # in a few words
     latest: Status | None
     record: Record | None
 
