@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lrsched.runs import records
+from lrsched.training import snapshots
 
 NETS = """
 import flax.linen as nn
@@ -88,10 +89,10 @@ def test_a_package_of_the_user_s_is_studied_trained_killed_resumed_and_averaged(
     assert rows["rex"]["foreign"].keys() == {"model", "module", "params"}
     assert {row["device"]["workers"] for row in rows.values()} == {2}
 
-    run = ["train", *OWN, "--schedule", MINE, "--budget", "60ep", "--peak-value", "0.05", "--save-every", "5"]
+    run = ["train", *OWN, "--schedule", MINE, "--budget", "60ep", "--peak-value", "0.05", "--save-every", "20"]
     whole = finish(start(folder, *run, "--out", "whole"))
     killed = start(folder, *run, "--out", "killed")
-    while not list((folder / "killed" / "resume").glob("[0-9]*")) and killed.poll() is None:
+    while not snapshots.steps(folder / "killed") and killed.poll() is None:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()

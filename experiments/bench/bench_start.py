@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--other", help="the program `lrsched` of another version")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--study", nargs="*", default=[], help="other arguments than the default study's")
+    parser.add_argument("--study", nargs=argparse.REMAINDER, default=[], help="arguments of the study, to the end")
     args = parser.parse_args(arguments)
     commands = {"this": str(pathlib.Path(sys.executable).parent / "lrsched")}
     commands |= {"other": args.other} if args.other else {}
