@@ -258,7 +258,7 @@ def test_every_command_has_a_section_and_a_row() -> None:
 def test_example_of_every_help_text_is_understood(name: str) -> None:
     module = importlib.import_module(f"lrsched.commands.{name.replace('-', '_')}")
     doc = getattr(module, f"{name.title().replace('-', '')}Config").__doc__
-    examples = re.findall(r"^ +Example: (lrsched .*)$", doc, flags=re.MULTILINE)
+    examples = re.findall(r"^ *Example: (lrsched .*)$", doc, flags=re.MULTILINE)
     assert examples
     for line in examples:
         assert parsing.parse(words(line)).name == name

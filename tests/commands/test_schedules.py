@@ -254,7 +254,7 @@ def test_steps_of_an_epoch_leave_the_budget_as_it_is(total_steps: int, steps_per
         (["warmup:5%+cosine", "--sampling", "50-75"], "sequence takes its segments and peak_value, got 'sampling'"),
         (["rex:peak_value=99999999999"], "peak_value must be written with a point"),
         (["rex:d=[[["], "d must be|d of Rex must be"),
-        (['{"schedule": ' + "[" * 3000 + "]" * 3000 + "}"], "schedule must be words or a JSON object"),
+        (['{"schedule": ' + "[" * 60_000 + "]" * 60_000 + "}"], "schedule must be words or a JSON object"),
         (['{"schedule": [["rex"]]}'], "schedule must be one of"),
         ([WARM.replace("0.4", "NaN")], "NaN is no number of JSON"),
     ],

@@ -80,7 +80,7 @@ def test_momentum_is_composed_too() -> None:
         ('{"sequence": [{"schedule": "rex"}, {"schedule": "rex"}], "d": 1}', "sequence takes its segments"),
         ('{"sequence": [{"schedule": "rex"}, {"schedule": "rex", "duration": [1]}]}', "duration must be"),
         ('{"schedule": "rex", "schedule": "linear"}', "'schedule' is given more than once"),
-        ('{"schedule": ' + "[" * 3000 + "]" * 3000 + "}", "schedule must be words or a JSON object"),
+        ('{"schedule": ' + "[" * 60_000 + "]" * 60_000 + "}", "schedule must be words or a JSON object"),
     ],
 )  # fmt: skip
 def test_composed_words_that_say_no_schedule_are_refused(words: str, message: str) -> None:
