@@ -86,7 +86,7 @@ def test_ids_of_runs_follow_from_their_configurations_as_ever(path: pathlib.Path
         identity = {"data_digest": row["data"]["digest"], "origin": row["origin"], "devices": 1}
         assert RunConfig(**row["config"]).as_json() == row["config"]
         assert records.identify(RunConfig(**row["config"]).as_json(), **identity) == row["run"]
-    known = IDS[name(path.parent)]
+    known = IDS.get(name(path.parent), [])  # none of a study that is under way
     assert [row["run"] for row in rows][: len(known)] == known
 
 
