@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import difflib
 import functools
 import importlib
 import io
@@ -18,6 +17,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 import lrsched
+from lrsched.schedules.values import perhaps
 
 _FOLDER = pathlib.Path(__file__).parent / "commands"
 _GROUPS = {"Recipe": "network"}  # class whose fields stand together in the help -> title
@@ -55,9 +55,7 @@ def parse(arguments: list[str]) -> Command:
         module = _load(name)
         return Command(name, module, _parse(_view(_config_class(module)), f"lrsched {name}", rest))
     if not name.startswith("-"):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Perhaps you meant {near[0]}?" if near else ""
-        raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{hint}")
+        raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{perhaps(name, known)}")
     if name.startswith("--tyro-"):
         _parse(_union({each: _view(_config_class(_load(each))) for each in known}), "lrsched", arguments)
     else:  # `--help`, or no command
