@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 from typing import Any, Literal
 
@@ -15,7 +13,7 @@ from lrsched.analysis.range_test.curves import Curves, from_list, to_list
 from lrsched.analysis.range_test.ramp import MOST_STEPS, make_ramp
 from lrsched.analysis.range_test.reading import Quantity, Reading
 from lrsched.range_test import RangeTest, Sweep, check_seeds, read_as, suggested
-from lrsched.runs import identity
+from lrsched.runs import identity, records
 from lrsched.runs.report import Report, ignore
 from lrsched.runs.task import Task
 from lrsched.schedules import durations
@@ -167,7 +165,7 @@ def _measure_one(ramps: Ramps, seed: int) -> np.ndarray:
 def _name(known: dict[str, Any]) -> str:
     """A hash over what decides a ramp's numbers; other libraries only change the last digits."""
     decides = {name: value for name, value in known.items() if name not in identity.circumstances()}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return records.fingerprint(decides)
 
 
 def _read(path: pathlib.Path, known: dict[str, Any], points: int) -> tuple[np.ndarray | None, list[str]]:

@@ -82,7 +82,12 @@ def identify(
         identity["foreign"] = dict(foreign)
     if devices > 1:  # BatchNorm sees a device's part of the batch
         identity["devices"] = devices
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint(identity)
+
+
+def fingerprint(document: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of the SHA-256 of a JSON object, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read(path: files.Path) -> files.Lines:

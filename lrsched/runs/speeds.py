@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import pathlib
 import time
@@ -12,7 +10,7 @@ import jax
 import numpy as np
 
 from lrsched import files
-from lrsched.runs import identity
+from lrsched.runs import records
 from lrsched.runs.report import Report
 from lrsched.runs.run import fetch
 from lrsched.runs.task import Task
@@ -27,13 +25,8 @@ def measure(task: Task, *, out: pathlib.Path, report: Report) -> float:
 
     The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept.
     """
-    known = {
-        "recipe": task.recipe.recipe(),
-        "data_digest": task.data.digest,
-        "machine": identity.circumstances(),
-        "foreign": task.foreign,
-    }
-    name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    known = {"recipe": task.recipe.recipe(), "data_digest": task.data.digest, "foreign": task.foreign}
+    name = records.fingerprint(known)  # no versions, no machine: a search that is resumed keeps its numbers
     path, speed = out / "speeds" / f"{name}.json", None
     try:
         speed = files.read_json(path, unsealed=_UNSEALED).get("images_per_second")

@@ -190,6 +190,14 @@ def test_altered_speed_is_named_and_measured_anew(
     assert lines[0].endswith("is measured again.")
 
 
+def test_speed_is_kept_when_a_library_changes(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speeds, "_probe", lambda task: 123.0)
+    assert speed(tmp_path)[1] == 123.0
+    monkeypatch.setattr(speeds, "_probe", lambda task: 99.0)
+    monkeypatch.setattr("lrsched.training.provenance.versions", lambda: {"jax": "99"})
+    assert speed(tmp_path)[1] == 123.0
+
+
 def test_speed_of_version_0_1_0_is_still_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speeds, "_probe", lambda task: 1.0)
     speed(tmp_path)
