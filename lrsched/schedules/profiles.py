@@ -39,11 +39,7 @@ class Profile:
         return self._complement(progress if isinstance(progress, Progress) else Progress.of(progress))
 
     def _value(self, p: Progress) -> Any:
-        """The shape's formula: progress -> float32 in JAX, float64 in NumPy.
-
-        The base class has no shape of its own, and one made up here would train somebody's network: only a new profile
-        that forgot its formula gets this far, and the tests, which call every registered one, find it.
-        """
+        """The formula. The base class has none, and a shape made up here would train somebody's network."""
         raise NotImplementedError(f"{type(self).__name__} must define _value, the profile's formula")
 
     def _complement(self, p: Progress) -> Any:
