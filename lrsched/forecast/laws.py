@@ -51,7 +51,7 @@ def multi_power(rates: Any, steps: np.ndarray, p: Parameters, lengths: Any = 1.0
     """
     xp = namespace(rates)
     there = rates > 0
-    slow = xp.where(there, xp.where(there, rates, 1.0) ** p["gamma"], TINY)
+    slow = xp.where(there, xp.maximum(xp.where(there, rates, 1.0) ** p["gamma"], TINY), TINY)
 
     def won(k: Any, since: Any) -> Any:
         return 1.0 - (1.0 + p["C"] * since / slow[k]) ** -p["beta"]
@@ -71,7 +71,8 @@ def functional_scaling(rates: Any, steps: np.ndarray, p: Parameters, lengths: An
     """
     xp = namespace(rates)
     times = sum_to(rates * lengths)
-    worth = p["c3"] + xp.where(times > 0, xp.where(times > 0, times, 1.0) ** -p["s"], 0.0)
+    at = times - rates * (lengths - 1.0)  # where an entry begins, its first update included
+    worth = p["c3"] + xp.where(at > 0, xp.where(at > 0, at, 1.0) ** -p["s"], 0.0)
 
     def won(k: Any, since: Any) -> Any:
         after = xp.maximum(since - rates[k], 0.0)

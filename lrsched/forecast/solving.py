@@ -19,10 +19,10 @@ LOWEST = -30.0  # logarithm of a parameter that counts as 0
 
 
 def solve_annealing(formula: Formula, curves: Sequence[Curve]) -> dict[str, float]:
-    """L0, A and C are linear; lambda is one of the grid, as in the paper."""
+    """L0, A and C are linear."""
     grid = [
         {"alpha": alpha, "lambda": memory}
-        for memory in (0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
+        for memory in (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995)
         for alpha in (0.1, 0.25, 0.5, 0.75, 1.0)
     ]
     curves = [curve.after_warmup() for curve in curves]
@@ -77,23 +77,41 @@ def _solve(
     """The best of the refined starts: by the Huber loss of the logarithms' differences."""
     from scipy import optimize
 
-    losses = np.concatenate([loss for _, loss in measured])
-    logarithms = np.log(losses)
-    fixed = ("lambda",)
+    logarithms = np.log(np.concatenate([loss for _, loss in measured]))
     results = []
     for start in _starts(formula, measured, linear, grid):
-        names = [name for name in start if name not in fixed]
 
-        def differences(x: np.ndarray, names: Sequence[str] = names, start: Mapping[str, float] = start) -> np.ndarray:
-            p = {**start, **dict(zip(names, np.exp(x), strict=True))}
-            return np.asarray(np.log(np.maximum(_predict(formula, measured, p), 1e-12)) - logarithms)
+        def differences(x: np.ndarray, names: Sequence[str] = tuple(start)) -> np.ndarray:
+            predicted = _predict(formula, measured, _values(names, x))
+            return np.asarray(np.log(np.clip(np.nan_to_num(predicted), 1e-12, 1e12)) - logarithms)
 
-        first = np.maximum(np.log([max(start[name], np.exp(LOWEST)) for name in names]), LOWEST + 1.0)
         found = optimize.least_squares(
-            differences, first, bounds=(LOWEST, 30.0), loss="huber", f_scale=HUBER, max_nfev=200, x_scale="jac"
+            differences,
+            _logarithms(start),
+            bounds=(LOWEST, -LOWEST),
+            loss="huber",
+            f_scale=HUBER,
+            max_nfev=200,
+            x_scale="jac",
         )
-        results.append((found.cost, {**start, **dict(zip(names, np.exp(found.x), strict=True))}))
+        results.append((float(found.cost), _values(tuple(start), found.x)))
     return min(results, key=lambda result: result[0])[1]
+
+
+def _logarithms(p: Mapping[str, float]) -> np.ndarray:
+    """The parameters as they are searched: logarithms, of lambda that of 1 - lambda."""
+    with np.errstate(divide="ignore"):
+        found = np.log([1.0 - value if name == "lambda" else value for name, value in p.items()])
+    return np.clip(found, LOWEST + 1.0, -LOWEST - 1.0)
+
+
+def _values(names: Sequence[str], x: np.ndarray) -> dict[str, float]:
+    """The parameters of their logarithms."""
+    values = np.exp(x)
+    return {
+        name: max(1.0 - value, 0.0) if name == "lambda" else value
+        for name, value in zip(names, map(float, values), strict=True)
+    }
 
 
 def _predict(formula: Formula, measured: Sequence[Measured], p: Mapping[str, float]) -> np.ndarray:
@@ -102,7 +120,8 @@ def _predict(formula: Formula, measured: Sequence[Measured], p: Mapping[str, flo
 
 def _apply(formula: Formula, given: tuple[Any, ...], p: Mapping[str, float]) -> np.ndarray:
     rates, steps, *lengths = given
-    return np.asarray(formula(rates, steps, p, *lengths))
+    with np.errstate(all="ignore"):  # far from the answer powers leave what float64 holds
+        return np.asarray(formula(rates, steps, p, *lengths))
 
 
 def _starts(
