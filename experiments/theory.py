@@ -56,7 +56,9 @@ FACTORIES: dict[str, Callable[..., ls.Schedule]] = {
 def paper_rows(table: str) -> list[dict[str, str]]:
     """The REX paper's rows of a table."""
     text = importlib.resources.files("lrsched.analysis.study").joinpath("paper_numbers.csv").read_text("utf-8")
-    return [row for row in csv.DictReader(text.splitlines()) if row["paper"].startswith("REX") and row["table"] == table]
+    return [
+        row for row in csv.DictReader(text.splitlines()) if row["paper"].startswith("REX") and row["table"] == table
+    ]
 
 
 def shape_of(profile: str, sampling: str, total_steps: int) -> np.ndarray:
@@ -97,7 +99,9 @@ def rank_tables_4_to_9() -> Record:
     for (_, budget), rows in columns.items():
         errors = {row["schedule"]: float(row["mean"]) for row in rows}
         total = round(float(rows[0]["epochs"]) * PER_EPOCH[rows[0]["dataset"]])
-        tuned = {name: float(ls.bound(FACTORIES[name](1.0, total_steps=total)).tuned) for name in errors if name in FACTORIES}
+        tuned = {
+            name: float(ls.bound(FACTORIES[name](1.0, total_steps=total)).tuned) for name in errors if name in FACTORIES
+        }
         names = sorted(tuned)
         tau = stats.kendalltau([tuned[name] for name in names], [errors[name] for name in names])[0]
         taus.setdefault(budget, []).append(float(tau))
@@ -131,14 +135,20 @@ def render(record: Record) -> str:
     heads = [f"{one['setting'].split('-')[0]}, {one['epochs']} epochs" for one in rankings]
     rows = [["ordered by", *heads]]
     rows += [[name, *(f"{one['spearman'][name]:.3f}" for one in rankings)] for name in rankings[0]["spearman"]]
-    parts = [
+    first = (
         "Spearman's rank correlation with the test errors of table 2 of the REX paper, 21 cells each (three profiles, "
-        "seven sampling rates):",
+        "seven sampling rates):"
+    )
+    second = (
+        f"Tables 4-9 of the paper, {columns['columns']} columns, each schedule at its own best rate: theory puts "
+        f"linear first in {columns['linear_first_in_theory']}; the paper's winner is linear or REX in "
+        f"{columns['won_by_linear_or_rex']}; REX is below linear in {columns['rex_below_linear']}. Mean of Kendall's "
+        "tau over the settings, by budget:"
+    )
+    parts = [
+        first,
         markdown.table(rows, align="l" + "r" * len(heads)),
-        f"Tables 4-9 of the paper, {columns['columns']} columns, each schedule at its own best rate: theory puts linear "
-        f"first in {columns['linear_first_in_theory']}; the paper's winner is linear or REX in "
-        f"{columns['won_by_linear_or_rex']}; REX is below linear in {columns['rex_below_linear']}. Mean of Kendall's tau "
-        "over the settings, by budget:",
+        second,
         markdown.table(
             [[f"{budget} %" for budget in columns["kendall"]], [f"{tau:.2f}" for tau in columns["kendall"].values()]],
             align="r" * len(columns["kendall"]),

@@ -103,7 +103,10 @@ def cooldown_cells(folder: pathlib.Path) -> dict[tuple[float, float], float]:
     with (folder / "cooldown_grid" / "runs.csv").open() as file:
         for row in csv.DictReader(file):
             kind = (row["dataset"], row["parameters"], row["scheduler"], row["decay_type"], row["iterations"])
-            if kind == ("slimpajama", "123587328", "wsd", "linear", str(UPDATES)) and float(row["cooldown_fraction"]) > 0:
+            if (
+                kind == ("slimpajama", "123587328", "wsd", "linear", str(UPDATES))
+                and float(row["cooldown_fraction"]) > 0
+            ):
                 cell = float(row["cooldown_fraction"]), float(row["peak_value"])
                 found.setdefault(cell, []).append(float(row["final_val_loss"]))
     return {cell: float(np.mean(losses)) for cell, losses in sorted(found.items())}
@@ -143,8 +146,8 @@ def render_laws(rows: Sequence[Record]) -> str:
         for row in rows
     ]
     said = (
-        "Loss curves of Luo et al.: each law fitted to three schedules (cosine, constant, one step down) and held against "
-        "six others; means over the six, in nats.\n\n"
+        "Loss curves of Luo et al.: each law fitted to three schedules (cosine, constant, one step down) and held "
+        "against six others; means over the six, in nats.\n\n"
     )
     return said + markdown.table([heads, *cells], align="llrrrrr")
 
@@ -152,8 +155,8 @@ def render_laws(rows: Sequence[Record]) -> str:
 def render_cooldown(found: Record) -> str:
     """The convex bound on the grid of cooldowns, in Markdown."""
     return (
-        f"The convex bound with three unknowns, fitted to {found['runs']} runs with a cooldown of 20 % at five peak rates "
-        f"(124 M, {UPDATES:,} updates), predicts the {found['cells']} cells of other cooldowns with MAE "
+        f"The convex bound with three unknowns, fitted to {found['runs']} runs with a cooldown of 20 % at five peak "
+        f"rates (124 M, {UPDATES:,} updates), predicts the {found['cells']} cells of other cooldowns with MAE "
         f"{found['mae']:.4f} (their mean alone: {found['mae_of_the_mean']:.4f}), Spearman {found['spearman']:.3f}; the "
         f"cell it picks is {found['regret']:.4f} above the best."
     )

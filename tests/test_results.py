@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import theory
 
 from lrsched.commands import _search_results, ensemble, range_test, study
 from lrsched.runs import records
@@ -18,6 +19,7 @@ RUNS = sorted(RESULTS.rglob("records.jsonl"))
 KINDS = {
     "parts": _search_results.write_results,
     "growing": ensemble.write_results,
+    "rankings": theory.write_results,
     "suggestions": range_test.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
@@ -28,7 +30,7 @@ def name(path: pathlib.Path) -> str:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """The record of a search, an ensemble or a range test; nothing of a study, which has the records of its runs."""
+    """The record of a search, an ensemble, a range test or theory; nothing of a study, which has the records of its runs."""
     path = folder / "record.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

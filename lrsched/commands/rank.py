@@ -146,8 +146,8 @@ def trust() -> str:
     between = {name: f"{low:.2f} to {high:.2f}" for name, (low, high) in TRUST.items()}
     return (
         "How far to trust it: on table 2 of the REX paper (CIFAR-10, two ResNets, 15 to 300 epochs, 21 schedules each) "
-        f"the rank correlation of this bound with the test errors is {between['shared']} with all at linear's best rate, "
-        f"{between['tuned']} each at its own, {between['half']} at half and {between['twice']} at twice linear's. Near "
-        "ones it does not tell apart: it always puts linear first, where REX beat linear in 43 of that paper's 48 other "
-        "settings. Compare them on your task: lrsched study."
+        f"the rank correlation of this bound with the test errors is {between['shared']} with all at linear's best "
+        f"rate, {between['tuned']} each at its own, {between['half']} at half and {between['twice']} at twice linear's."
+        " Near ones it does not tell apart: it always puts linear first, where REX beat linear in 43 of that paper's 48"
+        " other settings. Compare them on your task: lrsched study."
     )

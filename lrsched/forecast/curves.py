@@ -39,11 +39,14 @@ class Curve:
         whole = np.issubdtype(steps.dtype, np.integer)
         if not whole or steps[0] < 1 or steps[-1] > len(rates) or not (np.diff(steps) > 0).all():
             raise ValueError(
-                f"{self.name} must be measured after 1 to {len(rates)} updates, ascending, got {steps[0]} to {steps[-1]}."
+                f"{self.name} must be measured after 1 to {len(rates)} updates, ascending, got {steps[0]} to "
+                f"{steps[-1]}."
             )
         if not (np.isfinite(losses) & (losses > 0)).all():
             bad = losses[~(np.isfinite(losses) & (losses > 0))][0]
-            raise ValueError(f"{self.name} must have finite losses above 0, got {bad:g}: a run that diverged says nothing.")
+            raise ValueError(
+                f"{self.name} must have finite losses above 0, got {bad:g}: a run that diverged says nothing."
+            )
         for name, value in ("rates", rates), ("steps", steps.astype(np.int64)), ("losses", losses):
             object.__setattr__(self, name, value)
 
@@ -70,7 +73,9 @@ class Curve:
         """The curve without what was measured before the peak: no law is of that part."""
         kept = self.steps > self.warmup
         if not kept.any():
-            raise ValueError(f"{self.name} must be measured after its warmup of {self.warmup} updates, got none of that.")
+            raise ValueError(
+                f"{self.name} must be measured after its warmup of {self.warmup} updates, got none of that."
+            )
         return dataclasses.replace(self, steps=self.steps[kept], losses=self.losses[kept])
 
     def in_blocks(self, parts: int = 500) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

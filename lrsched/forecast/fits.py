@@ -125,7 +125,9 @@ class FittedLaw:
             parameters = {key: float(value) for key, value in found["parameters"].items()}
             return cls(found["law"], parameters, tuple(found["fitted"]), seen)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"a fitted law must be JSON with law, parameters, fitted and seen: {error!r:.80}.") from None
+            raise ValueError(
+                f"a fitted law must be JSON with law, parameters, fitted and seen: {error!r:.80}."
+            ) from None
 
 
 def _law(name: str) -> Law:

@@ -24,7 +24,8 @@ def check_area_law(name: str, curves: Sequence[Curve], parameters: int) -> None:
         )
     if not any(curve.decays for curve in curves):
         raise ValueError(
-            f"{name} must be fitted to a run whose rate decays, got none: add one, such as linear or cosine, at {peaks[0]:g}."
+            f"{name} must be fitted to a run whose rate decays, got none: add one, such as linear or cosine, at "
+            f"{peaks[0]:g}."
         )
     if count_shapes(curves) < 2:
         raise ValueError(
@@ -34,8 +35,8 @@ def check_area_law(name: str, curves: Sequence[Curve], parameters: int) -> None:
     measured = sum(len(curve.after_warmup().steps) for curve in curves)
     if measured < parameters:
         raise ValueError(
-            f"{name} must have at least {parameters} measured losses, as it has parameters, got {measured}: add runs of "
-            "other shapes or lengths, or measure the loss more often on the way."
+            f"{name} must have at least {parameters} measured losses, as it has parameters, got {measured}: add runs "
+            "of other shapes or lengths, or measure the loss more often on the way."
         )
 
 

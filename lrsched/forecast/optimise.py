@@ -32,29 +32,42 @@ def minimise(
     Raises:
       ValueError: if the gradient is 0 at the start, so that there is nothing to follow.
     """
-    from scipy import optimize
-
     first = np.asarray(start, np.float64)
-    limits = optimize.Bounds(np.broadcast_to(at_least, first.shape), np.broadcast_to(at_most, first.shape))
-    with jax.enable_x64(True):
-        both = jax.jit(jax.value_and_grad(lambda x: jnp.asarray(objective(x), jnp.float64)))
+    return _follow(
+        _slopes(objective), first, np.broadcast_to(at_least, first.shape), np.broadcast_to(at_most, first.shape)
+    )
 
-        def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = both(jnp.asarray(x))
+
+def _slopes(objective: Objective) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """The objective's value and gradient in float64, compiled once."""
+    one = np.float64(1.0)  # an argument, so that XLA does not add up the gradient's constants as it compiles
+    both = jax.jit(jax.value_and_grad(lambda x, one: jnp.asarray(objective(x), jnp.float64) * one))
+
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        with jax.enable_x64(True):
+            value, gradient = both(x, one)
             return float(value), np.nan_to_num(np.asarray(gradient, np.float64))
 
-        if not evaluate(first)[1].any():
-            raise ValueError("the objective must change with the numbers, got a gradient of 0: nothing to follow.")
-        how = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-12, "gtol": 1e-9}
-        found = optimize.minimize(evaluate, first, jac=True, bounds=limits, method="L-BFGS-B", options=how)
+    return evaluate
+
+
+def _follow(evaluate: Callable[..., Any], start: np.ndarray, low: np.ndarray, high: np.ndarray) -> Best:
+    from scipy import optimize
+
+    if not evaluate(start)[1].any():
+        raise ValueError("the objective must change with the numbers, got a gradient of 0: nothing to follow.")
+    how = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-12, "gtol": 1e-9}
+    limits = optimize.Bounds(low, high)
+    found = optimize.minimize(evaluate, start, jac=True, bounds=limits, method="L-BFGS-B", options=how)
     return Best(np.asarray(found.x), float(found.fun))
 
 
 def best_member(objective: Objective, ranges: Sequence[tuple[float, float]], *, starts: int = 3) -> Best:
     """The best numbers of a family, each within its range: from several starts, as there may be several valleys."""
     low, high = (np.array([one[side] for one in ranges], np.float64) for side in (0, 1))
+    evaluate = _slopes(objective)
     places = [low + (high - low) * (i + 0.5) / starts for i in range(starts)]
-    return min((minimise(objective, place, at_least=low, at_most=high) for place in places), key=lambda one: one.value)
+    return min((_follow(evaluate, place, low, high) for place in places), key=lambda one: one.value)
 
 
 def best_rates(objective: Objective, *, peak: float, total_steps: int) -> Best:
