@@ -134,7 +134,7 @@ def render(record: Record) -> str:
     rankings, columns = record["rankings"], record["columns"]
     heads = [f"{one['setting'].split('-')[0]}, {one['epochs']} epochs" for one in rankings]
     rows = [["ordered by", *heads]]
-    rows += [[name, *(f"{one['spearman'][name]:.3f}" for one in rankings)] for name in rankings[0]["spearman"]]
+    rows += [[name, *(f"{one['spearman'][name]:.3f}" for one in rankings)] for name in ORDERS]
     first = (
         "Spearman's rank correlation with the test errors of table 2 of the REX paper, 21 cells each (three profiles, "
         "seven sampling rates):"
@@ -145,13 +145,13 @@ def render(record: Record) -> str:
         f"{columns['won_by_linear_or_rex']}; REX is below linear in {columns['rex_below_linear']}. Mean of Kendall's "
         "tau over the settings, by budget:"
     )
+    taus = sorted(columns["kendall"].items(), key=lambda item: float(item[0]))
     parts = [
         first,
         markdown.table(rows, align="l" + "r" * len(heads)),
         second,
         markdown.table(
-            [[f"{budget} %" for budget in columns["kendall"]], [f"{tau:.2f}" for tau in columns["kendall"].values()]],
-            align="r" * len(columns["kendall"]),
+            [[f"{budget} %" for budget, _ in taus], [f"{tau:.2f}" for _, tau in taus]], align="r" * len(taus)
         ),
     ]
     if "laws" in record:
@@ -169,7 +169,7 @@ def draw(rankings: Sequence[Record], path: files.Path) -> None:
                 name = "step, read as exp(-5 p)" if profile == "step" else profile
                 look = {**drawing.look(i), "linestyle": "none"}
                 axes.plot(*zip(*points, strict=True), **look, label=name)
-            rho = next(iter(one["spearman"].values()))
+            rho = one["spearman"][next(iter(ORDERS))]
             axes.set_title(f"{one['setting'].split('-')[0]}, {one['epochs']} epochs: Spearman {rho:.3f}", fontsize=9)
             axes.set_xlabel("bound at linear's best rate")
             axes.set_ylabel("test error in %")
