@@ -30,7 +30,7 @@ def name(path: pathlib.Path) -> str:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """The record of a search, an ensemble, a range test or theory; nothing of a study, which has the records of its runs."""
+    """The record of a search, an ensemble, a range test or theory; nothing of a study, which has those of its runs."""
     path = folder / "record.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

@@ -106,6 +106,15 @@ def test_runs_that_diverged_are_left_out_and_named(tmp_path: pathlib.Path, capsy
     assert "Nothing was held against it" in text
 
 
+def test_peak_rates_choose_what_is_fitted() -> None:
+    config = ForecastConfig(
+        (str(RESULTS / "onecycle_cifar10"),), fit_on=("onecycle", "step"), fit_peaks=(0.1, 0.3, 1.0)
+    )
+    rows = forecast.run(config).result.rows
+    assert {(row.name, row.peak) for row in rows if row.fitted} == {("step", 0.1), ("step", 0.3), ("step", 1.0)}
+    assert len(rows) == 7
+
+
 def test_result_is_a_value_with_the_law_and_its_rows() -> None:
     config = ForecastConfig((str(RESULTS / "onecycle_cifar10"),), fit_on=("onecycle", "step"))
     found = forecast.run(config).result

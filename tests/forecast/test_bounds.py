@@ -139,6 +139,8 @@ def test_budget_and_numbers_may_be_traced() -> None:
     totals = jnp.array([60, 100, 400])
     tuned = jax.vmap(lambda total: ls.bound(ls.rex(0.3, total_steps=total), total_steps=400).tuned)(totals)
     np.testing.assert_allclose(tuned, [REFERENCE["rex", int(total)][1] for total in totals], rtol=1e-5)
+    held = jax.jit(lambda total: ls.bound(ls.constant(0.3, total_steps=total), total_steps=400).tuned)(100)
+    assert float(held) == pytest.approx(REFERENCE["constant", 100][1], rel=1e-5)  # nothing is counted from step 100 on
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -41,6 +41,15 @@ def test_best_rates_of_a_law_never_rise_and_beat_named_ones() -> None:
     assert law.predict(found.numbers) == pytest.approx(found.value, rel=1e-6)
 
 
+def test_rates_that_should_rise_stay() -> None:
+    # what never rises and is nearest to a line from 0 to 2 in squares is its mean, 1
+    found = optimise.best_rates(
+        lambda rates: ((rates - jnp.linspace(0.0, 2.0, 32)) ** 2).sum(), peak=1.0, total_steps=32
+    )
+    assert (np.diff(found.numbers) <= 1e-12).all()
+    np.testing.assert_allclose(found.numbers, 1.0, atol=1e-4)
+
+
 def test_objective_that_does_not_move_is_refused() -> None:
     with pytest.raises(ValueError, match="got a gradient of 0: nothing to follow"):
         optimise.minimise(lambda x: jnp.float64(1.0) + 0.0 * x[0], [0.5])
