@@ -132,7 +132,7 @@ def write_results(records: Sequence[Record], out: pathlib.Path) -> tuple[str, li
     cells = gather(records)
     papers = paper.find_numbers(records)
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
-    words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
+    words: dict[str, Any] = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn = losses(records, cells)
     written = [out / name for name in ("table.md", "schedules.svg", "losses.svg", "error_over_budget.svg")]
     document, schedules, curve, errors = written
