@@ -84,10 +84,7 @@ def pair_up(column: Float[np.ndarray, "seeds things"], *, resolution: float | No
     variance = np.where(n > 1, variance, np.nan)
     some = variance > least**2
     lent, prior = moderate(variance[some], n[some] - 1)
-    shared = finite[known.any(axis=1)]  # of the seeds that compare anything
-    shared = np.unique(np.where(np.isnan(shared), np.inf, shared), axis=1)  # the same runs twice tell nothing more
-    things, seeds = (int(np.isfinite(shared).any(axis=axis).sum()) for axis in (0, 1))
-    most = int(np.isfinite(shared).sum()) - things - seeds + 1  # residual degrees of freedom
+    things, most = _count_df(finite[known.any(axis=1)], alike=not some.all())
     floor = np.sqrt((resolution or 0.0) * np.abs(mean))
     sd, moderated = (np.full(len(n), np.nan) for _ in range(2))
     sd[some], moderated[some] = np.sqrt(variance[some]), np.sqrt(lent)
@@ -99,8 +96,22 @@ def pair_up(column: Float[np.ndarray, "seeds things"], *, resolution: float | No
         with np.errstate(invalid="ignore"):  # infinite both ways
             mean[k] = np.mean(gaps) if len(gaps) else np.nan
         flipped[k] = resampling.flip_signs(gaps) if len(gaps) > 1 else np.nan
-    df = np.minimum(n - 1 + prior, float(most))
+    df = np.minimum(n - 1 + prior, float(max(most, 0)))
     return Pairs(things, n, mean, sd, moderated, df, prior, flipped)
+
+
+def _count_df(column: Float[np.ndarray, "seeds things"], *, alike: bool) -> tuple[int, int]:
+    """The columns that differ, and the degrees of freedom of what is left when each column and seed has its mean.
+
+    Args:
+      column: as in `pair_up`, of the seeds that more than one column has; NaN where a run diverged.
+      alike: whether two columns may be the same, which tell no more than one.
+    """
+    there = ~np.isnan(column)
+    if alike:
+        there = np.isfinite(np.unique(np.where(there, column, np.inf), axis=1))
+    things = int(there.any(axis=0).sum())
+    return things, int(there.sum()) - things - len(column) + 1
 
 
 def moderate(
@@ -130,7 +141,7 @@ def moderate(
     logs = np.log(variances) - special.digamma(half) + np.log(half)
     excess = float(np.var(logs) - np.mean(special.polygamma(1, half)))
     if excess <= 0:
-        return np.full(len(variances), np.average(variances, weights=df)), math.inf
+        return np.full(len(variances), (df * variances).sum() / df.sum()), math.inf
     prior = 2 * _invert_trigamma(excess)
     centre = math.exp(np.mean(logs) + special.digamma(prior / 2) - math.log(prior / 2))
     return (prior * centre + df * variances) / (prior + df), prior
