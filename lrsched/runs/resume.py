@@ -95,7 +95,9 @@ class _Start(NamedTuple):
 
 def log_of(facts: dict[str, Any]) -> Log:
     """The log that was saved beside a state."""
-    return Log(**{**facts["log"], "losses": tuple(facts["log"]["losses"])})
+    log = facts["log"]
+    evaluations = tuple(tuple(one) for one in log.get("evaluations", ()))
+    return Log(**{**log, "losses": tuple(log["losses"]), "evaluations": evaluations})
 
 
 def sizes(run: Run) -> dict[str, Any]:
