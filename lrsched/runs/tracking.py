@@ -1,6 +1,6 @@
 """Live tracking: what a report is told goes to TensorBoard, Weights & Biases or MLflow as well.
 
-A tracker is a function that opens a run and returns how to write to it and how to close it; each is an extra.
+A tracker is a function that opens a run by its name; a run is written to and closed. Each is an extra.
 """
 
 from __future__ import annotations
@@ -24,67 +24,76 @@ class Writer(NamedTuple):
     close: Callable[[Mapping[str, Any], Mapping[str, float]], Any]
 
 
-def tensorboard(name: str, out: pathlib.Path) -> Writer:
-    """Events in OUT/tensorboard/NAME: `tensorboard --logdir OUT/tensorboard` shows them."""
+Tracker = Callable[[str], Writer]  # opens a run by its name
+
+
+def tensorboard(out: pathlib.Path) -> Tracker:
+    """Events in OUT/tensorboard/RUN: `tensorboard --logdir OUT/tensorboard` shows them."""
     import tensorboardX
 
-    events = tensorboardX.SummaryWriter(str(out / "tensorboard" / _as_file(name)))
+    def open_run(name: str) -> Writer:
+        events = tensorboardX.SummaryWriter(str(out / "tensorboard" / re.sub(r"[^\w.=@+-]+", "_", name)))
 
-    def write(values: Mapping[str, float], step: int) -> None:
-        for key, value in values.items():
-            events.add_scalar(key, value, step)
+        def write(values: Mapping[str, float], step: int) -> None:
+            for key, value in values.items():
+                events.add_scalar(key, value, step)
 
-    def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
-        events.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
-        for key, value in summary.items():
-            events.add_scalar(f"final/{key}", value)
-        events.close()
+        def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
+            events.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
+            for key, value in summary.items():
+                events.add_scalar(f"final/{key}", value)
+            events.close()
 
-    return Writer(write, close)
+        return Writer(write, close)
+
+    return open_run
 
 
-def wandb(name: str, out: pathlib.Path) -> Writer:
-    """A run of the project that is called like the folder. WANDB_MODE=offline keeps it in OUT/wandb."""
+def wandb(out: pathlib.Path) -> Tracker:
+    """Runs of the project that is called like the folder. WANDB_MODE=offline keeps them in OUT/wandb."""
     import wandb as library
 
-    run = library.init(project=out.name, name=name, dir=str(out), reinit="create_new")
-    run.define_metric("*", step_metric="update")  # its own steps may not go back, and errors on the way come last
+    def open_run(name: str) -> Writer:
+        run = library.init(project=out.name, name=name, dir=str(out), reinit="create_new")
+        run.define_metric("*", step_metric="update")  # its own steps may not go back, and errors on the way come last
 
-    def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
-        run.config.update(dict(config))
-        run.summary.update(dict(summary))
-        run.finish()
+        def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
+            run.config.update(dict(config))
+            run.summary.update(dict(summary))
+            run.finish()
 
-    return Writer(lambda values, step: run.log({**values, "update": step}), close)
+        return Writer(lambda values, step: run.log({**values, "update": step}), close)
+
+    return open_run
 
 
-def mlflow(name: str, out: pathlib.Path) -> Writer:
-    """A run of the experiment that is called like the folder, where MLFLOW_TRACKING_URI says."""
+def mlflow(out: pathlib.Path) -> Tracker:
+    """Runs of the experiment that is called like the folder, on the server that MLFLOW_TRACKING_URI names."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
     there = client.get_experiment_by_name(out.name)
     experiment = there.experiment_id if there else client.create_experiment(out.name)
-    run = client.create_run(experiment, run_name=name).info.run_id
 
-    def write(values: Mapping[str, float], step: int) -> None:
-        for key, value in values.items():
-            client.log_metric(run, key, value, step=step)
+    def open_run(name: str) -> Writer:
+        run = client.create_run(experiment, run_name=name).info.run_id
 
-    def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
-        for key, value in config.items():
-            client.log_param(run, key, value)
-        write(summary, 0)
-        client.set_terminated(run)
+        def write(values: Mapping[str, float], step: int) -> None:
+            for key, value in values.items():
+                client.log_metric(run, key, value, step=step)
 
-    return Writer(write, close)
+        def close(config: Mapping[str, Any], summary: Mapping[str, float]) -> None:
+            for key, value in config.items():
+                client.log_param(run, key, value)
+            write(summary, 0)
+            client.set_terminated(run)
+
+        return Writer(write, close)
+
+    return open_run
 
 
-TRACKERS: dict[str, Callable[[str, pathlib.Path], Writer]] = {
-    "tensorboard": tensorboard,
-    "wandb": wandb,
-    "mlflow": mlflow,
-}
+TRACKERS: dict[str, Callable[[pathlib.Path], Tracker]] = {"tensorboard": tensorboard, "wandb": wandb, "mlflow": mlflow}
 
 
 @contextlib.contextmanager
@@ -94,16 +103,26 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
     Each run that is made now is a run there, with its rate, loss and speed, the errors on the way and those at the end,
     and its configuration. Runs that were on record before are not told again. A record by itself ends the run of the
     folder, and goes to the tracker alone.
+
+    Raises:
+      ValueError: before anything is told, if the tracker cannot be reached.
     """
     if name is None:
         yield report
         return
     begun = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        open_run = TRACKERS[name](out)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # each has its own
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"track must be a tracker that can be reached, got {name}: {reason}") from None
     writers: dict[str, Writer] = {}
 
     def writer(run: str) -> Writer:
         if run not in writers:
-            writers[run] = TRACKERS[name](run, out)
+            writers[run] = open_run(run)
         return writers[run]
 
     def show(event: str | Status | Overall | Record) -> None:
@@ -139,7 +158,3 @@ def _end(writer: Writer, record: Record) -> None:
     measured = ("test_error", "test_loss", "holdout_error", "holdout_loss", "train_loss", "seconds")
     summary = {name: record[name] for name in measured if record.get(name) is not None}
     writer.close({**record["config"], "run": record["run"], "diverged_at": record["diverged_at"]}, summary)
-
-
-def _as_file(name: str) -> str:
-    return re.sub(r"[^\w.=@+-]+", "_", name)

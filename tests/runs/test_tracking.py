@@ -97,3 +97,15 @@ def test_no_tracker_is_the_same_report(tmp_path: pathlib.Path) -> None:
     with tracking.tracked(heard.append, None, tmp_path) as told:
         told("x")
     assert heard == ["x"]
+
+
+def test_tracker_that_cannot_be_reached_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("no server at x\nand much more")
+
+    monkeypatch.setitem(sys.modules, "mlflow", types.SimpleNamespace(MlflowClient=refuse))
+    with (
+        pytest.raises(ValueError, match="track must be a tracker that can be reached, got mlflow: no server at x$"),
+        tracking.tracked(lambda _: None, "mlflow", tmp_path),
+    ):
+        pass
