@@ -41,6 +41,8 @@ class StudyConfig(Recipe):
         there are cores (and memory for them) or devices, but one where little is left to train; 1: one after another,
         each over all devices. The number changes the order of summation in a run, and so its last digits; the records
         hold it.
+      share_trunks: make the updates that runs have in common (the same rates from the first update on) once; the
+        records are the same without.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs asked for.
     """
@@ -60,6 +62,7 @@ class StudyConfig(Recipe):
     holdout_fraction: float | None = None
     data_dir: str | None = None
     workers: int | None = None
+    share_trunks: bool = True
     out: str | None = None
 
 
@@ -116,7 +119,7 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     devices.start()
     out = files.out_folder(config.out, f"runs/{config.data}-{config.model}")
     todo = resolve_all(configs(config), data_dir=config.data_dir, count=config.workers)
-    records = train_all(todo, out, count=config.workers, report=report)
+    records = train_all(todo, out, count=config.workers, report=report, share_trunks=config.share_trunks)
     records = [{**record, "place": place} for place, record in enumerate(records)]  # an earlier study had others
     text, written = write_results(records, out)
     return Outcome(records, text, [out / "records.jsonl", *written])
