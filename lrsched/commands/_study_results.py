@@ -31,7 +31,7 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     cells = gather(records, study.selection)
     papers = paper.find_numbers(records)
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
-    words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
+    words: dict[str, Any] = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn, way = losses(records, cells), evaluations(records, cells)
     written = [
         out / name for name in ("table.md", "schedules.svg", "losses.svg", "errors.svg", "error_over_budget.svg")
