@@ -326,3 +326,14 @@ def test_errors_on_the_way_are_drawn(tmp_path: pathlib.Path) -> None:
         errors[:, -1], [100 * row["test_error"] for row in outcome.result if row["label"] == "rex"]
     )
     assert "test error, %" in (tmp_path / "errors.svg").read_text()
+
+
+def test_reference_is_one_of_the_schedules() -> None:
+    with pytest.raises(ValueError, match=r"reference must be one of the schedules \(rex, linear\), got cosine\.$"):
+        make_grid(StudyConfig(schedules=("rex", "linear"), reference="cosine"))
+    make_grid(StudyConfig(schedules=("rex", "warmup:5%+linear"), reference="warmup:5%+linear"))
+
+
+def test_margin_is_above_zero() -> None:
+    with pytest.raises(ValueError, match=r"no_worse_than must be above 0, got 0\.$"):
+        make_grid(StudyConfig(no_worse_than=0.0))
