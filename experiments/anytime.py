@@ -254,7 +254,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"Test error in %, mean ± sd over {seeds} fresh seeds. Area: mean height of the error drawn over the logarithm "
         "of the budget. Updates: of one seed, to have a network at every budget, what runs share made once; then those "
         "made with other seeds, on held-out data, to choose the rate. Of a fresh run each budget has its own rate. "
-        "Minus fresh: difference of the areas with its 95 % interval, paired by seed. * a chosen rate is the lowest or highest of those tried.\n\n"
+        "Minus fresh: difference of the areas with its 95 % interval, paired by seed. * a chosen rate is the lowest or "
+        "highest of those tried.\n\n"
         f"Bold: the least area; †: not separated from it (paired t tests at 5 %, one Holm family). "
         + (f"Not separated from it: {'; '.join(alike)}." if alike else "All others are separated from it.")
         + "\n"
