@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lrsched.commands import _search_results, ensemble, range_test, study
-from lrsched.runs import records
+from lrsched.commands import _search_results, _study_results, ensemble, range_test
+from lrsched.runs import records, studies
 from lrsched.runs.task import RunConfig
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
@@ -36,7 +36,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 def rebuild(folder: pathlib.Path, out: pathlib.Path) -> None:
     record = read(folder)
     if not record:
-        study.write_results(records.read(folder / "records.jsonl").rows, out)
+        _study_results.write_results(studies.load(folder), out)
         return
     (write,) = (write for field, write in KINDS.items() if field in record)
     write(record, out)

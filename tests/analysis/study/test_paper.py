@@ -105,12 +105,12 @@ def test_paper_numbers_momentum_that_is_the_papers(record):
     [
         ({"weight_decay": 0.0, "weight_decay_mode": "coupled"}, "weight decay 0 (coupled)"),
         ({"weight_decay": 5e-4, "weight_decay_mode": "decoupled"}, "weight decay 0.0005 (decoupled)"),
-        ({"augment": False}, "no augmentation"),
-        ({"augment": True}, "augmentation"),
-        ({"holdout_fraction": 0.5}, "50 % of the training data held out"),
-        ({"holdout_fraction": 0.0}, "no data held out"),
-        ({"momentum_form": "caffe"}, "momentum in caffe's form"),
-        ({"momentum_form": "caffe", "optimizer": "adam"}, ""),  # has no such thing
+        ({"augment": False}, "weight decay 0.0005, no augmentation"),
+        ({"augment": True}, "weight decay 0.0005, augmentation"),
+        ({"holdout_fraction": 0.5}, "weight decay 0.0005, 50 % of the training data held out"),
+        ({"holdout_fraction": 0.0}, "weight decay 0.0005, no data held out"),
+        ({"momentum_form": "caffe"}, "weight decay 0.0005, momentum in caffe's form"),
+        ({"momentum_form": "caffe", "optimizer": "adam"}, "weight decay 0.0005"),  # has no such thing
     ],
 )
 def test_paper_numbers_say_how_it_is_where_the_paper_says_nothing(record, config, said):
