@@ -110,9 +110,9 @@ def test_budgets_share_what_is_alike_in_them(words: str) -> None:
 )
 def test_runs_that_differ_in_anything_else_share_nothing(other: dict[str, Any]) -> None:
     first: dict[str, Any] = {"schedule": "constant", "budget": "60st"}
-    assert trunks.find([resolve(RunConfig(**first)), resolve(RunConfig(**first | other))]) == []
-    alike = RunConfig(**first | {"budget": "70st"})
-    assert [one.step for one in trunks.find([resolve(RunConfig(**first)), resolve(alike)])] == [59]
+    longer = first | {"budget": "70st"}
+    assert trunks.find([resolve(RunConfig(**first)), resolve(RunConfig(**longer | other))]) == []
+    assert [one.step for one in trunks.find([resolve(RunConfig(**words)) for words in (first, longer)])] == [59]
 
 
 def test_runs_share_nothing_where_the_highest_rates_differ() -> None:
