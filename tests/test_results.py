@@ -7,7 +7,9 @@ import pathlib
 import re
 from typing import Any
 
+import anytime
 import pytest
+import shared_trunks
 
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
 from lrsched.runs import records, studies
@@ -21,6 +23,8 @@ KINDS = {
     "parts": _search_results.write_results,
     "growing": ensemble.write_results,
     "suggestions": range_test.write_results,
+    "shared_trunks": shared_trunks.write_results,
+    "anytime": anytime.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
@@ -86,6 +90,15 @@ def test_record_is_of_a_commit_and_of_the_runs_beside_it(folder: pathlib.Path) -
     if "members" in record:
         networks = [*record["members"], *(network for those in record["baselines"].values() for network in those)]
         assert {network["run"] for network in networks} == {row["run"] for row in rows}
+
+
+def test_runs_that_shared_trunks_came_to_the_weights_of_those_that_did_not() -> None:
+    folder = RESULTS / "shared_trunks"
+    shared, separate = (records.read(place / "records.jsonl").rows for place in (folder, folder / "separate"))
+    digests = [{row["run"]: row["params_digest"] for row in rows} for rows in (shared, separate)]
+    assert digests[0] == digests[1] == {row["run"]: row["params_digest"] for row in read(folder)["runs"]}
+    spared = sum(row.get("trunk", {"step": 0})["step"] for row in shared)
+    assert spared == sum(row["shared_steps"] for row in read(folder)["runs"]) > 0
 
 
 def test_onecycle_ran_at_the_rate_of_its_range_test() -> None:
