@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrsched import display, files
-from lrsched.commands import range_test, study
+from lrsched.commands import range_test
+from lrsched.commands._study_results import write_results
 from lrsched.commands.range_test import RangeTestConfig
-from lrsched.runs import many
+from lrsched.runs import many, studies
 from lrsched.runs.config import RunConfig
 from lrsched.runs.ramps import Ramp
 from lrsched.training import devices
@@ -92,12 +93,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
     ramp = Ramp(length=args.length, seeds=args.seeds, beta=0.98)  # fastai's, as the articles have it
     rate = suggested(common, ramp, data_dir=args.data_dir, out=args.out)
-    first = train([at(ONECYCLE, rate, 0)])
+    train([at(ONECYCLE, rate, 0)])
     choice = train([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
     rates = {ONECYCLE: rate, **{schedule: best_rate(choice, schedule) for schedule in RIVALS}}
-    rest = train([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
-    records = {record["run"]: record for record in [*first, *choice, *rest]}
-    text, files = study.write_results(list(records.values()), args.out)
+    train([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
+    text, files = write_results(studies.load(args.out), args.out)
     print(text)
     print("written:", *files, sep="\n  ")
     return 0

@@ -53,9 +53,12 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     Example:
       `lrsched.study(schedules=("rex", "linear"), budgets=("25%",), seeds=3, out="runs/two")`
     """
+    from lrsched import parsing
     from lrsched.commands import study as command
 
-    return _run(command, command.StudyConfig(**settings), report)
+    file = settings.get("file")
+    base = command.StudyConfig() if file is None else parsing.parse(["study", "--file", os.fspath(file)]).config
+    return _run(command, dataclasses.replace(base, **settings), report)
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:

@@ -10,7 +10,7 @@ import sys
 from lrsched.runs import interrupts
 
 # Package that is missing -> the extra that brings it.
-_EXTRAS = {"optuna": "tune"}
+_EXTRAS = {"optuna": "tune", "tensorboardX": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 
 
 def main(arguments: list[str] | None = None) -> int:

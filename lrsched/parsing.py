@@ -8,8 +8,10 @@ import dataclasses
 import functools
 import importlib
 import io
+import json
 import pathlib
 import re
+import tomllib
 import typing
 from types import ModuleType
 from typing import Annotated, Any, NamedTuple
@@ -17,10 +19,12 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 import lrsched
+from lrsched import files
 from lrsched.schedules.values import perhaps
 
 _FOLDER = pathlib.Path(__file__).parent / "commands"
 _GROUPS = {"Recipe": "network"}  # class whose fields stand together in the help -> title
+_WRITTEN = frozenset({"sha256", "runs", "selection_runs"})  # what a study adds to its file of options
 _CONFIG = (tyro.conf.OmitArgPrefixes,)
 _DESCRIPTION = "Learning-rate schedules compared under a budget."
 
@@ -53,7 +57,10 @@ def parse(arguments: list[str]) -> Command:
     known = commands()
     if name in known:
         module = _load(name)
-        return Command(name, module, _parse(_view(_config_class(module)), f"lrsched {name}", rest))
+        view = _view(_config_class(module))
+        if path := _option("file", rest) if any(field.name == "file" for field in dataclasses.fields(view)) else None:
+            rest = [*read_options(path), *rest]  # of an option given twice the last one counts
+        return Command(name, module, _parse(view, f"lrsched {name}", rest))
     if not name.startswith("-"):
         raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{perhaps(name, known)}")
     if name.startswith("--tyro-"):
@@ -66,6 +73,43 @@ def parse(arguments: list[str]) -> Command:
 @dataclasses.dataclass(frozen=True)
 class _Nothing:
     """A command that is only named."""
+
+
+def _option(name: str, arguments: list[str]) -> str | None:
+    """What follows the last --name among the arguments."""
+    found = None
+    for word, after in zip(arguments, [*arguments[1:], None], strict=True):
+        if word == f"--{name}":
+            found = after
+        elif word.startswith(f"--{name}="):
+            found = word.partition("=")[2]
+    return found
+
+
+def read_options(path: str) -> list[str]:
+    """A TOML or JSON file of options by their names, as words of the command line.
+
+    true is --name, false --no-name, null (JSON) leaves the option out, a list is several words.
+
+    Raises:
+      ValueError: naming the file, if it is neither, or not there.
+    """
+    try:
+        text = files.read_text(path)
+        document = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+    except (OSError, RecursionError, ValueError) as error:
+        raise ValueError(f"file must be TOML (.toml) or JSON that can be read, got {path}: {error}.") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"file must hold options by their names, got {path}: no JSON object.")
+    words = list[str]()
+    for name, value in document.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value not in (None, []) and name not in _WRITTEN:
+            several = value if isinstance(value, list) else [value]
+            words += [f"--{flag}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in several)]
+    return words
 
 
 def _load(name: str) -> ModuleType:

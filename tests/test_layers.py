@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(lrsched.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each storey may import those that stand behind the arrows, and itself. `files` is the ground that all stand on.
 ARROWS = """
-cli > display parsing api > commands > runs > range_test > analysis schedules training forecast
+cli > display api > parsing > commands > runs > range_test > analysis schedules training forecast
 training > schedules
 schedules > files
 analysis > files

@@ -42,12 +42,17 @@ BLOCKS = [block for document in DOCUMENTS for block in read_blocks(document)]
 SHELL = list(dict.fromkeys(block.text for block in BLOCKS if block.kind == "sh"))
 FOREIGN = [line for line in SHELL if "my_package" in line or "path/to" in line]
 PLAIN = [line for line in SHELL if "lrsched -" in line]
-STUDIES = [line for line in SHELL if "lrsched study" in line and line not in FOREIGN]
+STUDIES = [line for line in SHELL if "lrsched study" in line and "--part" not in line and line not in FOREIGN]
 ALONE = list({line.split("lrsched ", 1)[1]: line for line in STUDIES}.values())  # each once, whatever is before it
 ON_PREPARED_DATA = [line for line in STUDIES if "--data-dir" in line]
 WITHOUT_TRAINING = ("lrsched schedules", "lrsched rank")
 ON_RESULTS = [line for line in SHELL if "lrsched forecast" in line]  # in the folder of the checkout
-IN_ORDER = ("lrsched train", "lrsched ensemble")  # each needs what those before it have written
+IN_ORDER = (
+    "lrsched train",
+    "lrsched ensemble",
+    "--part",
+    "lrsched merge",
+)  # each needs what those before it have written
 
 
 def words(line: str) -> list[str]:

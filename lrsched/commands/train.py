@@ -12,7 +12,7 @@ import numpy as np
 from lrsched import files
 from lrsched.analysis.study.figures import draw_run
 from lrsched.commands import Outcome
-from lrsched.runs import cycles, forks, identity, interrupts, records, resume
+from lrsched.runs import cycles, forks, identity, interrupts, records, resume, tracking
 from lrsched.runs.config import RunConfig
 from lrsched.runs.folder import select_members
 from lrsched.runs.report import Record, Report, describe, ignore
@@ -46,6 +46,7 @@ class TrainConfig:
         another). What was trained stays; from there on the rate is that of the longer plan at the same update.
       branch: FOLDER[@UPDATES] of a run to start from. This run's own plan begins there, and its budget counts the new
         updates alone.
+      track: tensorboard, wandb or mlflow, each an extra, which is told of the progress as well.
     """
 
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
@@ -56,6 +57,7 @@ class TrainConfig:
     members: str = "all"
     extend: str | None = None
     branch: str | None = None
+    track: tracking.Name | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +102,11 @@ def run(config: TrainConfig, report: Report = ignore) -> Outcome:
                 _draw(store, this, folder / "run.svg")
             report(f"{folder} is done: this is its record.")
         else:
-            record = _train(prepared, store, report)
-            records.append(path, record)
+            with tracking.tracked(report, config.track, folder) as told:
+                record = _train(prepared, store, told)
+                records.append(path, record)
+                if config.track:
+                    told(record)
             _draw(store, this, folder / "run.svg")
     return Outcome(record, describe(record), [folder])
 

@@ -76,7 +76,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Recipe):
-    """Everything that decides a run's numbers.
+    """Everything that decides a run's numbers, and how often it is evaluated on the way.
 
     Attributes:
       schedule: as in rex, rex:d=0.9, linear@50-75, warmup:5%+cosine; JSON; from Python a schedule already made.
@@ -85,6 +85,8 @@ class RunConfig(Recipe):
       max_epochs: epochs of a budget of 100 %.
       holdout_fraction: part of the training set kept for choosing, never trained on.
       seed: of the initial weights, the order of the data and its alteration.
+      evaluate_every: how often the error is measured on the way: updates (200), epochs (1ep), examples (50000ex) or a
+        share of the run (10%); on held-out data where there is any, else on the test set. None: at the end alone.
     """
 
     schedule: Words = "rex"
@@ -93,6 +95,7 @@ class RunConfig(Recipe):
     max_epochs: Annotated[float, tyro.conf.arg(aliases=["--epochs"])] = 8.0
     holdout_fraction: float = 0.0
     seed: int = 0
+    evaluate_every: str | None = None
 
     def written_out(self) -> Self:
         """The same configuration with every default filled in.
@@ -113,6 +116,7 @@ class RunConfig(Recipe):
         """Canonical JSON, which a run's id is made from: defaults filled in, numbers as floats."""
         full = self.written_out()
         fields = {field.name: getattr(full, field.name) for field in dataclasses.fields(full)}
+        del fields["evaluate_every"]  # it decides no number of the run
         return {name: value for name, value in fields.items() if value is not None or name not in _YOUNGER}
 
 

@@ -33,6 +33,7 @@ class Log(NamedTuple):
     rate_error: float = 0.0  # largest relative difference of an applied rate from the float64 table
     momentum_error: float = 0.0
     diverged_at: int | None = None  # the first update whose loss was not finite
+    evaluations: tuple[tuple[int, float | None, float | None], ...] = ()  # after how many updates, error, loss
 
     @property
     def train_loss(self) -> float:
@@ -49,6 +50,16 @@ class Log(NamedTuple):
         blocks = (losses[first : first + size] for first in range(0, len(losses), size))
         return [float(f"{np.mean(block):.6g}") for block in blocks]
 
+    def evaluated(self, error: float, loss: float) -> Log:
+        """With an evaluation after the updates made so far."""
+        values = [value if math.isfinite(value) else None for value in (error, loss)]
+        return self._replace(evaluations=(*self.evaluations, (self.completed, values[0], values[1])))
+
+    def evaluations_of(self, part: str) -> Record:
+        """The evaluations on the way, as a record has them; a value that is not finite is null."""
+        steps, errors, losses = zip(*self.evaluations, strict=True) if self.evaluations else ((), (), ())
+        return {"split": part, "steps": list(steps), "errors": list(errors), "losses": list(losses)}
+
     def after(self, metrics: Sequence[Metrics], tables: Tables) -> Log:
         """With the updates that came next; those after a loss that is not finite are left out."""
         losses = [float(m.loss) for m in metrics]
@@ -61,6 +72,7 @@ class Log(NamedTuple):
             max(self.rate_error, _max_rel_error(rates, tables[0], self.completed)),
             max(self.momentum_error, _max_rel_error(momenta, tables[1], self.completed)),
             None if bad is None else self.completed + bad,
+            self.evaluations,
         )
 
 
@@ -74,7 +86,7 @@ class Point(NamedTuple):
 # Of a record: what two runs of the same numbers may differ in.
 CIRCUMSTANCES = frozenset(
     {"images_per_second", "seconds", "compiles", "device", "versions", "commit", "started", "finished"}
-    | {"resumed_at", "changes", "place"}
+    | {"resumed_at", "changes", "place", "trunk"}
 )
 Tables = tuple[np.ndarray, np.ndarray]  # float64 rate and momentum of every update
 
@@ -97,28 +109,42 @@ def train(
     state, log = start or Point(run.initial_state(), Log())
     total, first = len(rates), int(state.step)
     steps = run.task.updates(state, seed=run.config.seed, rates=rates, momenta=momenta)
-    begun = time.perf_counter()
-    for state, arrived, stopped in fetch(steps, first, total, stops):
+    begun, every = time.perf_counter(), run.evaluate_every
+    due = {total} if stops else set[int]()  # Points
+
+    def pauses(completed: int) -> bool:
+        if stops and stops(completed):
+            due.add(completed)
+        return completed in due or bool(every and completed % every == 0)
+
+    for state, arrived, paused in fetch(steps, first, total, pauses):
         log = log.after(arrived, tables)
         if log.diverged_at is not None:
             break
-        if stopped:
+        if paused and every and log.completed % every == 0 and log.completed < total:
+            before = time.perf_counter()
+            log = log.evaluated(*_measure(run, run.task.variables(state)))
+            begun += time.perf_counter() - before
+        if paused and log.completed in due:
             yield Point(jax.device_get(state), log)
         speed = (log.completed - first) * run.task.batch_size / (time.perf_counter() - begun)
         yield Status(log.completed, total, log.losses[-1], float(arrived[-1].rate), speed)
     jax.block_until_ready(state)
-    trained = time.perf_counter() - begun
-    speed = (log.completed - first) * run.task.batch_size / trained if trained else 0.0
+    speed = (log.completed - first) * run.task.batch_size / max(time.perf_counter() - begun, 1e-9)
     diverged_at = log.diverged_at
     evaluated = _evaluate(run, state if diverged_at is None else None)
+    part = "holdout" if run.task.holdout else "test"
     if diverged_at is None and not all(math.isfinite(evaluated[f"{part}_loss"] or 0.0) for part in ("test", "holdout")):
         diverged_at, evaluated = total, dict.fromkeys(evaluated)  # the last update did it: no loss saw it
+    if every and diverged_at is None:
+        log = log.evaluated(evaluated[f"{part}_error"], evaluated[f"{part}_loss"])
     yield {
         **_identity(run),
         "diverged_at": diverged_at,
         "train_loss": None if diverged_at is not None else log.train_loss,
         "train_losses": log.curve(),
         **evaluated,
+        **({"evaluations": log.evaluations_of(part)} if every else {}),
         "applied_rate_max_rel_error": log.rate_error,
         "applied_momentum_max_rel_error": log.momentum_error,
         "images_per_second": round(speed, 1),
@@ -198,6 +224,12 @@ def _max_rel_error(applied: Sequence[float], table: np.ndarray, first: int) -> f
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(off > 0, off / np.abs(due), 0.0)
     return float(relative.max(initial=0.0))
+
+
+def _measure(run: Run, variables: dict[str, Any]) -> tuple[float, float]:
+    """Error and loss on the way: on the held-out part where there is one, else on the test set."""
+    found = run.task.evaluate(variables, run.task.holdout or run.task.test)
+    return round(1 - found.accuracy, 10), found.loss
 
 
 def _evaluate(run: Run, state: State | None) -> Record:

@@ -38,14 +38,14 @@ def measure(task: Task, *, out: pathlib.Path, report: Report) -> float:
     except (OSError, ValueError) as error:
         report(f"{error} The speed is measured again.")
     if speed is None:
-        speed = float(np.median([_probe(task) for _ in range(1 + _PROBES)][1:]))
+        speed = float(np.median([probe(task) for _ in range(1 + _PROBES)][1:]))
         document = {"batch_size": task.batch_size, "device": machine.describe(), "images_per_second": speed}
         files.write_json(path, document)
     report(f"batch size {task.batch_size}: {speed:.0f} images/s")
     return speed
 
 
-def _probe(task: Task) -> float:
+def probe(task: Task) -> float:
     """Images per second of a few updates, from the first one's start to the last one's end."""
     state, none = task.initial_state(0), np.zeros(_UPDATES)
     updates = task.updates(state, seed=0, rates=none, momenta=none + 0.9)

@@ -16,7 +16,7 @@ import numpy as np
 from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
 from lrsched.schedules import language, plans
-from lrsched.schedules.durations import Budget
+from lrsched.schedules.durations import Budget, steps
 from lrsched.training import batches, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
@@ -178,6 +178,7 @@ class Run:
       origin: the run that this one was forked from, if any.
       foreign: what tells the user's own code apart (model, schedule) beside its path; None: all of it is built in.
       label: the schedule in its shortest words.
+      evaluate_every: updates between two evaluations on the way; None: there are none.
     """
 
     config: RunConfig
@@ -186,6 +187,7 @@ class Run:
     origin: Origin | None
     foreign: dict[str, str] | None
     label: str
+    evaluate_every: int | None = None
 
     @functools.cached_property
     def id(self) -> str:
@@ -244,7 +246,11 @@ def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices 
     plan = plans.plan(
         config.schedule, budget, peak_value=config.peak_value, momentum=momentum, batch_size=task.batch_size
     )
-    return Run(config, plan, task, None, _foreign(plan, task), language.label(config.schedule))
+    every = None
+    if config.evaluate_every is not None:
+        whole: dict[str, Any] = {**sizes, "total_steps": plan.total_steps}
+        every = steps(config.evaluate_every, name="evaluate_every", **whole)
+    return Run(config, plan, task, None, _foreign(plan, task), language.label(config.schedule), every)
 
 
 def _foreign(plan: plans.Plan, task: Task) -> dict[str, str] | None:

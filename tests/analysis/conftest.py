@@ -22,7 +22,7 @@ def record() -> Make:
         **config: Any,
     ) -> dict[str, Any]:
         base = {"data": "digits", "model": "resnet8", "optimizer": "sgd", "schedule": {"schedule": label}}
-        base |= {"batch_size": 128, "momentum": None}
+        base |= {"batch_size": 128, "momentum": None, "weight_decay": 5e-4}
         varied = {"peak_value": peak_value, "budget": budget, "max_epochs": max_epochs}
         return {
             "config": {**base, **varied, **config},

@@ -13,10 +13,11 @@ import pytest
 
 import lrsched as ls
 from lrsched.analysis.study.cells import gather
-from lrsched.commands import Outcome
-from lrsched.commands import study as studies
-from lrsched.commands.study import StudyConfig
+from lrsched.commands import Outcome, _study_results
+from lrsched.commands import study as command
+from lrsched.commands.study import StudyConfig, make_grid
 from lrsched.runs import run as runs
+from lrsched.runs import studies
 from lrsched.runs import task as tasks
 from lrsched.runs.config import RunConfig
 from lrsched.schedules import language
@@ -28,16 +29,17 @@ SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_p
 
 
 def small(**words: object) -> StudyConfig:
-    return StudyConfig(**{"schedules": ("rex", "linear"), "budgets": ("1ep",), "seeds": 1, "max_epochs": 1.0, **words})  # type: ignore[arg-type]
+    few = {"schedules": ("rex", "linear"), "budgets": ("1ep",), "seeds": 1, "selection_seeds": 1, "max_epochs": 1.0}
+    return StudyConfig(**{**few, **words})  # type: ignore[arg-type]
 
 
 def finished(config: StudyConfig) -> Outcome:
-    return studies.run(config)
+    return command.run(config)
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Path, int]:
-    """6 schedules x 3 budgets x 3 seeds x 2 rates, each of a few updates."""
+    """6 schedules x 3 budgets at 2 rates, then with 3 fresh seeds, each run of a few updates."""
     out = tmp_path_factory.mktemp("grid")
     before = train.compiled_steps()
     outcome = finished(small(schedules=SIX, budgets=("1%", "5%", "10%"), seeds=3, batch_size=36, out=str(out)))
@@ -45,10 +47,11 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Pat
 
 
 @pytest.mark.slow
-def test_study_compiles_its_step_once(grid: tuple[Outcome, pathlib.Path, int]) -> None:
-    outcome, _, compiled = grid
-    assert len(outcome.result) == 6 * 3 * 3 * 2
-    assert compiled == 1
+def test_study_compiles_its_step_once_per_size_of_the_training_set(grid: tuple[Outcome, pathlib.Path, int]) -> None:
+    outcome, out, compiled = grid
+    assert len(outcome.result) == 6 * 3 * 3
+    assert len(studies.load(out).selection) == 6 * 3 * 2
+    assert compiled == 2
     assert len({record["compiles"] for record in outcome.result}) == 1
 
 
@@ -68,7 +71,7 @@ def test_record_says_where_its_numbers_come_from(grid: tuple[Outcome, pathlib.Pa
     assert record["config"]["schedule"] == {"schedule": "rex", "d": 0.5, "end_value": 0.0, "sampling": "every"}
     assert record["versions"]["jax"] == jax.__version__
     assert len(record["params_digest"]) == 64
-    sizes = {"train": 1295, "holdout": 143, "test": 359}
+    sizes = {"train": 1438, "holdout": 0, "test": 359}
     assert record["data"] == {"name": "digits", "version": "1.0.0", "digest": record["data"]["digest"], **sizes}
 
 
@@ -87,7 +90,7 @@ def test_every_field_of_a_configuration_reaches_the_training() -> None:
 @pytest.mark.slow
 def test_study_writes_a_table_and_figures(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, out, _ = grid
-    assert {path.name for path in outcome.files} | {"machine.json"} == {p.name for p in out.iterdir()}
+    assert {path.name for path in outcome.files} | {"machine.json", "selection"} == {p.name for p in out.iterdir()}
     assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
     assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
 
@@ -97,9 +100,9 @@ def test_losses_are_drawn_of_the_longest_budget_at_the_chosen_rate(
     grid: tuple[Outcome, pathlib.Path, int],
 ) -> None:
     outcome, out, _ = grid
-    cells = gather(outcome.result)
+    cells = gather(outcome.result, studies.load(out).selection)
     longest = max(cell.epochs for cell in cells)
-    drawn = studies.losses(outcome.result, cells)
+    drawn = _study_results.losses(outcome.result, cells)
     for cell in [cell for cell in cells if cell.epochs == longest]:
         same = [r for r in outcome.result if (r["label"], r["epochs"]) == (cell.label, longest)]
         rows = [r["train_losses"] for r in same if r["config"]["peak_value"] == cell.peak_value]
@@ -120,7 +123,7 @@ def of(schedule: str, total_steps: int, peak_value: float = 1.0) -> dict[str, An
 @pytest.mark.parametrize("schedule", ["rex@epoch", "wsd:warmup=1100", "multi_step:boundaries=1000/1500"])
 def test_curves_are_drawn_under_the_longest_budget_of_the_records(schedule: str) -> None:
     peak = 0.1
-    (drawn,) = studies.curves([of(schedule, 1800, peak), of(schedule, 2000, peak)]).values()
+    (drawn,) = _study_results.curves([of(schedule, 1800, peak), of(schedule, 2000, peak)]).values()
     progress, rate, momentum = drawn
     steps = np.round(progress * 2000).astype(int)
     assert (steps[0], steps[-1], len(steps)) == (0, 1999, 1000)
@@ -130,12 +133,13 @@ def test_curves_are_drawn_under_the_longest_budget_of_the_records(schedule: str)
 
 
 def test_diverged_rate_is_never_chosen_though_errors_of_a_regression_exceed_one(tmp_path: pathlib.Path) -> None:
-    regression = {"data": "diabetes", "model": "mlp", "schedules": ("constant",), "budgets": ("100%",), "seeds": 1}
+    regression = {"data": "diabetes", "model": "mlp", "schedules": ("constant",), "budgets": ("100%",)}
     outcome = finished(small(out=str(tmp_path), peak_values=(1e-9, 1e4), max_epochs=0.2, **regression))
-    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in outcome.result}
+    choosing = studies.load(tmp_path).selection
+    errors = {record["config"]["peak_value"]: record["holdout_error"] for record in choosing}
     assert errors[1e4] is None
     assert errors[1e-9] > 1
-    assert gather(outcome.result)[0].peak_value == 1e-9
+    assert [record["config"]["peak_value"] for record in outcome.result] == [1e-9]
     assert "variance left unexplained in %" in outcome.text.replace("\n", " ")
 
 
@@ -147,7 +151,7 @@ def test_second_start_makes_only_what_is_missing(tmp_path: pathlib.Path) -> None
     assert (tmp_path / "records.jsonl").read_bytes() == written
     more = finished(small(out=str(tmp_path), schedules=("rex", "linear", "cosine")))
     assert (tmp_path / "records.jsonl").read_bytes().startswith(written)
-    assert [record["label"] for record in more.result] == ["rex", "rex", "linear", "linear", "cosine", "cosine"]
+    assert [record["label"] for record in more.result] == ["rex", "linear", "cosine"]
 
 
 @pytest.mark.slow
@@ -166,7 +170,7 @@ def test_torn_last_line_is_redone_bit_for_bit(tmp_path: pathlib.Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     again = finished(small(out=str(tmp_path)))
     assert [r["params_digest"] for r in again.result] == [r["params_digest"] for r in first.result]
-    assert len(path.read_text().splitlines()) == 4
+    assert len(path.read_text().splitlines()) == 2
 
 
 def test_same_run_in_other_words_is_the_same_run() -> None:
@@ -203,10 +207,10 @@ def test_diverged_run_ends_in_a_record_and_the_study_goes_on(tmp_path: pathlib.P
     assert "diverged 1/1" in outcome.text
 
 
-@pytest.mark.parametrize("seeds", [99_999_999_999, 25_001])
+@pytest.mark.parametrize("seeds", [50_001, 99_999])
 def test_a_study_of_more_runs_than_anyone_means_is_refused_at_once(seeds: int) -> None:
     with pytest.raises(ValueError, match=r"a study must have at most 100,000 runs, got"):
-        studies.configs(small(seeds=seeds))
+        make_grid(small(seeds=seeds))
 
 
 @pytest.mark.slow
@@ -221,7 +225,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: pathlib.Pat
     with pytest.raises(OSError, match="No space left"):
         finished(small(out=str(tmp_path)))
     assert {path: path.read_bytes() for path in outcome.files} == before
-    assert len(list(tmp_path.iterdir())) == len(before) + 1  # machine.json
+    assert len(list(tmp_path.iterdir())) == len(before) + 2  # machine.json, selection
 
 
 @pytest.mark.parametrize("out", ["gs://bucket/x", "s3://b", "file:///z"])
@@ -235,10 +239,10 @@ def test_a_study_at_a_url_is_refused_before_anything_is_made(
 
 
 def test_studies_of_several_rates_keep_held_out_data() -> None:
-    assert {c.holdout_fraction for c in studies.configs(small())} == {0.1}
-    assert {c.holdout_fraction for c in studies.configs(small(peak_values=(0.1,)))} == {0.0}
+    assert {run.holdout_fraction for run in make_grid(small()).tried()} == {0.1}
+    assert {run.holdout_fraction for run in make_grid(small(peak_values=(0.1,))).fresh({})} == {0.0}
     with pytest.raises(ValueError, match="holdout_fraction must be above 0"):
-        studies.configs(small(holdout_fraction=0.0))
+        make_grid(small(holdout_fraction=0.0))
 
 
 def test_rel_error_sees_a_wrong_rate_and_allows_for_zeros() -> None:
@@ -255,10 +259,10 @@ WARM = ls.sequence(
 
 def test_study_takes_values_and_composed_words() -> None:
     made = ls.rex(0.1, total_steps=10)
-    config = StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",), seeds=1)
-    assert len({language.label(run.schedule) for run in studies.configs(config)}) == 4
+    config = StudyConfig(schedules=(made, ls.to_json(WARM), "warmup:5%+cosine", "rex"), budgets=("5%",))
+    assert len({language.label(run.schedule) for run in make_grid(config).tried()}) == 4
     with pytest.raises(ValueError, match="schedules must differ from each other"):
-        studies.configs(StudyConfig(schedules=(made, ls.to_json(made))))
+        make_grid(StudyConfig(schedules=(made, ls.to_json(made))))
 
 
 def test_configuration_of_a_value_is_json() -> None:
@@ -270,13 +274,66 @@ def test_configuration_of_a_value_is_json() -> None:
 @pytest.mark.slow
 def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) -> None:
     config = StudyConfig(
-        schedules=("constant",), budgets=("0.01ep",), seeds=1, peak_values=(1e38,), out=str(tmp_path / "out")
+        schedules=("constant",), budgets=("0.01ep",), seeds=("1",), peak_values=(1e38,), out=str(tmp_path / "out")
     )
-    (record,) = studies.run(config).result
+    (record,) = command.run(config).result
     assert (record["total_steps"], record["diverged_at"], record["test_error"]) == (1, 1, None)
 
 
 @pytest.mark.parametrize("budgets", [("5%", "5.0%"), ("100%", "8ep"), ("8", "8ep"), ("200st", "200.0st")])
 def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="budgets must differ from each other"):
-        studies.configs(StudyConfig(budgets=budgets))
+        make_grid(StudyConfig(budgets=budgets))
+
+
+@pytest.mark.slow
+def test_grid_is_extended_until_the_best_rate_is_inside(tmp_path: pathlib.Path) -> None:
+    shared: dict[str, Any] = {"schedules": ("linear",), "budgets": ("30st",), "batch_size": 36, "workers": 1}
+    heard, report = helpers.listen()
+    command.run(StudyConfig(**shared, peak_values=(0.003, 0.01), extend_grid=True, out=str(tmp_path)), report)
+    (cell,) = gather(*studies.load(tmp_path)[:2])
+    assert cell.at_edge == ""
+    assert cell.rates_tried[:3] == (0.003, 0.01, pytest.approx(0.01 * 0.01 / 0.003))
+    assert any("the best rate is the last one tried" in line for line in heard)
+
+
+@pytest.mark.slow
+def test_study_is_a_file_and_its_own_file_asks_for_the_same(tmp_path: pathlib.Path) -> None:
+    document = {"schedules": ["rex"], "budgets": ["6st"], "seeds": 2, "peak_values": [0.1], "augment": False}
+    (tmp_path / "study.json").write_text(json.dumps(document))
+    outcome = ls.study(file=tmp_path / "study.json", out=str(tmp_path / "out"), workers=1)
+    assert [(record["config"]["augment"], record["seed"]) for record in outcome.result] == [(False, 0), (False, 1)]
+    again = ls.study(file=tmp_path / "out" / "study.json", out=str(tmp_path / "again"), workers=1)
+    assert [record["run"] for record in again.result] == [record["run"] for record in outcome.result]
+    assert (tmp_path / "again" / "study.json").read_bytes() == (tmp_path / "out" / "study.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_dry_run_says_how_much_there_is_and_writes_nothing(tmp_path: pathlib.Path) -> None:
+    outcome = command.run(small(dry_run=True, out=str(tmp_path / "out"), seeds=("3",)))
+    assert "4 runs to choose the settings: 164 updates" in outcome.text  # 2 schedules x 2 rates x ceil(1295 / 32)
+    assert "6 runs with fresh seeds: 270 updates" in outcome.text  # x 3 seeds, of 1,438 examples
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_errors_on_the_way_are_drawn(tmp_path: pathlib.Path) -> None:
+    outcome = command.run(small(peak_values=(0.1,), evaluate_every="10", seeds=("2",), out=str(tmp_path)))
+    drawn = _study_results.evaluations(outcome.result, gather(outcome.result))
+    steps, errors = drawn["rex"]
+    np.testing.assert_array_equal(steps, [10, 20, 30, 40, 45])
+    np.testing.assert_allclose(
+        errors[:, -1], [100 * row["test_error"] for row in outcome.result if row["label"] == "rex"]
+    )
+    assert "test error, %" in (tmp_path / "errors.svg").read_text()
+
+
+def test_reference_is_one_of_the_schedules() -> None:
+    with pytest.raises(ValueError, match=r"reference must be one of the schedules \(rex, linear\), got cosine\.$"):
+        make_grid(StudyConfig(schedules=("rex", "linear"), reference="cosine"))
+    make_grid(StudyConfig(schedules=("rex", "warmup:5%+linear"), reference="warmup:5%+linear"))
+
+
+def test_margin_is_above_zero() -> None:
+    with pytest.raises(ValueError, match=r"no_worse_than must be above 0, got 0\.$"):
+        make_grid(StudyConfig(no_worse_than=0.0))

@@ -1,14 +1,20 @@
 """The rates that training applies are those of the schedule's float64 table, on one device and on two."""
 
+import dataclasses
+import json
+import math
 from typing import Any
 
+import helpers
 import jax
 import numpy as np
 import optax
 import pytest
 
 from lrsched import plan as make_plan
+from lrsched.runs import resume
 from lrsched.runs import run as runs
+from lrsched.runs.config import RunConfig
 from lrsched.schedules import registry
 from lrsched.schedules.durations import Budget
 from lrsched.training import nets, optim, train
@@ -64,3 +70,28 @@ def test_applied_rates_equal_the_table(words: str, devices: int) -> None:
         assert len(applied) == total_steps
         np.testing.assert_allclose([m.rate for m in applied], table["lr"], rtol=1e-6, atol=1e-9 * 0.1)
         np.testing.assert_allclose([m.momentum for m in applied], table["momentum"], rtol=1e-6, atol=1e-9)
+
+
+def test_evaluations_on_the_way_change_no_number_of_a_run() -> None:
+    config = RunConfig(max_epochs=1.0, batch_size=128)
+    plain = helpers.train(config)
+    record = helpers.train(dataclasses.replace(config, evaluate_every="5"))
+    evaluations = record.pop("evaluations")
+    assert helpers.numbers(record) == helpers.numbers(plain)
+    assert evaluations["split"] == "test"
+    assert evaluations["steps"] == [5, 10, plain["total_steps"]]
+    assert evaluations["errors"][-1] == record["test_error"]
+    assert evaluations["losses"][-1] == record["test_loss"]
+
+
+def test_evaluations_are_of_held_out_data_where_there_is_any() -> None:
+    config = RunConfig(max_epochs=0.5, holdout_fraction=0.1, evaluate_every="0.25ep")
+    record = helpers.train(config)
+    assert record["evaluations"]["split"] == "holdout"
+    assert record["evaluations"]["errors"][-1] == record["holdout_error"]
+
+
+def test_evaluations_are_kept_beside_a_state() -> None:
+    log = runs.Log(completed=5).evaluated(0.5, math.inf)
+    assert log.evaluations == ((5, 0.5, None),)
+    assert resume.log_of({"log": json.loads(json.dumps(log._asdict()))}) == log

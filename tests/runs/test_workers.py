@@ -128,9 +128,8 @@ def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> N
         outcome = study.run(StudyConfig(**shared, workers=count, out=str(out)))
         rows = records.read(out / "records.jsonl").rows
         assert {row["device"]["workers"] for row in rows} == {count}
-        assert [record["run"] for record in outcome.result] == [
-            row["run"] for row in sorted(rows, key=lambda row: row["place"])
-        ]
+        order = sorted(rows, key=lambda row: (shared["schedules"].index(row["label"]), row["seed"]))
+        assert [record["run"] for record in outcome.result] == [row["run"] for row in order]
         losses.append({row["run"]: row["train_loss"] for row in rows})
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # other orders of summation
 

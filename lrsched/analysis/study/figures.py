@@ -168,14 +168,17 @@ def draw_schedules(curves: Mapping[str, Curve], path: Path) -> None:
 def draw_losses(
     curves_by_label: Mapping[str, tuple[Real[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]],
     path: Path,
+    *,
+    measure: str = "training loss",
 ) -> None:
-    """Draws training losses of compared runs over the update number: mean over seeds, and a band from least to largest.
+    """Draws losses or errors of compared runs over the update number: mean over seeds, and a band from least to most.
 
     Args:
       curves_by_label: label -> (updates, losses by seed); the points may differ between labels. A loss that is not
         finite ends its label's mean and band, from where on its other seeds are drawn by themselves; a cross marks the
         last one before it. The axis is logarithmic unless a loss is 0 or below.
       path: ends in .svg or .png.
+      measure: what the values are.
     Raises:
       ValueError: if there is nothing to draw.
     """
@@ -190,7 +193,7 @@ def draw_losses(
         finite = np.concatenate([values[np.isfinite(values)] for _, values in curves_by_label.values()])
         drawing.use_log_axis(axes, finite)
         axes.set_xlabel("update")
-        axes.set_ylabel("training loss")
+        axes.set_ylabel(measure)
         axes.margins(x=0.01)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 

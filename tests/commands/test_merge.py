@@ -1,0 +1,97 @@
+"""Several folders become one study."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from lrsched import files
+from lrsched.commands import merge, study
+from lrsched.commands.merge import MergeConfig
+from lrsched.commands.study import StudyConfig
+from lrsched.runs import studies
+from lrsched.runs.studies import SavedStudy
+
+SHARED: dict[str, Any] = {
+    "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 36,
+    "workers": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A study whole, and in two parts."""
+    out = tmp_path_factory.mktemp("parts")
+    for name, part in (("whole", None), ("one", "1/2"), ("two", "2/2")):
+        study.run(StudyConfig(**SHARED, part=part, out=str(out / name)))
+    return out
+
+
+def merged(parts: pathlib.Path, *names: str, out: pathlib.Path) -> SavedStudy:
+    merge.run(MergeConfig(tuple(str(parts / name) for name in names), str(out)))
+    return studies.load(out)
+
+
+@pytest.mark.slow
+def test_parts_are_merged_into_the_whole(parts: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found, whole = merged(parts, "one", "two", out=tmp_path / "all"), studies.load(parts / "whole")
+    for got, due in ((found.records, whole.records), (found.selection, whole.selection)):
+        assert [row["run"] for row in got] == [row["run"] for row in due]
+        assert [row["params_digest"] for row in got] == [row["params_digest"] for row in due]
+    assert studies.same(found.asked, whole.asked)
+    assert (tmp_path / "all" / "table.md").read_bytes() == (parts / "whole" / "table.md").read_bytes()
+
+
+@pytest.mark.slow
+def test_run_that_two_folders_have_is_there_once(parts: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found = merged(parts, "whole", "one", out=tmp_path / "all")
+    assert [row["run"] for row in found.records] == [row["run"] for row in studies.load(parts / "whole").records]
+
+
+def write(folder: pathlib.Path, **asked: Any) -> pathlib.Path:
+    """A study without runs."""
+    files.write_json(folder / "study.json", {"schedules": ["rex"], "runs": [], "selection_runs": [], **asked})
+    return folder
+
+
+@pytest.mark.slow
+def test_other_numbers_of_the_same_run_are_refused(parts: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "study.json").write_bytes((parts / "one" / "study.json").read_bytes())
+    (row, *_) = studies.load(parts / "one").records
+    (tmp_path / "one" / "records.jsonl").write_text(files.seal({**row, "test_loss": 0.125}) + "\n")
+    with pytest.raises(ValueError, match=rf"test_loss of run {row['run']} .* got {row['test_loss']} and 0.125"):
+        merge.run(MergeConfig((str(parts / "one"), str(tmp_path / "one")), str(tmp_path / "all")))
+    assert not (tmp_path / "all").exists()
+
+
+def test_studies_that_ask_for_different_things_are_refused(tmp_path: pathlib.Path) -> None:
+    one, two = write(tmp_path / "one", model="cnn"), write(tmp_path / "two", model="mlp")
+    with pytest.raises(ValueError, match="model must be the same in .*one and .*two, got 'cnn' and 'mlp'"):
+        merge.run(MergeConfig((str(one), str(two)), str(tmp_path / "all")))
+
+
+def test_what_is_united_keeps_its_order(tmp_path: pathlib.Path) -> None:
+    documents = {
+        "one": {"schedules": [{"schedule": "rex"}], "seeds": ["2", "3"]},
+        "two": {"schedules": [{"schedule": "linear"}, {"schedule": "rex"}], "seeds": ["3", "4"]},
+    }
+    found = merge._merge_asked(documents)
+    assert found["schedules"] == [{"schedule": "rex"}, {"schedule": "linear"}]
+    assert found["seeds"] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_folders_are_refused(count: int, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="folders must be at least two"):
+        merge.run(MergeConfig(("a",) * count, str(tmp_path / "all")))
+
+
+def test_folder_that_has_a_study_is_not_written_over(tmp_path: pathlib.Path) -> None:
+    there = write(tmp_path / "one")
+    with pytest.raises(ValueError, match="out must be a folder without a study"):
+        merge.run(MergeConfig((str(there), str(there)), str(there)))
+    assert json.loads((there / "study.json").read_text())["schedules"] == ["rex"]
