@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,9 @@ from lrsched.forecast.curves import Curve, read_curve
 from lrsched.runs import records
 from lrsched.runs.report import Record
 from lrsched.schedules import registry
+
+#: In what the runs of one law may differ.
+FREE = frozenset({"budget", "max_epochs", "peak_value", "schedule", "seed"})
 
 
 class Found(NamedTuple):
@@ -46,6 +48,7 @@ def read(sources: Sequence[str], *, train: bool = False) -> Found:
             raise ValueError(f"sources must be folders with records.jsonl, or CSV files of curves, got {path}.")
     loss = "training loss" if train else "loss"
     if rows:
+        _check_one_setting(rows)
         split = "holdout" if all(row["holdout_loss"] is not None for row in rows if _ended(row)) else "test"
         loss = loss if train else f"{split} loss"
         made, why = _of_records(rows, "train" if train else split)
@@ -53,6 +56,14 @@ def read(sources: Sequence[str], *, train: bool = False) -> Found:
     if not curves:
         raise ValueError(f"sources must hold a run that ended, got none in {', '.join(map(str, sources))}.")
     return Found(curves, loss, left_out)
+
+
+def _check_one_setting(rows: Sequence[Record]) -> None:
+    """Raises ValueError where runs differ in more than schedule, length, peak rate and seed: no law is of that."""
+    for name in sorted(set().union(*(row["config"] for row in rows)) - FREE):
+        values = list(dict.fromkeys(str(row["config"].get(name)) for row in rows))
+        if len(values) > 1:
+            raise ValueError(f"runs must have one {name}, got {', '.join(values[:5])}: a law is of one setting.")
 
 
 def _ended(row: Record) -> bool:
@@ -102,9 +113,3 @@ def _measured(seeds: Sequence[Record], split: str) -> tuple[np.ndarray, np.ndarr
         steps, losses = np.zeros(0, np.int64), np.zeros(0)
     end = float(np.mean([seed[f"{split}_loss"] for seed in seeds]))
     return np.append(steps, total), np.append(losses, end)
-
-
-def folder_name(sources: Sequence[str]) -> pathlib.Path:
-    """Where results go by default: beside what was read first."""
-    first = files.local_folder("sources", sources[0])
-    return (first.parent if first.suffix == ".csv" else first) / "forecast"

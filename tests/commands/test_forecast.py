@@ -106,6 +106,14 @@ def test_runs_that_diverged_are_left_out_and_named(tmp_path: pathlib.Path, capsy
     assert "Nothing was held against it" in text
 
 
+def test_runs_of_several_settings_are_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("onecycle_cifar10", "digits_study"):
+        for row in records.read(RESULTS / name / "records.jsonl").rows[:2]:
+            records.append(tmp_path / "records.jsonl", row)
+    assert cli.main(["forecast", str(tmp_path)]) == 2
+    assert "runs must have one batch_size, got 512, 32: a law is of one setting." in capsys.readouterr().err
+
+
 def test_peak_rates_choose_what_is_fitted() -> None:
     config = ForecastConfig(
         (str(RESULTS / "onecycle_cifar10"),), fit_on=("onecycle", "step"), fit_peaks=(0.1, 0.3, 1.0)
