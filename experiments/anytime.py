@@ -26,7 +26,7 @@ import jax
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis import drawing, markdown, statistics
+from lrsched.analysis import drawing, markdown, pairs, statistics
 from lrsched.runs import run as runs
 from lrsched.runs import trunks
 from lrsched.runs.config import RunConfig
@@ -218,7 +218,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     areas = {way["name"]: {int(seed): area(each, budgets) for seed, each in way["errors"].items()} for way in ways}
     best = min(areas, key=lambda name: statistics.mean(list(areas[name].values())))
     others = {name: each for name, each in areas.items() if name != best}
-    apart = statistics.tell_apart(areas[best], others)
+    apart = pairs.tell_apart(areas[best], others)
     head = ["way", *(f"{budget} epoch{'s' if budget > 1 else ''}" for budget in budgets)]
     rows = [[*head, "area", "minus fresh", "running statistics", "updates", "to choose the rate", "rate"]]
     for way in ways:
@@ -244,7 +244,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         "All weights have BatchNorm's statistics re-estimated on 50 training batches; running statistics: the area "
         "with those that training left. Minus fresh: difference of the areas with its 95 % interval, paired by seed. "
         "* a chosen rate is the lowest or highest of those tried.\n\n"
-        f"Bold: the least area; †: not separated from it (paired t tests at 5 %, one Holm family). "
+        f"Bold: the least area; †: not separated from it (moderated paired t tests at 5 %, one family of all pairs). "
         + (f"Not separated from it: {'; '.join(alike)}." if alike else "All others are separated from it.")
         + " It was taken for being the best of these very seeds, which flatters it.\n\n"
         + f"The interval against fresh runs, not adjusted for their number, holds 0 for: {'; '.join(even) or 'none'}.\n"

@@ -1,6 +1,8 @@
 """What stands under results/ is what its records say."""
 
+import csv
 import json
+import math
 import pathlib
 import re
 from typing import Any
@@ -60,6 +62,21 @@ def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tm
     for figure in figures:
         assert texts(folder / figure)
         assert texts(folder / figure) == texts(tmp_path / figure)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("comparisons.csv")), ids=name)
+def test_comparisons_are_rebuilt_from_the_records(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rebuild(path.parent, tmp_path)
+    old, new = (csv.DictReader(one.read_text().splitlines()) for one in (path, tmp_path / "comparisons.csv"))
+    for there, here in zip(old, new, strict=True):
+        assert there.keys() == here.keys()
+        for column, text in there.items():
+            same = isclose(text, here[column]) if re.fullmatch(r"-?[\d.e-]+", text) else text == here[column]
+            assert same, (there["first"], there["second"], column)
+
+
+def isclose(one: str, other: str) -> bool:
+    return math.isclose(float(one), float(other), rel_tol=1e-6, abs_tol=1e-9)
 
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if read(folder)], ids=name)
