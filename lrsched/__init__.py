@@ -3,11 +3,13 @@
     sched = lrsched.rex(0.1, total_steps=1173)      # an Optax schedule
     tx = optax.sgd(sched, momentum=0.9)
 
-The public names are the schedule library, the LR range test of any training step, and `train`, `study` and `load_run`,
-which need the extra `train`: pip install 'lrsched[train]'.
+The public names are the schedule library, what theory says of a schedule, the LR range test of any training step, and
+`train`, `study` and `load_run`, which need the extra `train`: pip install 'lrsched[train]'.
 """
 
 from lrsched.api import load_run, study, train
+from lrsched.forecast.bounds import best_rate, bound, rate_ratio
+from lrsched.forecast.merging import merge_weights
 from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.codec import from_json, to_json
@@ -47,6 +49,8 @@ __all__ = [
     "Plan",
     "Schedule",
     "after",
+    "best_rate",
+    "bound",
     "chebyshev_steps",
     "clip",
     "clr",
@@ -72,6 +76,7 @@ __all__ = [
     "knee",
     "linear",
     "load_run",
+    "merge_weights",
     "mirror_cosine",
     "multi_step",
     "noam",
@@ -87,6 +92,7 @@ __all__ = [
     "product",
     "profiles",
     "range_test",
+    "rate_ratio",
     "refined",
     "rex",
     "rsqrt",

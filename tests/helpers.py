@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
@@ -38,3 +41,11 @@ def listen(stop_after: int | None = None) -> tuple[list[str], Callable[[Any], No
             raise Stopped
 
     return messages, report
+
+
+def public_curves() -> pathlib.Path:
+    """The folder of public loss curves beside the checkout or above it; without one the test is skipped."""
+    for folder in pathlib.Path(__file__).resolve().parents[1:]:
+        if (found := folder / "shared" / "data" / "loss_curves").is_dir():
+            return found
+    pytest.skip("the public loss curves (multi_power_law, cooldown_grid) are not in shared/data beside the checkout")

@@ -15,10 +15,11 @@ PACKAGE = pathlib.Path(lrsched.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each storey may import those that stand behind the arrows, and itself. `files` is the ground that all stand on.
 ARROWS = """
-cli > display api > parsing > commands > runs > range_test > analysis schedules training
+cli > display api > parsing > commands > runs > range_test > analysis schedules training forecast
 training > schedules
 schedules > files
 analysis > files
+forecast > files
 """
 
 

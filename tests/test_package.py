@@ -56,11 +56,12 @@ def test_core_is_at_most_twenty_packages_and_shows_schedules(
     assert len(packages) - 1 <= 20
     assert run(command, "--version", cwd=tmp_path).strip() == f"lrsched {lrsched.__version__}"
     assert "REX: holds the rate up early" in run(command, "schedules", "rex", cwd=tmp_path)
+    assert "best rate" in run(command, "rank", "rex", "linear", cwd=tmp_path)
     assert "demon" in run(str(python), "-m", "lrsched", "schedules", cwd=tmp_path)
     assert "usage: lrsched" in run(command, cwd=tmp_path)
     test = "lrsched.range_test(lambda x, _, rate: (x - rate * x, x * x), 1.0, [0] * 100)"
     assert "rate" in run(str(python), "-W", "error", "-c", f"import lrsched; print({test}.advice())", cwd=tmp_path)
-    for line in ("study", "train", "range-test", "search", "tune", "ensemble x", "data list"):
+    for line in ("study", "train", "range-test", "search", "tune", "ensemble x", "data list", "forecast x"):
         said = run(command, *line.split(), cwd=tmp_path, fails=True)
         assert re.fullmatch(r"lrsched: \w+ is not installed, which this needs: pip install 'lrsched\[\w+\]'\n", said)
     assert list(tmp_path.iterdir()) == []

@@ -45,6 +45,8 @@ PLAIN = [line for line in SHELL if "lrsched -" in line]
 STUDIES = [line for line in SHELL if "lrsched study" in line and "--part" not in line and line not in FOREIGN]
 ALONE = list({line.split("lrsched ", 1)[1]: line for line in STUDIES}.values())  # each once, whatever is before it
 ON_PREPARED_DATA = [line for line in STUDIES if "--data-dir" in line]
+WITHOUT_TRAINING = ("lrsched schedules", "lrsched rank")
+ON_RESULTS = [line for line in SHELL if "lrsched forecast" in line]  # in the folder of the checkout
 IN_ORDER = (
     "lrsched train",
     "lrsched ensemble",
@@ -87,7 +89,7 @@ def test_readme_is_short() -> None:
 
 
 def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
-    tested = [*FOREIGN, *PLAIN, *STUDIES, *lines_of("lrsched schedules", "lrsched data", *IN_ORDER, *SHORT)]
+    tested = [*FOREIGN, *PLAIN, *STUDIES, *ON_RESULTS, *lines_of(*WITHOUT_TRAINING, "lrsched data", *IN_ORDER, *SHORT)]
     installs = lines_of("uv run pytest", "-m venv", "pip install ")
     assert [line for line in SHELL if line not in {*tested, *installs}] == []
     assert {block.kind for block in BLOCKS} == {"sh", "python"}
@@ -107,13 +109,23 @@ def test_study_commands_on_prepared_data_reach_the_data(line: str, capsys: pytes
     assert "the folder no/such/folder does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", lines_of("lrsched schedules"))
-def test_schedules_commands_run(
+@pytest.mark.parametrize("line", lines_of(*WITHOUT_TRAINING))
+def test_commands_without_training_run(
     line: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(words(line)) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ON_RESULTS)
+def test_commands_on_results_run(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(words(line)) == 0, capsys.readouterr().err
+    assert "predicted" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("line", lines_of("lrsched data"))

@@ -10,6 +10,7 @@ from typing import Any
 import anytime
 import pytest
 import shared_trunks
+import theory
 
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
 from lrsched.runs import records, studies
@@ -22,6 +23,7 @@ RUNS = sorted(RESULTS.rglob("records.jsonl"))
 KINDS = {
     "parts": _search_results.write_results,
     "growing": ensemble.write_results,
+    "rankings": theory.write_results,
     "suggestions": range_test.write_results,
     "shared_trunks": shared_trunks.write_results,
     "anytime": anytime.write_results,
@@ -34,7 +36,7 @@ def name(path: pathlib.Path) -> str:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """The record of a search, an ensemble or a range test; nothing of a study, which has the records of its runs."""
+    """The record of a search, an ensemble, a range test or theory; nothing of a study, which has those of its runs."""
     path = folder / "record.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
