@@ -21,8 +21,8 @@ from lrsched.analysis.report.study import Findings, describe_study
 from lrsched.analysis.search.table import Found
 from lrsched.analysis.study.cells import gather
 from lrsched.analysis.study.comparisons import compare_cells
-from lrsched.commands import _search_results, ensemble, range_test, search, study, tune
-from lrsched.runs import records
+from lrsched.commands import _search_results, _study_results, ensemble, range_test, search, study, tune
+from lrsched.runs import studies
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.schedules import language
@@ -134,32 +134,34 @@ def read_study(folder: pathlib.Path) -> Findings:
     """What is in the folder of a study.
 
     Raises:
-      ValueError: if there is no record.
+      ValueError: if there is no record of a run that its table is of.
     """
-    rows = records.read(folder / "records.jsonl").rows
+    saved = studies.load(folder)
+    rows, asked = saved.records, saved.asked
     if not rows:
-        raise ValueError(f"{folder} must be the folder of a result (records.jsonl or record.json), got none.")
-    rows = sorted(rows, key=lambda record: (record.get("place", -1), record.get("started", "")))
-    selection = records.read(folder / "selection" / "records.jsonl").rows
-    asked: dict[str, Any] = files.read_json(folder / "study.json") if (folder / "study.json").exists() else {}
-    cells = gather(rows, selection)
-    margin = asked.get("no_worse_than")
-    compared = compare_cells(cells, reference=asked.get("reference"), margin=None if margin is None else margin / 100)
+        raise ValueError(f"{folder} must have a run on record that its table is of, got none.")
+    cells = gather(rows, saved.selection)
+    margin, reference = asked.get("no_worse_than"), asked.get("reference")
+    if reference not in {cell.label for cell in cells}:
+        reference = None  # its runs are not on record yet
+    compared = compare_cells(cells, reference=reference, margin=None if margin is None else margin / 100)
     config = rows[0]["config"]
     tabular = datasets.is_tabular(config["data"]) or rows[0]["data"].get("classes") == 0
     labels, budgets = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("label", "budget"))
     title = f"{_count(len(labels), 'schedule')} under {_count(len(budgets), 'budget').lower()}"
+    commands = _commands([*saved.selection, *rows], "study", study.StudyConfig, asked or _ask(rows))
     return Findings(
         title=f"{title}: {escape(config['model'])} on {escape(config['data'])}",
         records=rows,
-        selection=selection,
-        asked=asked,
-        missing=0,
+        selection=saved.selection,
+        asked={**asked, "reference": reference},
+        missing=saved.missing,
         cells=cells,
         comparisons=compared,
-        losses=study.losses(rows, cells),
-        schedules=study.curves(rows),
-        commands=_commands(rows, "study", study.StudyConfig, asked or _ask(rows, selection)),
+        losses=_study_results.losses(rows, cells),
+        evaluations=_study_results.evaluations(rows, cells),
+        schedules=_study_results.curves(rows),
+        commands=commands,
         **({"measure": "part of the test targets' variance left unexplained"} if tabular else {}),
     )
 
@@ -270,12 +272,11 @@ def _words(name: str, value: Any) -> list[str]:
     return [f"{value:.17g}" if isinstance(value, float) and value == round(value) else str(value)]
 
 
-def _ask(rows: Sequence[Record], selection: Sequence[Record]) -> dict[str, Any]:
+def _ask(rows: Sequence[Record]) -> dict[str, Any]:
     """What a study without study.json was asked for, as far as its records tell."""
     config = rows[0]["config"]
-    everything = [*selection, *rows]
     seeds = sorted({record["seed"] for record in rows})
-    rates = sorted({record["config"]["peak_value"] for record in everything})
+    rates = sorted({record["config"]["peak_value"] for record in rows})
     asked = {name: value for name, value in config.items() if name not in ("schedule", "seed", "budget", "peak_value")}
     several = {
         "schedules": [record["config"]["schedule"] for record in {record["label"]: record for record in rows}.values()],

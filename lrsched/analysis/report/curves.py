@@ -71,30 +71,12 @@ def draw_losses(losses: Losses, budget: str) -> Figure | None:
     return _draw_bands(losses, "training loss", title, log=True)
 
 
-def draw_evaluations(records: Sequence[Record], cells: Sequence[Cell]) -> Figure | None:
-    """Errors that were measured on the way, of the longest budget at the chosen settings."""
-    longest = max(cells, key=lambda cell: cell.epochs).budget
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    splits = set()
-    for cell in (cell for cell in cells if cell.budget == longest):
-        rows = [
-            record["evaluations"]
-            for record in records
-            if (record["label"], record["config"]["budget"]) == (cell.label, longest)
-            and record["config"]["peak_value"] == cell.peak_value
-            and record.get("evaluations")
-            and record["evaluations"]["steps"]
-        ]
-        rows = [row for row in rows if row["steps"] == rows[0]["steps"]]
-        if rows:
-            splits |= {row["split"] for row in rows}
-            errors = [[math.nan if error is None else 100 * error for error in row["errors"]] for row in rows]
-            found[cell.label] = (np.array(rows[0]["steps"]), np.array(errors, float))
+def draw_evaluations(errors: Losses, budget: str, records: Sequence[Record]) -> Figure | None:
+    """Errors in percent that were measured on the way; the records tell on what."""
+    splits = {record["evaluations"]["split"] for record in records if record.get("evaluations")}
     split = "held-out" if splits == {"holdout"} else "test"
-    title = (
-        f"{split.capitalize()} error over updates at {longest}: mean over seeds, and the band from the least to the "
-    )
-    return _draw_bands(found, f"{split} error, %", f"{title}largest.", log=True)
+    title = f"{split.capitalize()} error over updates at {budget}: mean over seeds, and the band from the least to the"
+    return _draw_bands(errors, f"{split} error, %", f"{title} largest.", log=True)
 
 
 def _draw_bands(values: Losses, label: str, title: str, *, log: bool) -> Figure | None:

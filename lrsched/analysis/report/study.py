@@ -23,7 +23,8 @@ class Findings(NamedTuple):
       asked: what was asked for; empty where it is not known.
       missing: runs that were asked for and are not on record.
       cells, comparisons: of the records.
-      losses, schedules: label -> curves.
+      losses, evaluations: label -> updates, values [seeds, points]; the errors in percent.
+      schedules: label -> progress, rate over peak, momentum.
       commands: lines that make the study again.
       measure: what the errors are.
     """
@@ -36,6 +37,7 @@ class Findings(NamedTuple):
     cells: Sequence[Cell]
     comparisons: Sequence[Comparison]
     losses: curves.Losses
+    evaluations: curves.Losses
     schedules: curves.Curves
     commands: tuple[str, ...]
     measure: str = "test error"
@@ -48,7 +50,10 @@ def describe_study(study: Findings) -> Part:
     frontier = curves.draw_frontier(cells, study.measure)
     marks = statistics.mark_cells(cells, study.comparisons)
     results: list[Block | None] = [statistics.tabulate_results(cells, marks, study.measure), frontier]
-    on_the_way = [curves.draw_losses(study.losses, longest), curves.draw_evaluations(study.records, cells)]
+    on_the_way = [
+        curves.draw_losses(study.losses, longest),
+        curves.draw_evaluations(study.evaluations, longest, study.records),
+    ]
     everything = [*study.selection, *study.records]
     sections: dict[str, Sequence[Block | None]] = {
         "Results": results,
@@ -116,14 +121,6 @@ def _conclude(study: Findings) -> list[str]:
 
 
 def _name_edges(cells: Sequence[Cell]) -> list[str]:
-    lines += _name_edges(study.cells)
-    if study.missing:
-        verb = "is" if study.missing == 1 else "are"
-        lines.append(f"**Not finished**: {plural(study.missing, 'run')} of those asked for {verb} not on record.")
-    return lines
-
-
-def _name_edges(cells: Sequence[Cell]) -> list[str]:
     edges = [f"{code(cell.label)} at {escape(cell.budget)} ({cell.at_edge})" for cell in cells if cell.at_edge]
     if not edges:
         return []
@@ -141,15 +138,16 @@ def _conclude_budget(study: Findings, budget: str) -> str:
     if not rivals:
         return f"{line}."
     apart = [code(one.first if one.second == best.label else one.second) for one in rivals if one.separated]
-    compared = study.asked.get("reference")
-    against = f" of the comparisons with {code(str(compared))}" if compared else ""
+    reference = study.asked.get("reference")
+    if reference and reference != best.label:
+        return f"{line}, {'separated' if apart else 'not separated'} from the reference, {code(reference)}."
     if not apart:
         needed = [one.seeds_needed for one in rivals if one.seeds_needed is not None]
         more = f"; the differences seen would take {min(needed):,} seeds or more" if needed else ""
-        return f"{line}. None of the other schedules is separated from it{against}{more}."
+        return f"{line}. None of the other schedules is separated from it{more}."
     if len(apart) == len(rivals):
-        return f"{line}, separated from {'all others' if not compared else ', '.join(apart)}{against}."
-    return f"{line}, separated from {', '.join(apart)}{against}, and not from the others."
+        return f"{line}, separated from all others."
+    return f"{line}, separated from {', '.join(apart)}, and not from the others."
 
 
 def _say_compared(study: Findings) -> str:
