@@ -19,6 +19,7 @@ from lrsched.analysis.report.document import Block, Figure, Lines, Part, Section
 from lrsched.analysis.report.saved import read_markdown
 from lrsched.analysis.report.study import Findings, describe_study
 from lrsched.analysis.search.table import Found
+from lrsched.analysis.study import ledger
 from lrsched.analysis.study.cells import gather
 from lrsched.analysis.study.comparisons import compare_cells
 from lrsched.commands import _search_results, _study_results, ensemble, range_test, search, study, tune
@@ -148,7 +149,7 @@ def read_study(folder: pathlib.Path) -> Findings:
     config = rows[0]["config"]
     tabular = datasets.is_tabular(config["data"]) or rows[0]["data"].get("classes") == 0
     labels, budgets = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("label", "budget"))
-    title = f"{_count(len(labels), 'schedule')} under {_count(len(budgets), 'budget').lower()}"
+    title = f"{count(len(labels), 'schedule')} under {count(len(budgets), 'budget').lower()}"
     commands = _commands([*saved.selection, *rows], "study", study.StudyConfig, asked or _ask(rows))
     return Findings(
         title=f"{title}: {escape(config['model'])} on {escape(config['data'])}",
@@ -158,6 +159,7 @@ def read_study(folder: pathlib.Path) -> Findings:
         missing=saved.missing,
         cells=cells,
         comparisons=compared,
+        entries=ledger.ledger(rows, cells),
         losses=_study_results.losses(rows, cells),
         evaluations=_study_results.evaluations(rows, cells),
         schedules=_study_results.curves(rows),
@@ -166,15 +168,11 @@ def read_study(folder: pathlib.Path) -> Findings:
     )
 
 
-def across(studies: Sequence[Findings]) -> list[Part]:
-    """What can be said of several studies together."""
-    return []
-
-
 _NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """A number in words with its noun, as a title begins."""
     word = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
     return f"{word} {noun}{'' if number == 1 else 's'}"
 

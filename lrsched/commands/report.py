@@ -8,9 +8,12 @@ import pathlib
 
 import tyro
 
+import lrsched
 from lrsched import files
+from lrsched.analysis.markdown import escape
 from lrsched.analysis.report import latex, page, text
 from lrsched.analysis.report.document import Document, Part
+from lrsched.analysis.report.study import describe_all
 from lrsched.commands import Outcome, _report_parts
 from lrsched.runs.report import Report, ignore
 
@@ -69,8 +72,6 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
 
 def build(folders: list[pathlib.Path], *, title: str | None = None, report: Report = ignore) -> Document:
     """The report of the results in some folders."""
-    import lrsched
-
     parts: list[Part] = []
     studies = []
     for folder in folders:
@@ -78,11 +79,10 @@ def build(folders: list[pathlib.Path], *, title: str | None = None, report: Repo
         study, part = _report_parts.read_folder(folder)
         parts.append(part)
         studies += [study] if study else []
-    parts += _report_parts.across(studies)
+    together = describe_all(studies) if len(studies) > 1 else None
+    parts += [together] if together else []
     made = f"Made with lrsched {lrsched.__version__} on {datetime.date.today():%-d %B %Y}."
-    several = f"{len(folders)} results" if len(folders) > 1 else parts[0].title
-    from lrsched.analysis.markdown import escape
-
+    several = f"{_report_parts.count(len(folders), 'result')}" if len(folders) > 1 else parts[0].title
     return Document(escape(title) if title else several, made, tuple(parts))
 
 

@@ -182,6 +182,39 @@ def draw_interval(
     return f'<svg class="interval" viewBox="0 0 {width} {height}" aria-hidden="true">{drawn}</svg>'
 
 
+def draw_ranks(
+    means: Sequence[tuple[str, float]], groups: Sequence[Sequence[str]], looks: Mapping[str, Look], *, name: str
+) -> str:
+    """Mean ranks, a row each from the best, and at the right a bar over the rows of each group.
+
+    Args:
+      means: label and mean rank, in order.
+      groups: labels that stand one below the other.
+      looks: of each label.
+      name: what the figure shows.
+    """
+    count, height, right = len(means), 34, WIDTH - 16 - 11 * len(groups)
+
+    def place(value: float) -> float:
+        return 8 + (right - 16) * (value - 1) / max(count - 1, 1)
+
+    foot = 26 + height * count
+    parts = [f'<path class="axis" d="M8 {foot}H{right - 8}"/>']
+    for tick in range(1, count + 1):
+        parts.append(f'<path class="axis" d="M{place(tick):.1f} {foot}v4"/>')
+        parts.append(f'<text class="middle" x="{place(tick):.1f}" y="{foot + 20}">{tick}</text>')
+    rows = {label: 30 + height * i for i, (label, _) in enumerate(means)}
+    for label, mean in means:
+        y, at = rows[label], place(mean)
+        dot = mark(looks[label]["marker"], at, float(y), 4.0)
+        parts.append(f'<path class="grid" d="M8 {y}H{right - 8}"/>')
+        parts.append(f'<text class="label" x="8" y="{y - 8}">{html.escape(label)}</text>')
+        parts.append(f'<g class="own" style="{_ink(looks[label])}"><path class="mark" d="{dot}"/></g>')
+    for i, group in enumerate(groups):
+        parts.append(f'<path class="group" d="M{right + 11 * (i + 1)} {rows[group[0]] - 5}V{rows[group[-1]] + 5}"/>')
+    return _svg(WIDTH, foot + 26, name, "".join(parts))
+
+
 def draw_key(look: Look, *, marked: bool) -> str:
     """What a line looks like, for a legend."""
     dashes = DASHES.get(look["linestyle"])

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from lrsched.analysis import Record
 from lrsched.analysis.markdown import code, escape, plural
-from lrsched.analysis.report import curves, provenance, statistics
+from lrsched.analysis.report import curves, provenance, standings, statistics
 from lrsched.analysis.report.document import Block, Lines, Part, Section
+from lrsched.analysis.study import ledger
 from lrsched.analysis.study.cells import Cell
 from lrsched.analysis.study.comparisons import Comparison
 
@@ -22,7 +23,7 @@ class Findings(NamedTuple):
       selection: of the runs that chose.
       asked: what was asked for; empty where it is not known.
       missing: runs that were asked for and are not on record.
-      cells, comparisons: of the records.
+      cells, comparisons, entries: of the records; the entries are of the papers' numbers.
       losses, evaluations: label -> updates, values [seeds, points]; the errors in percent.
       schedules: label -> progress, rate over peak, momentum.
       commands: lines that make the study again.
@@ -36,6 +37,7 @@ class Findings(NamedTuple):
     missing: int
     cells: Sequence[Cell]
     comparisons: Sequence[Comparison]
+    entries: Sequence[ledger.Entry]
     losses: curves.Losses
     evaluations: curves.Losses
     schedules: curves.Curves
@@ -58,9 +60,11 @@ def describe_study(study: Findings) -> Part:
     sections: dict[str, Sequence[Block | None]] = {
         "Results": results,
         "Differences": _compare(study) if study.comparisons else [],
+        "Ranks": standings.rank([cells]),
         "On the way": on_the_way,
         "The schedules": [curves.draw_schedules(study.schedules)],
         "What was chosen": [_say_chosen(study), statistics.tabulate_settings(cells)],
+        "Beside the paper": [standings.tabulate_ledger(study.entries)],
         "What was applied": [provenance.audit(everything)],
         "Provenance": [provenance.describe(everything), provenance.list_runs(everything)],
         "To repeat it": [Lines(study.commands)] if study.commands else [],
@@ -182,3 +186,14 @@ def _list(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds))
+
+
+def describe_all(studies: Sequence[Findings]) -> Part | None:
+    """What can be said of several studies together: ranks over the settings of all; None if it is nothing."""
+    blocks = standings.rank([study.cells for study in studies])
+    if not blocks:
+        return None
+    settings = sum(len(statistics.budgets_of(study.cells)) for study in studies)
+    labels = {cell.label for study in studies for cell in study.cells}
+    counts = ((str(len(studies)), "studies"), (str(settings), "settings"), (str(len(labels)), "schedules"))
+    return Part("All studies together", "", counts, (), (Section("Ranks over all settings", tuple(blocks)),))
