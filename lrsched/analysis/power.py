@@ -8,17 +8,20 @@ POWER = 0.8
 MOST_SEEDS = 1_000_000
 
 
-def seeds_needed(difference: float, spread: float, *, level: float = 0.05, things: int = 2) -> int | None:
+def seeds_needed(
+    difference: float, spread: float, *, level: float = 0.05, things: int = 2, prior: float = 0.0
+) -> int | None:
     """The seeds with which a two-sided paired t test finds a difference with 80 % power.
 
     The smallest n for which |T| > t(1 - level / 2; df) has a probability of at least 0.8, T being noncentral t with
-    df = (things - 1) (n - 1) degrees of freedom and noncentrality |difference| / spread sqrt(n).
+    df = min(n - 1 + prior, (things - 1) (n - 1)) degrees of freedom and noncentrality |difference| / spread sqrt(n).
 
     Args:
       difference: the true mean difference.
       spread: sd of the differences over seeds, in the same unit.
       level: at which one test is made: 0.05, or that over the tests of a family.
-      things: how many were measured with each seed, whose spread is pooled; 2: the pair alone.
+      things: how many were measured with each seed.
+      prior: degrees of freedom that their other pairs lend this one (`pairs.moderate`).
     Returns:
       a number of seeds from 2; None without a difference, without a spread, or beyond a million seeds.
     Example:
@@ -33,7 +36,7 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, thing
     from scipy import special
 
     def enough(n: int) -> bool:
-        df, shift = (things - 1) * (n - 1), abs(difference) / spread * math.sqrt(n)
+        df, shift = min(n - 1 + prior, (things - 1) * (n - 1)), abs(difference) / spread * math.sqrt(n)
         edge = float(special.stdtrit(df, 1 - level / 2))
         missed = float(special.nctdtr(df, shift, edge))
         if math.isnan(missed):  # far out, where scipy gives up: normal

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -137,25 +136,3 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, known[index] * (len(p_values) - i)))
         adjusted[index] = largest
     return adjusted
-
-
-def tell_apart(
-    best: Mapping[int, float], others: Mapping[Any, Mapping[int, float]], *, resolution: float | None = None
-) -> dict[Any, bool]:
-    """Tells whether each of the others differs from the best: paired t tests at 5 %, one Holm family.
-
-    Args:
-      best: seed -> value.
-      others: name -> seed -> value. One that shares no seed with the best counts as not separated, and so does one that
-        differs from it by the same on every seed.
-      resolution: as in `compare`.
-    Returns:
-      name -> whether it is separated from the best.
-    Example:
-      >>> tell_apart({0: 0.1, 1: 0.1}, {"same": {0: 0.1, 1: 0.1}, "tie": {0: 0.3, 1: 0.3}, "far": {0: 0.3, 1: 0.301}})
-      {'same': False, 'tie': False, 'far': True}
-
-    """
-    shared = [other if best.keys() & other.keys() else None for other in others.values()]
-    tests = [None if other is None else compare(other, best, resolution=resolution).p for other in shared]
-    return {name: p is not None and p < 1 - LEVEL for name, p in zip(others, holm(tests), strict=True)}

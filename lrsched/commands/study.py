@@ -62,6 +62,8 @@ class StudyConfig(Recipe):
         there are cores (and memory for them) or devices, but one where little is left to train; 1: one after another,
         each over all devices. The number changes the order of summation in a run, and so its last digits; the records
         hold it.
+      share_trunks: make the updates that runs have in common (the same rates from the first update on) once; the
+        records are the same without.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs asked for.
     """
@@ -94,6 +96,7 @@ class StudyConfig(Recipe):
     track: tracking.Name | None = None
     data_dir: str | None = None
     workers: int | None = None
+    share_trunks: bool = True
     out: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -192,10 +195,14 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
             ids, chosen = _choose(config, grid, out, choosing, told)
         todo = resolved(grid.fresh(chosen)) if chosen else first
         studies.write(out, config.as_json(), selection=ids, runs=[each.id for each in todo])
-        many.train_all(todo, out, count=config.workers, report=told)
+        _train_all(config, todo, out, told)
     study = studies.load(out)
     text, written = write_results(study, out)
     return Outcome(study.records, text, [out / "study.json", out / "records.jsonl", *written])
+
+
+def _train_all(config: StudyConfig, todo: Sequence[Run], out: pathlib.Path, report: Report) -> list[Record]:
+    return many.train_all(todo, out, count=config.workers, report=report, share_trunks=config.share_trunks)
 
 
 def _choose(
@@ -205,8 +212,7 @@ def _choose(
     more: dict[Place, list[Setting]] = {}
     records = dict[str, Record]()
     while True:
-        made = many.train_all(todo, out / "selection", count=config.workers, report=report)
-        records |= {record["run"]: record for record in made}
+        records |= {record["run"]: record for record in _train_all(config, todo, out / "selection", report)}
         cells = gather(list(records.values()))
         further = {
             where: rate

@@ -2,6 +2,7 @@
 
 OUT/records.jsonl    a line a run
 OUT/states/RUN/      its claim (locked while it is trained) and its newest states; gone once it is recorded
+OUT/trunks/          states that runs share (`trunks`)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 from collections.abc import Collection, Iterator
 
 from lrsched import files
-from lrsched.runs import records, resume
+from lrsched.runs import records, resume, trunks
 from lrsched.runs.report import Record, Status
 from lrsched.runs.task import Run
 from lrsched.training import snapshots
@@ -44,7 +45,8 @@ def is_free(out: pathlib.Path, run: str) -> bool:
 def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> Iterator[Status | str | Record | None]:
     """Trains a run from its newest state and records it; yields progress and messages, then its record.
 
-    The record may be another process's, which has trained the run by now; None if one is training it.
+    The record may be another process's, which has trained the run by now; None if one is training it, or is on its way
+    to a state that it can start from.
 
     Args:
       workers: how many runs this process trains at once, for the record.
@@ -61,6 +63,10 @@ def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> I
             _remove(folder)
             yield there
             return
+        trunk = stack.enter_context(trunks.taken(run, out))
+        if trunk is None:
+            yield None
+            return
         stores = list[snapshots.Store]()
 
         def open_store() -> snapshots.Store:
@@ -69,7 +75,7 @@ def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> I
             return stores[0]
 
         due = resume.due_every(resume.SAVE_EVERY, run)
-        for event in resume.train_saved(run, folder, open_store, due=due):
+        for event in resume.train_saved(run, folder, open_store, due=due, trunk=trunk):
             if isinstance(event, dict):
                 event["device"]["workers"], event["place"] = workers, place
                 records.append(path, event)

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from lrsched import files
-from lrsched.runs import claims, identity, interrupts, records, workers
+from lrsched.runs import claims, identity, interrupts, records, trunks, workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Overall, Record, Report, Status
 from lrsched.runs.task import Devices, Run, resolve
@@ -40,7 +40,13 @@ def _one_device_each(count: int | None) -> bool:
 
 
 def train_all(
-    todo: Sequence[Run], out: pathlib.Path, *, count: int | None, report: Report, updates: int | None = None
+    todo: Sequence[Run],
+    out: pathlib.Path,
+    *,
+    count: int | None,
+    report: Report,
+    updates: int | None = None,
+    share_trunks: bool = False,
 ) -> list[Record]:
     """The records of these runs, in order: those in out/records.jsonl as they are, the others trained and put there.
 
@@ -51,6 +57,7 @@ def train_all(
       todo: of `resolve_all`.
       count: workers asked for; None: as many as fit.
       updates: in all runs that will be trained in this folder, if these are but the first of them.
+      share_trunks: make the updates that runs have in common once (`trunks`); the numbers are the same.
     Raises:
       ValueError: before anything is trained, if the folder cannot be written.
       OSError: before anything is trained, if the folder cannot be locked.
@@ -59,8 +66,9 @@ def train_all(
     found = records.read(claims.ledger(out))
     for line in found.damaged:
         report(line)
-    progress = _Progress(todo, {record["run"]: record for record in found.rows}, report)
+    progress = _Progress(todo, out, {record["run"]: record for record in found.rows}, report)
     claims.tidy(out, progress.done)
+    trunks.tidy(out, progress.done)
     if not progress.left:
         return progress.records()
     files.check_writable("out", out)
@@ -70,34 +78,59 @@ def train_all(
         report(line)
     ready = f"{len(progress.left)} of {len(todo)} runs to train" if len(todo) > 1 else "1 run to train"
     report(f"{ready}; compiling the first.")
-    waited = False
+    junctions = _announce(progress) if share_trunks else []
+    if not share_trunks:
+        trunks.withdraw([run.id for run in todo], out)
     with interrupts.deferred():
         while progress.left:
-            mine = {i: todo[i] for i in progress.left if claims.is_free(out, todo[i].id)}
+            free = {i: todo[i] for i in progress.left if claims.is_free(out, todo[i].id)}
+            mine = {i: run for i, run in free.items() if trunks.is_ready(run, out)}
             layout = workers.choose(asked=count, left=len(mine), updates=total, cpus=cpus)
+            before = len(progress.left)
+            mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine
             for index, event in workers.train_all(mine, out, layout=layout, alone=_one_device_each(count)):
                 progress.take(index, event)
-            if progress.left:
-                if not waited:
-                    others = "1 run is" if len(progress.left) == 1 else f"{len(progress.left)} runs are"
-                    report(f"waiting: {others} being trained by another process.")
-                waited = True
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-                if interrupts.asked():
-                    raise interrupts.Interrupted("saved")
+            if progress.left and len(progress.left) == before:
+                _wait(progress, before - len(free))
             for index in list(progress.left):
                 progress.take(index, records.find(claims.ledger(out), todo[index].id))
+    progress.tell_spared()
+    trunks.tidy(out, progress.done)
     with contextlib.suppress(OSError):  # states of other runs are left there
         (out / "states").rmdir()
     return progress.records()
 
 
+def _announce(progress: _Progress) -> list[trunks.Junction]:
+    """The junctions of the runs that are left, for all processes that train them."""
+    runs = [progress.todo[index] for index in progress.left]
+    junctions = trunks.find(runs)
+    if junctions:
+        trunks.announce(junctions, progress.out)
+        spared, updates = sum(one.spared for one in junctions), sum(run.total_steps for run in runs)
+        progress.report(f"shared trunks: {spared:,} of {updates:,} updates need not be made a second time.")
+    return junctions
+
+
+def _wait(progress: _Progress, others: int) -> None:
+    """Waits a moment for runs of other processes."""
+    if others and not progress.waited:
+        runs = "1 run is" if others == 1 else f"{others} runs are"
+        progress.report(f"waiting: {runs} being trained by another process.")
+        progress.waited = True
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+    if interrupts.asked():
+        raise interrupts.Interrupted("saved")
+
+
 class _Progress:
     """Tracks which runs are on record and how many updates the others have left, and reports it."""
 
-    def __init__(self, todo: Sequence[Run], done: dict[str, Record], report: Report) -> None:
-        self.todo, self.done, self.report = todo, done, report
+    def __init__(self, todo: Sequence[Run], out: pathlib.Path, done: dict[str, Record], report: Report) -> None:
+        self.todo, self.out, self.done, self.report = todo, out, done, report
         self.left = {i: run.total_steps for i, run in enumerate(todo) if run.id not in done}
+        self.spared = 0  # updates that a run recorded since then shared with another
+        self.waited = False
         for run in todo:
             if run.id in done:
                 self._tell(run, record=done[run.id])
@@ -113,10 +146,17 @@ class _Progress:
         elif event is not None:
             del self.left[index]
             self.done[run.id] = event
+            self.spared += event.get("trunk", {"step": 0})["step"]
+            trunks.tidy(self.out, self.done, run=run.id)
             self._tell(run, record=event)
 
     def records(self) -> list[Record]:
         return [self.done[run.id] for run in self.todo]
+
+    def tell_spared(self) -> None:
+        """Says how many updates were not made a second time."""
+        if self.spared:
+            self.report(f"shared trunks: {self.spared:,} updates were not made a second time.")
 
     def _tell(self, run: Run, *, latest: Status | None = None, record: Record | None = None) -> None:
         count = len(self.todo)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any, NamedTuple
 
 from lrsched.runs import identity, interrupts
 from lrsched.runs.report import Record, Status
 from lrsched.runs.run import Log, Point, train
 from lrsched.runs.task import Run
+from lrsched.runs.trunks import Trunk
 from lrsched.schedules import durations
 from lrsched.training import snapshots
 
 SAVE_EVERY = "2min"
+_ALONE = Trunk()  # shares nothing with other runs
 
 
 def train_saved(
@@ -26,6 +28,7 @@ def train_saved(
     keep: Collection[int] = (),
     read_fork: Callable[[], Point] | None = None,
     take: Callable[[Point], None] = lambda point: None,
+    trunk: Trunk = _ALONE,
 ) -> Iterator[Status | str | Record]:
     """`train` from the newest state in a folder, saving states there; yields progress and messages, then the record.
 
@@ -36,41 +39,66 @@ def train_saved(
       keep: updates after which a state is due as well. The last update is none of them by itself.
       read_fork: reads the point at which this run was forked from another; used if there is no state.
       take: is given each point before its state is saved.
+      trunk: what the run shares with others: it starts from the furthest state there if it has none of its own, and
+        leaves those that are missing.
     Raises:
       ValueError: if a state is of another run.
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
-    start = _Start(None, [], [], 0.0)
     belongs_to = identity.identify(run)
+    start = yield from _find_start(run, folder, open_store, belongs_to, read_fork, trunk)
+    begun = time.perf_counter()
+
+    def stops(completed: int) -> bool:
+        return completed in keep or completed in trunk.folders or due(completed) or interrupts.asked()
+
+    for event in train(run, start=start.point, stops=stops):
+        if isinstance(event, dict):
+            seconds = round(start.seconds + event["seconds"], 3)
+            shared = {"trunk": start.trunk} if start.trunk else {}
+            yield event | {"seconds": seconds, "resumed_at": start.resumed, "changes": start.changes, **shared}
+        elif isinstance(event, Status):
+            yield event
+        else:
+            take(event)
+            facts = {**start.facts(event.log, time.perf_counter() - begun), "identity": belongs_to}
+            step, asked = event.log.completed, interrupts.asked()
+            if step in trunk.folders:
+                trunk.leave(step, event.state, facts)
+            elif step < run.total_steps or step in keep or asked:
+                open_store().save(step, event.state, facts, wait=asked)
+            if asked:
+                raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
+
+
+def _find_start(
+    run: Run,
+    folder: pathlib.Path,
+    open_store: Callable[[], snapshots.Store],
+    belongs_to: dict[str, Any],
+    read_fork: Callable[[], Point] | None,
+    trunk: Trunk,
+) -> Generator[str, None, _Start]:
+    """Where a run starts: its own newest state, the point it was forked at, what it shares, or the first update."""
+    first = _Start(None, [], [], 0.0)
     if snapshots.steps(folder):
         saved, lines = open_store().newest(run.initial_state())
         yield from lines
         if saved is not None:
             identity.check_state(saved, belongs_to, folder)
-            start = _Start.at(saved, belongs_to)
             yield f"resuming after update {saved.step} of {run.total_steps}."
-    if start.point is None and read_fork is not None and run.origin is not None:
-        start = start._replace(point=read_fork())
+            return _Start.at(saved, belongs_to)
+    if read_fork is not None and run.origin is not None:
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
-    begun = time.perf_counter()
-
-    def stops(completed: int) -> bool:
-        return completed in keep or due(completed) or interrupts.asked()
-
-    for event in train(run, start=start.point, stops=stops):
-        if isinstance(event, dict):
-            seconds = round(start.seconds + event["seconds"], 3)
-            yield event | {"seconds": seconds, "resumed_at": start.resumed, "changes": start.changes}
-        elif isinstance(event, Status):
-            yield event
-        else:
-            take(event)
-            facts = start.facts(event.log, time.perf_counter() - begun)
-            step, asked = event.log.completed, interrupts.asked()
-            if step < run.total_steps or step in keep or asked:
-                open_store().save(step, event.state, {**facts, "identity": belongs_to}, wait=asked)
-            if asked:
-                raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
+        return first._replace(point=read_fork())
+    shared = trunk.read(run.initial_state(), belongs_to) if trunk.folders else None
+    if shared is None:
+        return first
+    maker = shared.facts["identity"]["run"]
+    if maker == run.id:
+        yield f"resuming after update {shared.step} of {run.total_steps}."
+        return _Start.at(shared, belongs_to)
+    return first._replace(point=Point(shared.tree, log_of(shared.facts)), trunk={"run": maker, "step": shared.step})
 
 
 class _Start(NamedTuple):
@@ -80,17 +108,20 @@ class _Start(NamedTuple):
     resumed: list[int]  # updates made at each start that found a state
     changes: list[str]  # of libraries and machine between them
     seconds: float  # spent by them
+    trunk: dict[str, Any] | None = None  # the run whose updates were not made again, and how many
 
     @classmethod
     def at(cls, saved: snapshots.Saved, belongs_to: dict[str, Any]) -> _Start:
         facts = saved.facts
         changes = [*facts.get("changes", []), *identity.find_changes(facts["identity"], belongs_to)]
-        return cls(Point(saved.tree, log_of(facts)), [*facts["resumed_at"], saved.step], changes, facts["seconds"])
+        point, resumed = Point(saved.tree, log_of(facts)), [*facts["resumed_at"], saved.step]
+        return cls(point, resumed, changes, facts["seconds"], facts.get("trunk"))
 
     def facts(self, log: Log, seconds: float) -> dict[str, Any]:
         """What is saved beside a state, so many seconds after the start."""
+        shared = {"trunk": self.trunk} if self.trunk else {}
         spent = {"seconds": self.seconds + seconds}
-        return {"log": log._asdict(), "resumed_at": self.resumed, "changes": self.changes, **spent}
+        return {"log": log._asdict(), "resumed_at": self.resumed, "changes": self.changes, **spent, **shared}
 
 
 def log_of(facts: dict[str, Any]) -> Log:

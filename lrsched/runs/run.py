@@ -86,7 +86,7 @@ class Point(NamedTuple):
 # Of a record: what two runs of the same numbers may differ in.
 CIRCUMSTANCES = frozenset(
     {"images_per_second", "seconds", "compiles", "device", "versions", "commit", "started", "finished"}
-    | {"resumed_at", "changes", "place"}
+    | {"resumed_at", "changes", "place", "trunk"}
 )
 Tables = tuple[np.ndarray, np.ndarray]  # float64 rate and momentum of every update
 

@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 
 from lrsched.analysis import statistics
@@ -72,7 +71,6 @@ def test_paired_without_spread_has_no_answer(shift, seeds):
     found = statistics.compare(first, second)
     assert found.mean == pytest.approx(shift, abs=1e-9)
     assert (found.interval, found.p, found.n) == (None, None, seeds)
-    assert statistics.tell_apart(second, {"other": first}) == {"other": False}
 
 
 def test_paired_sd_is_at_least_that_of_the_count_it_is_a_difference_of():
@@ -100,18 +98,6 @@ def test_interval_of_ties_is_none():
     assert statistics.interval([0.3, math.nan]) is None
 
 
-def test_alike_schedules_on_few_examples_are_seldom_told_apart():
-    # Six times the same, errors Binomial(359, 0.012) / 359, the best of them against the others: no more than 5 %.
-    generator = np.random.default_rng(0)
-    for seeds in (2, 3):
-        claims = 0
-        for _ in range(200):
-            errors = [dict(enumerate(generator.binomial(359, 0.012, seeds) / 359)) for _ in range(6)]
-            best, *others = sorted(errors, key=lambda row: sum(row.values()))
-            claims += any(statistics.tell_apart(best, dict(enumerate(others)), resolution=1 / 359).values())
-        assert claims <= 10
-
-
 def test_paired_no_shared_seed():
     with pytest.raises(ValueError, match=r"seeds must be shared to be compared, got \[0\] and \[1\]\.$"):
         statistics.compare({0: 0.1}, {1: 0.1})
@@ -133,24 +119,3 @@ def test_holm_without_an_answer_leaves_the_others_theirs():
     for gone in (None, math.nan):
         assert statistics.holm([gone, 0.01, 0.04]) == [None, pytest.approx(0.03), pytest.approx(0.08)]
         assert statistics.holm([gone, gone]) == [None, None]
-
-
-def test_separated_where_one_value_is_not_finite():
-    best = {0: 0.10, 1: 0.11, 2: 0.12}
-    far = {0: 0.30, 1: 0.311, 2: 0.319}
-    found = statistics.tell_apart(best, {"far": far, "nan": {0: math.nan, 1: 0.2, 2: 0.3}, "tie": best})
-    assert found == {"far": True, "nan": False, "tie": False}
-
-
-def test_separated_is_one_holm_family():
-    # Differences 1, 1.5, 2: t = 1.5 / (0.5 / sqrt(3)) = 3 sqrt(3), so p = 1 - sqrt(27 / 29) = 0.035; doubled, 0.070.
-    best = {0: 0.0, 1: 0.0, 2: 0.0}
-    other = {0: 1.0, 1: 1.5, 2: 2.0}
-    assert statistics.compare(other, best).p == pytest.approx(1 - math.sqrt(27 / 29))
-    assert statistics.tell_apart(best, {"one": other}) == {"one": True}
-    assert statistics.tell_apart(best, {"one": other, "two": other}) == {"one": False, "two": False}
-
-
-def test_separated_where_no_seed_is_shared():
-    assert statistics.tell_apart({0: 0.1}, {"other": {1: 0.9}}) == {"other": False}
-    assert statistics.tell_apart({0: 0.1}, {}) == {}

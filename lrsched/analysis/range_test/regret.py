@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from lrsched.analysis import markdown, statistics
+from lrsched.analysis import markdown, pairs, statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def measure_regret(
     best_rate, best = min(whole, key=lambda run: statistics.mean(list(run[1].values())))
     best_error = statistics.mean(list(best.values()))
     others = {rate: kept for rate, kept in whole if rate != best_rate}
-    separated = statistics.tell_apart(best, others, resolution=resolution)
+    separated = pairs.tell_apart(best, others, resolution=resolution)
     rows = []
     for rule, (rate, errors) in suggested.items():
         kept = _select(errors, seeds)
@@ -93,6 +93,6 @@ def format_markdown(rows: Sequence[Regret]) -> str:
     best = f"{rows[0].best_rate:.3g}, {100 * rows[0].best_error:.2f} %"
     return markdown.table(lines, align="lrrrll") + (
         f"\nBest rate tried: {best}. Mean error of {rows[0].n} seeds; regret is error - best, paired by seed; "
-        "separated: paired t tests at 5 %, Holm over all rates tried (each interval stands alone). The best rate was "
-        "chosen on these same runs, which favours it.\n"
+        "separated: moderated paired t tests at 5 %, one Holm family of all pairs of rates tried (each interval stands "
+        "alone). The best rate was chosen on these same runs, which favours it.\n"
     )

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from lrsched.analysis import markdown, statistics
+from lrsched.analysis import markdown, pairs, statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Part:
         return min(means)[1]
 
     def verdicts(self) -> list[str]:
-        """For each setting: best, diverged, separated or not separated from the best (paired t tests, Holm at 5 %)."""
+        """For each setting: best, diverged, separated or not separated from the best at 5 % (`pairs.tell_apart`)."""
         whole = {i: tried.known for i, tried in enumerate(self.tried) if tried.mean is not None}
-        found = statistics.tell_apart(whole.pop(self.best), whole, resolution=self.resolution)
+        found = pairs.tell_apart(whole.pop(self.best), whole, resolution=self.resolution)
         names = {i: "separated" if apart else "not separated" for i, apart in found.items()} | {self.best: "best"}
         return [names.get(i, "diverged") for i in range(len(self.tried))]
 

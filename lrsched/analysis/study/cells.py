@@ -36,7 +36,10 @@ class Cell:
     momentum: str | None = None  # None: the schedule's own
     at_edge: Literal["", "lowest", "highest"] = ""  # of the rates tried, if there were several
     diverged_seeds: tuple[int, ...] = ()
-    choice_missing: tuple[int, ...] = ()  # selection seeds that a setting lacks, so that the choice did without them
+    decays_tried: tuple[float, ...] = ()
+    momenta_tried: tuple[str | None, ...] = ()
+    selection_seeds: tuple[int, ...] = ()  # that chose, where runs of their own did
+    selection_missing: tuple[int, ...] = ()  # those that a setting lacks: the choice did without them
 
 
 def gather(records: Sequence[Record], selection: Sequence[Record] = ()) -> list[Cell]:
@@ -124,7 +127,10 @@ def _make_cell(place: Place, finals: Runs, tried: Runs, study_seeds: set[int], *
         momentum=chosen[2],
         at_edge=edges.get(chosen[0], "") if len(rates) > 1 else "",
         diverged_seeds=tuple(sorted(set(runs) - set(errors))),
-        choice_missing=tuple(sorted(set().union(*tried.values()) - shared)) if apart else (),
+        decays_tried=tuple(sorted({setting[1] for setting in tried})),
+        momenta_tried=tuple(sorted({setting[2] for setting in tried}, key=str)),
+        selection_seeds=tuple(sorted(shared)) if apart and len(tried) > 1 else (),
+        selection_missing=tuple(sorted(set().union(*tried.values()) - shared)) if apart else (),
     )
 
 

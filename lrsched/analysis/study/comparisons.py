@@ -70,7 +70,6 @@ class Judged:
     tests: Pairs
     at: int
     sign: int  # -1: the pair is (second, first) in `tests`
-    things: int  # cells of the budget
     family: int  # tests in the family
     p_adjusted: float | None
     p_no_worse: float | None = None
@@ -100,7 +99,7 @@ def judge(cells: Sequence[Cell], *, reference: str | None = None, margin: float 
     labels = list(dict.fromkeys(cell.label for cell in cells))
     if reference is not None and reference not in labels:
         raise ValueError(f"reference must be one of {', '.join(labels)}, got {reference}.")
-    found: list[tuple[Cell, Cell, Pairs, int, int, int]] = []
+    found: list[tuple[Cell, Cell, Pairs, int, int]] = []
     differ: list[tuple[float, float]] = []
     for budget in dict.fromkeys(cell.budget for cell in cells):
         column = [cell for cell in cells if cell.budget == budget]
@@ -110,7 +109,7 @@ def judge(cells: Sequence[Cell], *, reference: str | None = None, margin: float 
             turned = reference == column[i].label
             if reference is None or turned or reference == column[j].label:
                 first, second = (column[j], column[i]) if turned else (column[i], column[j])
-                found.append((first, second, tests, at, -1 if turned else 1, len(column)))
+                found.append((first, second, tests, at, -1 if turned else 1))
                 differ.append(values[at])
     bounds = [] if margin is None else [_bound(*one[2:5], margin) for one in found]
     sides = [bound[side] for side in (0, 1) for bound in bounds]
@@ -129,7 +128,7 @@ def pair_cells(column: Sequence[Cell]) -> Pairs:
 
 
 def _bound(tests: Pairs, at: int, sign: int, margin: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Own and pooled p of first - second < margin, and of first - second > -margin."""
+    """Own and moderated p of first - second < margin, and of first - second > -margin."""
     below = tests.below(sign * margin)
     above = tests.below(-sign * margin)
     low = (float(below[0][at]), float(below[1][at]))
@@ -196,7 +195,13 @@ def count_seeds(one: Judged, difference: float | None = None) -> int | None:
     mean = float(one.tests.mean[one.at]) if difference is None else difference
     level, spread = 1 - statistics.LEVEL, float(one.tests.sd[one.at])
     alone = power.seeds_needed(mean, spread, level=level)
-    together = power.seeds_needed(mean, float(one.tests.pooled[one.at]), level=level / one.family, things=one.things)
+    together = power.seeds_needed(
+        mean,
+        float(one.tests.moderated[one.at]),
+        level=level / one.family,
+        things=one.tests.things,
+        prior=one.tests.prior,
+    )
     return None if alone is None or together is None else max(alone, together)
 
 

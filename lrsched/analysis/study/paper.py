@@ -21,7 +21,7 @@ SCHEDULES = {name: name for name in ("rex", "linear", "cosine", "step", "exponen
     "constant": "none",
     "onecycle:variant=rex_paper": "onecycle",
 }
-SAMPLINGS = {"every": "every_step"}
+SAMPLINGS = {"every": ("every_step", "every iter")}  # of Tables 4-9, and of Table 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,30 +61,39 @@ def find_error(
       >>> found.mean, found.std, found.trials, found.source
       (0.2794, 0.0046, 3, 'REX arXiv:2107.04197, Tables 4-9')
     """
-    if schedule not in SCHEDULES or (sampling != "every" and schedule == "step"):
-        return None
+    setting = {"data": data, "model": model, "optimizer": optimizer, "schedule": schedule, "sampling": sampling}
+    table = "Tables 4-9" if sampling == "every" else "Table 2"
+    found = find_errors(**setting, epochs=epochs, max_epochs=max_epochs)
+    return next((number for number in found if number.source.endswith(table)), None)
+
+
+def find_errors(
+    *, data: str, model: str, optimizer: str, schedule: str, sampling: str, epochs: float, max_epochs: float
+) -> list[PaperNumber]:
+    """Every printed number of a setting, whose arguments are those of `find_error`: some stand in two tables."""
+    if schedule not in SCHEDULES:
+        return []
     wanted = {
-        "table": "Tables 4-9" if sampling == "every" else "Table 2",
         "dataset": data,
         "model": model,
         "optimizer": OPTIMIZERS.get(optimizer, optimizer),
         "schedule": SCHEDULES[schedule],
-        "sampling": SAMPLINGS.get(sampling, sampling),
         "metric": "test_error_pct",
     }
-    for row in _read_rows():
-        if (
-            all(row[column] == value for column, value in wanted.items())
-            and math.isclose(float(row["epochs"]), epochs)
-            and math.isclose(float(row["budget_pct"]), 100 * epochs / max_epochs)
-        ):
-            return PaperNumber(
-                mean=_as_fraction(row["mean"]),
-                std=_as_fraction(row["std"]) if row["std"] else None,
-                trials=int(row["trials"]) if row["trials"] else None,
-                source=f"{row['paper']}, {row['table']}",
-            )
-    return None
+    return [
+        PaperNumber(
+            mean=_as_fraction(row["mean"]),
+            std=_as_fraction(row["std"]) if row["std"] else None,
+            trials=int(row["trials"]) if row["trials"] else None,
+            source=f"{row['paper']}, {row['table']}",
+        )
+        for row in _read_rows()
+        if all(row[column] == value for column, value in wanted.items())
+        and row["sampling"] in SAMPLINGS.get(sampling, (sampling,))
+        and not (row["table"] == "Table 2" and schedule == "step")
+        and math.isclose(float(row["epochs"]), epochs)
+        and math.isclose(float(row["budget_pct"]), 100 * epochs / max_epochs)
+    ]
 
 
 def find_numbers(records: Sequence[Record]) -> dict[tuple[str, str], PaperNumber]:
@@ -99,7 +108,7 @@ def find_numbers(records: Sequence[Record]) -> dict[tuple[str, str], PaperNumber
     for record in records:
         config = record["config"]
         schedule, _, sampling = record["label"].partition("@")
-        if config["batch_size"] != BATCH_SIZE or not _momentum_agrees(config["momentum"], schedule):
+        if config["batch_size"] != BATCH_SIZE or not momentum_agrees(config["momentum"], schedule):
             continue
         number = find_error(
             data=config["data"],
@@ -111,11 +120,11 @@ def find_numbers(records: Sequence[Record]) -> dict[tuple[str, str], PaperNumber
             max_epochs=float(config["max_epochs"]),
         )
         if number is not None:
-            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=_describe_unstated(config))
+            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=describe_unstated(config))
     return found
 
 
-def _momentum_agrees(momentum: str | None, schedule: str) -> bool:
+def momentum_agrees(momentum: str | None, schedule: str) -> bool:
     """Whether a run's momentum is the paper's: the schedule's own (None), or 0.9 unless the schedule cycles it."""
     if momentum is None:
         return True
@@ -125,7 +134,7 @@ def _momentum_agrees(momentum: str | None, schedule: str) -> bool:
         return False
 
 
-def _describe_unstated(config: Record) -> str:
+def describe_unstated(config: Record) -> str:
     """The run's values of what the paper does not state; what a record does not hold is left out."""
     words = []
     if "weight_decay" in config:
