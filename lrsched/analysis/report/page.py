@@ -48,7 +48,8 @@ class _Page:
         if self.several:
             inner = f'<li><a href="#{place}">{to_html(part.title)}</a><ol>{inner}</ol></li>'
         self.contents.append(inner)
-        blocks = [f'<h2 class="part" id="{place}">{to_html(part.title)}</h2>'] if self.several else []
+        head = f'<div><h2 class="part" id="{place}">{to_html(part.title)}</h2>'
+        blocks = [head] if self.several else []
         if part.question:
             blocks.append(f'<p class="question"><span class="tag">Question</span> {to_html(part.question)}</p>')
         if part.counts:
@@ -59,11 +60,13 @@ class _Page:
             blocks.append(f'<ul class="found">{items}</ul>')
         for (target, _), section in zip(links, part.sections, strict=True):
             blocks.append("\n".join(self._section(section, target)))
+        blocks += ["</div>"] if self.several else []
         return "\n".join(blocks)
 
     def _section(self, section: Section, target: str) -> Iterator[str]:
         level = 3 if self.several else 2
-        yield f'<section aria-labelledby="{target}"><h{level} id="{target}">{to_html(section.title)}</h{level}>'
+        label = "" if self.several else f' aria-labelledby="{target}"'  # a landmark's name must be its own
+        yield f'<section{label}><h{level} id="{target}">{to_html(section.title)}</h{level}>'
         for block in section.blocks:
             yield self._block(block)
         yield "</section>"

@@ -48,10 +48,8 @@ def _tabulate(standings: Sequence[ranks.Standing], *, several: bool) -> Table:
         *(Column("Top-3", "r", "% of settings"), Column("interval", "l", "of Top-3")),
     )
     where = "a budget of a study" if several else "a budget"
-    notes = (
-        f"A setting is {where}; ranks are by mean test error, 1 is the best, and ties share theirs. "
-        "Intervals: 95 %, by bootstrap over the settings.",
-    )
+    said = f"A setting is {where}; ranks are by mean test error, 1 is the best, and ties share theirs."
+    notes = (said, "Intervals: 95 %, by bootstrap over the settings.")
     return Table("ranks", "Ranks and shares of first places", columns, tuple(rows), notes)
 
 
