@@ -62,7 +62,9 @@ def fit_axis(label: str, values: np.ndarray, *, log: bool = False, floor: float 
         low, high = low / (high / low) ** 0.04, high * (high / low) ** 0.04
         return Axis(label, low, high, _log_ticks(low, high), log=True)
     low = low if floor is None else min(low, floor)
-    span = high - low or abs(high) or 1.0
+    if low == high:
+        return Axis(label, low - (abs(low) or 1.0), low + (abs(low) or 1.0), {low: f"{low:.6g}"})
+    span = high - low
     low, high = (low if low == floor else low - 0.04 * span), high + 0.04 * span
     step = 10 ** math.floor(math.log10(span / 4))
     step *= next(many for many in (1, 2, 5, 10) if span / (step * many) <= 5)
@@ -195,7 +197,7 @@ def draw_ranks(
     """
     count, height, right = len(means), 34, WIDTH - 16 - 11 * len(groups)
 
-    def place(value: float) -> float:
+    def place(value: float | int) -> float:
         return 8 + (right - 16) * (value - 1) / max(count - 1, 1)
 
     foot = 26 + height * count

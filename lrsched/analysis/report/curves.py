@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +12,7 @@ from lrsched.analysis.markdown import code
 from lrsched.analysis.report import chart
 from lrsched.analysis.report.chart import Axis, Line
 from lrsched.analysis.report.document import Figure, Key
+from lrsched.analysis.report.words import to_html
 from lrsched.analysis.study.cells import Cell
 
 Losses = Mapping[str, tuple[np.ndarray, np.ndarray]]  # label -> updates, values [seeds, points]
@@ -110,6 +110,6 @@ def draw_schedules(curves: Curves) -> Figure:
         drawn = chart.draw_schedule(label, progress, rate, momentum, looks[label])
         still = np.ptp(momentum) <= 1e-9
         said = f"<p>momentum {momentum[0]:g}</p>" if still else ""
-        panels.append(f"<div><p><code>{html.escape(label)}</code></p>{drawn}{said}</div>")
+        panels.append(f"<div><p>{to_html(code(label))}</p>{drawn}{said}</div>")
     title = "Each schedule over its longest budget: the rate as a part of its peak, from 0 at the axis to 1."
     return Figure(title, f'<div class="panels">{"".join(panels)}</div>')

@@ -107,10 +107,10 @@ def tabulate_settings(cells: Sequence[Cell]) -> Table:
     rows = []
     for cell in cells:
         low, high = cell.interval or (None, None)
-        row = [Entry(code(cell.label), cell.label), Entry(escape(cell.budget), cell.epochs), _plain(cell.epochs, "g")]
-        row += [_plain(cell.n, "d"), *(_percent(value) for value in (cell.mean, cell.sd, low, high))]
-        row += [_plain(cell.peak_value, "g")]
-        row += [_plain(cell.weight_decay, "g")] if decays else []
+        row = [Entry(code(cell.label), cell.label), Entry(escape(cell.budget), cell.epochs), _plain(cell.epochs)]
+        row += [_plain(cell.n), *(_percent(value) for value in (cell.mean, cell.sd, low, high))]
+        row += [_plain(cell.peak_value)]
+        row += [_plain(cell.weight_decay)] if decays else []
         row += [Entry("its own" if cell.momentum is None else escape(cell.momentum))] if momenta else []
         tried = ", ".join(f"{rate:g}" for rate in cell.rates_tried)
         row += [Entry(tried, cell.rates_tried[0]), Entry(cell.at_edge or "-", cell.at_edge)] if chosen else []
@@ -155,7 +155,7 @@ def tabulate_differences(
             *_difference(one, ends[one.budget]),
             *(_p(value) for value in (one.p_t, one.p_sign_flip, one.p_adjusted)),
             Entry("-") if math.isnan(one.improvement) else Entry(f"{100 * one.improvement:.0f} %", one.improvement),
-            _plain(one.n, "d"),
+            _plain(one.n),
             Entry("-") if one.seeds_needed is None else Entry(f"{one.seeds_needed:,}", float(one.seeds_needed)),
         ]
         row += [Entry({True: "yes", False: "not shown", None: "-"}[one.no_worse])] if margin else []
@@ -201,8 +201,8 @@ def _p(value: float | None) -> Entry:
     return Entry(f"{value:.3f}" if value >= 0.001 else f"{value:.0e}", value)
 
 
-def _plain(value: float, form: str) -> Entry:
-    return Entry(f"{value:{form}}", float(value))
+def _plain(value: float | int) -> Entry:
+    return Entry(f"{value:g}", float(value))
 
 
 def _percent(value: float | None) -> Entry:

@@ -67,7 +67,7 @@ def describe_study(study: Findings) -> Part:
         "Beside the paper": [standings.tabulate_ledger(study.entries)],
         "What was applied": [provenance.audit(everything)],
         "Provenance": [provenance.describe(everything), provenance.list_runs(everything)],
-        "To repeat it": [Lines(study.commands)] if study.commands else [],
+        "To repeat it": [_say_known(study), Lines(study.commands)],
     }
     return Part(
         title=study.title,
@@ -162,6 +162,14 @@ def _say_compared(study: Findings) -> str:
     if margin is None:
         return f"{said}."
     return f"{said}. No worse: its error is shown to be less than {margin:g} points higher, as was asked beforehand."
+
+
+def _say_known(study: Findings) -> str | None:
+    if "schedules" in study.asked:
+        return None
+    rates = len({cell.rates_tried for cell in study.cells})
+    more = " Not every schedule was tried at every rate; the table of what was chosen has those it was tried at."
+    return f"The command is put together from the records, which came with no study.json.{more if rates > 1 else ''}"
 
 
 def _say_chosen(study: Findings) -> str:
