@@ -174,13 +174,11 @@ def draw_interval(
 ) -> str:
     """A mean and its interval on one line, beside which it stands as numbers; all of a table share `ends`."""
     width, height = 132, 18
-
-    def place(value: float) -> float:
-        return 6 + (width - 12) * min(max((value - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0)
-
-    zero = "" if at is None else f'<path class="zero" d="M{place(at):.1f} 0V{height}"/>'
-    bar = "" if low is None or high is None else f'<path class="bar" d="M{place(low):.1f} 9H{place(high):.1f}"/>'
-    drawn = f'{zero}{bar}<path class="mark" d="{mark("o", place(centre), 9.0)}"/>'
+    values = [ends[0] if value is None else value for value in (centre, low, high, at)]
+    middle, left, right, origin = 6 + (width - 12) * np.clip((np.array(values) - ends[0]) / (ends[1] - ends[0]), 0, 1)
+    zero = "" if at is None else f'<path class="zero" d="M{origin:.1f} 0V{height}"/>'
+    bar = "" if low is None or high is None else f'<path class="bar" d="M{left:.1f} 9H{right:.1f}"/>'
+    drawn = f'{zero}{bar}<path class="mark" d="{mark("o", float(middle), 9.0)}"/>'
     return f'<svg class="interval" viewBox="0 0 {width} {height}" aria-hidden="true">{drawn}</svg>'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from typing import NamedTuple
 
@@ -27,25 +28,21 @@ def spans(text: str) -> list[Span]:
     """  # noqa: E501
     found: list[Span] = []
     strong, at = False, 0
-
-    def add(piece: str, code: bool = False) -> None:
-        if found and not code and not found[-1].code and found[-1].strong == strong:
-            found[-1] = found[-1]._replace(text=found[-1].text + piece)
-        elif piece:
-            found.append(Span(piece, code, strong))
-
-    for token in _TOKEN.finditer(text):
-        add(text[at : token.start()])
+    for token in [*_TOKEN.finditer(text), None]:
+        found.append(Span(text[at : token.start() if token else len(text)], strong=strong))
+        if token is None:
+            break
+        at = token.end()
         escaped, fence, code, bold, entity = token.groups()
         if fence:
-            add((code[1:-1] if "`" in code else code).replace("\\|", "|"), code=True)
+            inner = code[1:-1] if "`" in code else code
+            found.append(Span(inner.replace("\\|", "|"), code=True, strong=strong))
         elif bold:
             strong = not strong
         else:
-            add(escaped or _ENTITIES[entity])
-        at = token.end()
-    add(text[at:])
-    return found
+            found.append(Span(escaped or _ENTITIES[entity], strong=strong))
+    alike = itertools.groupby((span for span in found if span.text), key=lambda span: (span.code, span.strong))
+    return [Span("".join(span.text for span in each), *kind) for kind, each in alike]
 
 
 def plain(text: str) -> str:
