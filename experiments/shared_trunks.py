@@ -56,7 +56,8 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     """The table (returned and written) of record.json."""
     rows = [["sampling rates", "runs", "updates", "not made a second time", "share"]]
-    for name, found in record["shared_trunks"].items():
+    studies = record["shared_trunks"].items()
+    for name, found in sorted(studies, key=lambda item: (item[1]["runs"], -item[1]["spared"])):
         share = f"{100 * found['spared'] / found['updates']:.1f} %"
         rows.append([name, *(f"{found[field]:,}" for field in ("runs", "updates", "spared")), share])
     runs = record["runs"]

@@ -1,11 +1,15 @@
 """What stands under results/ is what its records say."""
 
+import csv
 import json
+import math
 import pathlib
 import re
 from typing import Any
 
+import anytime
 import pytest
+import shared_trunks
 
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
 from lrsched.runs import records, studies
@@ -19,6 +23,8 @@ KINDS = {
     "parts": _search_results.write_results,
     "growing": ensemble.write_results,
     "suggestions": range_test.write_results,
+    "shared_trunks": shared_trunks.write_results,
+    "anytime": anytime.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
@@ -58,6 +64,21 @@ def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tm
         assert texts(folder / figure) == texts(tmp_path / figure)
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("comparisons.csv")), ids=name)
+def test_comparisons_are_rebuilt_from_the_records(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rebuild(path.parent, tmp_path)
+    old, new = (csv.DictReader(one.read_text().splitlines()) for one in (path, tmp_path / "comparisons.csv"))
+    for there, here in zip(old, new, strict=True):
+        assert there.keys() == here.keys()
+        for column, text in there.items():
+            same = isclose(text, here[column]) if re.fullmatch(r"-?[\d.e-]+", text) else text == here[column]
+            assert same, (there["first"], there["second"], column)
+
+
+def isclose(one: str, other: str) -> bool:
+    return math.isclose(float(one), float(other), rel_tol=1e-6, abs_tol=1e-9)
+
+
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if read(folder)], ids=name)
 def test_record_is_of_a_commit_and_of_the_runs_beside_it(folder: pathlib.Path) -> None:
     record = read(folder)
@@ -69,6 +90,15 @@ def test_record_is_of_a_commit_and_of_the_runs_beside_it(folder: pathlib.Path) -
     if "members" in record:
         networks = [*record["members"], *(network for those in record["baselines"].values() for network in those)]
         assert {network["run"] for network in networks} == {row["run"] for row in rows}
+
+
+def test_runs_that_shared_trunks_came_to_the_weights_of_those_that_did_not() -> None:
+    folder = RESULTS / "shared_trunks"
+    shared, separate = (records.read(place / "records.jsonl").rows for place in (folder, folder / "separate"))
+    digests = [{row["run"]: row["params_digest"] for row in rows} for rows in (shared, separate)]
+    assert digests[0] == digests[1] == {row["run"]: row["params_digest"] for row in read(folder)["runs"]}
+    spared = sum(row.get("trunk", {"step": 0})["step"] for row in shared)
+    assert spared == sum(row["shared_steps"] for row in read(folder)["runs"]) > 0
 
 
 def test_onecycle_ran_at_the_rate_of_its_range_test() -> None:

@@ -51,7 +51,7 @@ def bootstrap(values: Sequence[float]) -> Bootstrap | None:
     return None
 
 
-def subtract(first: Differences, second: Differences) -> Differences:
+def subtract(first: Float[np.ndarray, " seeds"], second: Float[np.ndarray, " seeds"]) -> Float[np.ndarray, " shared"]:
     """first - second where neither is NaN; of two infinite values (runs that diverged both) 0."""
     known = ~(np.isnan(first) | np.isnan(second))
     both = np.isinf(first) & np.isinf(second)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis.study import figures, paper, table
+from lrsched.analysis.study import comparisons, figures, ledger, paper, table
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.runs.report import Record
 from lrsched.runs.studies import SavedStudy
-from lrsched.schedules import registry
+from lrsched.schedules import language, registry
 from lrsched.training import data as datasets
 
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -31,13 +31,18 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     cells = gather(records, study.selection)
     papers = paper.find_numbers(records)
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
-    words = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
+    words: dict[str, Any] = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn, way = losses(records, cells), evaluations(records, cells)
-    written = [
-        out / name for name in ("table.md", "schedules.svg", "losses.svg", "errors.svg", "error_over_budget.svg")
-    ]
-    document, schedules, curve, errors, frontier = written
-    files.write_text(document, table.format_markdown(cells, papers, **words))
+    against = _read_question(study, cells)
+    names = ("table.md", "comparisons.csv", "ledger.md", "schedules.svg", "losses.svg", "errors.svg")
+    written = [out / name for name in (*names, "error_over_budget.svg")]
+    document, differences, printed, schedules, curve, errors, frontier = written
+    files.write_text(document, table.format_markdown(cells, papers, **words, **against))
+    files.write_text(differences, comparisons.to_csv(comparisons.compare_cells(cells, **against)))
+    if entries := ledger.ledger(records, cells):
+        files.write_text(printed, ledger.format_markdown(entries))
+    else:
+        _remove(printed, written)
     figures.draw_schedules(curves(records), schedules)
     if drawn:
         figures.draw_losses(drawn, curve)
@@ -51,7 +56,15 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
         _remove(frontier, written)
     else:
         figures.draw_error_over_budget(cells, frontier, papers, **words)
-    return table.format_terminal(cells, papers, **words), written
+    return table.format_terminal(cells, papers, **words, **against), written
+
+
+def _read_question(study: SavedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Reference and margin, as the study asked; no reference where none of its runs is on record yet."""
+    asked, points = study.asked.get("reference"), study.asked.get("no_worse_than")
+    reference = None if asked is None else language.label(asked)
+    there = any(cell.label == reference for cell in cells)
+    return {"reference": reference if there else None, "margin": None if points is None else points / 100}
 
 
 def _remove(path: pathlib.Path, written: list[pathlib.Path]) -> None:

@@ -79,7 +79,7 @@ class StudyConfig(Recipe):
     budgets: tuple[str, ...] = ("5%", "25%", "100%")
     max_epochs: float = RunConfig.max_epochs
     seeds: tuple[str, ...] = ("3",)
-    peak_values: tuple[float, ...] = (0.1, 0.3)
+    peak_values: tuple[float, ...] = (0.03, 0.1, 0.3)
     weight_decays: tuple[float, ...] = ()
     momenta: tuple[str, ...] = ()
     shared_rate: float | None = None
@@ -139,6 +139,11 @@ def make_grid(study: StudyConfig) -> Grid:
             raise ValueError(f"{name} must name at least one, got none.")
         if len({same(value) for value in values}) < len(values):
             raise ValueError(f"{name} must differ from each other, got {', '.join(map(str, values))}.")
+    labels = [language.label(words) for words in study.schedules]
+    if study.reference is not None and language.label(study.reference) not in labels:
+        raise ValueError(f"reference must be one of the schedules ({', '.join(labels)}), got {study.reference}.")
+    if study.no_worse_than is not None and not study.no_worse_than > 0:
+        raise ValueError(f"no_worse_than must be above 0, got {study.no_worse_than:g}.")
     settings = tuple(Setting(*each) for each in itertools.product(map(float, rates), map(float, decays), momenta))
     choosing = studies.read_seeds(study.selection_seeds, "selection_seeds") if len(settings) > 1 else ()
     seeds = studies.read_seeds(study.seeds, "seeds", after=choosing)

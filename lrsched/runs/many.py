@@ -84,7 +84,7 @@ def train_all(
     with interrupts.deferred():
         while progress.left:
             free = {i: todo[i] for i in progress.left if claims.is_free(out, todo[i].id)}
-            mine = {i: run for i, run in free.items() if trunks.is_ready(run, out)}
+            mine = trunks.ready(free, out)
             layout = workers.choose(asked=count, left=len(mine), updates=total, cpus=cpus)
             before = len(progress.left)
             mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine

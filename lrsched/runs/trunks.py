@@ -17,6 +17,7 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import os
 import pathlib
 import shutil
 import time
@@ -107,7 +108,7 @@ def tidy(out: pathlib.Path, recorded: Collection[str], *, run: str | None = None
     """
     folders = (out / "trunks").glob("*-*") if run is None else _passed(run, out).values()
     for folder in list(folders):
-        if all(path.name in recorded for path in folder.glob("runs/*")):
+        if all(name in recorded for name in _marks(folder)):
             shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # others are left, or it is gone
         (out / "trunks").rmdir()
@@ -127,10 +128,18 @@ def sort(runs: Mapping[int, Run], junctions: Sequence[Junction]) -> dict[int, Ru
     return dict(sorted(runs.items(), key=lambda item: item[0] in later))
 
 
-def is_ready(run: Run, out: pathlib.Path) -> bool:
-    """Whether no other run is on its way to a state that this one can start from."""
-    with _claimed(run, out) as folders:
-        return folders is not None
+def ready(runs: Mapping[int, Run], out: pathlib.Path) -> dict[int, Run]:
+    """Those runs of which no other run is on its way to a state that they can start from."""
+    passed = collections.defaultdict[str, dict[int, pathlib.Path]](dict)
+    for folder in (out / "trunks").glob("*-*"):  # once for all of them
+        for name in _marks(folder):
+            passed[name][_step(folder)] = folder
+    found = {}
+    for place, run in runs.items():
+        with _claimed(run.id, dict(sorted(passed[run.id].items())), out) as free:
+            if free:
+                found[place] = run
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,10 +178,10 @@ def taken(run: Run, out: pathlib.Path) -> Iterator[Trunk | None]:
     While another run is on its way to one of them, this one waits; if that takes long, or the process is asked to end,
     there is None. Who waits has claimed nothing, so no two runs wait for each other.
     """
-    until = time.monotonic() + _PATIENCE
+    until, folders = time.monotonic() + _PATIENCE, _passed(run.id, out)
     while True:
-        with _claimed(run, out) as folders:
-            if folders is not None:
+        with _claimed(run.id, folders, out) as free:
+            if free:
                 yield Trunk(_checked(run, folders))
                 return
         if interrupts.asked() or time.monotonic() > until:
@@ -191,29 +200,42 @@ def _checked(run: Run, folders: Mapping[int, pathlib.Path]) -> dict[int, pathlib
 
 
 @contextlib.contextmanager
-def _claimed(run: Run, out: pathlib.Path) -> Iterator[dict[int, pathlib.Path] | None]:
-    """The junctions that a run passes, those without a state claimed; None if another run claims one.
+def _claimed(run: str, folders: Mapping[int, pathlib.Path], out: pathlib.Path) -> Iterator[bool]:
+    """Claims the junctions that a run passes and that have no state; whether no other run claims one of them.
 
     From the first on: runs that have one junction in common have all before it in common, and so one of them gets all.
     """
-    folders = _passed(run.id, out)
-    had = max(snapshots.steps(out / "states" / run.id), default=0) if folders else 0
+    had = max(snapshots.steps(out / "states" / run), default=0) if folders else 0
     with contextlib.ExitStack() as stack:
         for step, folder in folders.items():
             if step > had and step not in snapshots.steps(folder):
                 try:
                     stack.enter_context(files.lock(folder / "claim"))
+                except FileNotFoundError:  # another process has recorded the last of its runs
+                    continue
                 except BlockingIOError:
                     stack.close()
-                    yield None
+                    yield False
                     return
-        yield folders
+        yield True
 
 
 def _passed(run: str, out: pathlib.Path) -> dict[int, pathlib.Path]:
     """The folders of the junctions that a run passes, by their steps, in order."""
     passed = [folder for folder in (out / "trunks").glob("*-*") if (folder / "runs" / run).exists()]
-    return dict(sorted((int(folder.name.partition("-")[0]), folder) for folder in passed))
+    return dict(sorted((_step(folder), folder) for folder in passed))
+
+
+def _marks(folder: pathlib.Path) -> list[str]:
+    """The runs that pass a junction; none if another process has just removed it."""
+    try:
+        return os.listdir(folder / "runs")
+    except FileNotFoundError:
+        return []
+
+
+def _step(folder: pathlib.Path) -> int:
+    return int(folder.name.partition("-")[0])
 
 
 def _common(run: Run, numbers: np.ndarray) -> str:

@@ -110,9 +110,9 @@ def test_budgets_share_what_is_alike_in_them(words: str) -> None:
 )
 def test_runs_that_differ_in_anything_else_share_nothing(other: dict[str, Any]) -> None:
     first: dict[str, Any] = {"schedule": "constant", "budget": "60st"}
-    assert trunks.find([resolve(RunConfig(**first)), resolve(RunConfig(**first | other))]) == []
-    alike = RunConfig(**first | {"budget": "70st"})
-    assert [one.step for one in trunks.find([resolve(RunConfig(**first)), resolve(alike)])] == [59]
+    longer = first | {"budget": "70st"}
+    assert trunks.find([resolve(RunConfig(**first)), resolve(RunConfig(**longer | other))]) == []
+    assert [one.step for one in trunks.find([resolve(RunConfig(**words)) for words in (first, longer)])] == [59]
 
 
 def test_runs_share_nothing_where_the_highest_rates_differ() -> None:
@@ -257,7 +257,7 @@ def test_a_run_waits_while_another_is_on_its_way(tmp_path: pathlib.Path, monkeyp
     with trunks.taken(first, tmp_path) as trunk:
         assert trunk is not None
         assert trunk.folders == {25: left}
-        assert not trunks.is_ready(second, tmp_path)
+        assert trunks.ready({1: second}, tmp_path) == {}
         with monkeypatch.context() as patch:
             patch.setattr(trunks, "_PATIENCE", 0.0)
             with trunks.taken(second, tmp_path) as none:
@@ -268,7 +268,7 @@ def test_a_run_waits_while_another_is_on_its_way(tmp_path: pathlib.Path, monkeyp
             assert other is not None
             assert snapshots.steps(left) == [25]
         thread.join()
-    assert trunks.is_ready(second, tmp_path)
+    assert trunks.ready({1: second}, tmp_path) == {1: second}
 
 
 def test_a_run_that_waits_has_claimed_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,8 +277,8 @@ def test_a_run_that_waits_has_claimed_nothing(tmp_path: pathlib.Path, monkeypatc
     junctions = trunks.find(runs)
     trunks.announce(junctions, tmp_path)
     first, second = (tmp_path / "trunks" / one.name / "claim" for one in sorted(junctions))
-    with files.lock(second), trunks._claimed(runs[2], tmp_path) as folders:
-        assert folders is None
+    with files.lock(second), trunks._claimed("", trunks._passed(runs[2].id, tmp_path), tmp_path) as free:
+        assert not free
         files.lock(first).close()  # raises if it were locked
 
 
@@ -297,6 +297,16 @@ def test_junctions_go_with_the_last_of_their_runs(tmp_path: pathlib.Path) -> Non
     trunks.withdraw([runs[1].id], tmp_path)
     trunks.tidy(tmp_path, {runs[0].id})
     assert not (tmp_path / "trunks").exists()
+
+
+def test_a_junction_that_another_process_removes_is_passed_over(tmp_path: pathlib.Path) -> None:
+    announced(tmp_path, HELD[:2])
+    run = resolve(HELD[0])
+    folders = trunks._passed(run.id, tmp_path)
+    trunks.tidy(tmp_path, {resolve(config).id for config in HELD[:2]})
+    with trunks._claimed(run.id, folders, tmp_path) as free:
+        assert free
+    assert trunks._marks(*folders.values()) == []
 
 
 def test_workers_begin_with_a_run_of_each_trunk() -> None:

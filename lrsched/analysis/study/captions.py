@@ -56,9 +56,9 @@ def _describe_choice(cells: Sequence[Cell]) -> str:
     own = max((len(cell.selection_seeds) for cell in chosen), default=0)
     by = f" by runs of their own ({markdown.plural(own, 'seed')})" if own else ""
     if chosen and alone:
-        return f"rates chosen on held-out data{by} out of [{rates}], but for {alone}, given one alone"
+        return f"rates chosen on held-out data out of [{rates}]{by}, but for {alone}, given one alone"
     if chosen:
-        return f"each entry's rate chosen on held-out data{by} out of [{rates}]" + _describe_others(chosen)
+        return f"each entry's rate chosen on held-out data out of [{rates}]{_describe_others(chosen)}{by}"
     return f"one rate per entry, nothing chosen [{rates}]"
 
 

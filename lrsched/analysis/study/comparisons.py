@@ -221,7 +221,7 @@ _EMPTY = Comparison("", "", "", math.nan, None, None, None, None, None, 0, False
 def _row(one: Comparison) -> dict[str, str]:
     low, high = one.interval or (None, None)
     least, most = one.bootstrap or (None, None)
-    cells: dict[str, str | float | bool | None] = {
+    cells: dict[str, str | int | float | None] = {
         "budget": one.budget,
         "first": one.first,
         "second": one.second,
@@ -246,7 +246,7 @@ def _row(one: Comparison) -> dict[str, str]:
     return {name: _write(value) for name, value in cells.items()}
 
 
-def _write(value: str | float | bool | None) -> str:
+def _write(value: str | int | float | None) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):

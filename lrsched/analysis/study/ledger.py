@@ -54,8 +54,14 @@ def ledger(records: Sequence[Record], cells: Sequence[Cell]) -> list[Entry]:
         config = record["config"]
         schedule, _, sampling = cell.label.partition("@")
         setting = {name: config[name] for name in ("data", "model", "optimizer")}
-        budget = {"epochs": float(record["epochs"]), "max_epochs": float(config["max_epochs"])}
-        for number in paper.find_errors(**setting, schedule=schedule, sampling=sampling or "every", **budget):
+        printed = paper.find_errors(
+            **setting,
+            schedule=schedule,
+            sampling=sampling or "every",
+            epochs=float(record["epochs"]),
+            max_epochs=float(config["max_epochs"]),
+        )
+        for number in printed:
             mean = None if cell.diverged else cell.mean
             entries.append(
                 Entry(

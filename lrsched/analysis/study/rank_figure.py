@@ -30,9 +30,9 @@ def draw_critical_difference(found: CriticalDifference, path: str | os.PathLike[
         axes.set_yticks([])
         axes.set_xticks([])
         axes.plot([1, count], [0, 0], color="0.4", linewidth=0.8)
-        for rank in range(1, count + 1):
-            axes.plot([rank, rank], [0, 0.12], color="0.4", linewidth=0.8)
-            axes.text(rank, 0.2, str(rank), ha="center", va="bottom", color="0.3")
+        for tick in range(1, count + 1):
+            axes.plot([tick, tick], [0, 0.12], color="0.4", linewidth=0.8)
+            axes.text(tick, 0.2, str(tick), ha="center", va="bottom", color="0.3")
         looks = drawing.looks(label for label, _ in found.ranks)
         for i, (label, rank) in enumerate(found.ranks):
             left = i < half

@@ -56,9 +56,19 @@ def rank_cells(studies: Sequence[Sequence[Cell]]) -> list[Standing]:
     found = []
     for label, own, place in zip(labels, ranks.T, least.T, strict=True):
         there = ~np.isnan(own)
-        series = (own[there], *((place[there] <= k).astype(float) for k in (1, 3)))
-        means, intervals = [float(values.mean()) for values in series], [_bootstrap(values) for values in series]
-        found.append(Standing(label, int(there.sum()), *means, *intervals))
+        rank, first, third = own[there], (place[there] <= 1).astype(float), (place[there] <= 3).astype(float)
+        found.append(
+            Standing(
+                label=label,
+                settings=len(rank),
+                mean_rank=float(rank.mean()),
+                top_1=float(first.mean()),
+                top_3=float(third.mean()),
+                rank_interval=_bootstrap(rank),
+                top_1_interval=_bootstrap(first),
+                top_3_interval=_bootstrap(third),
+            )
+        )
     return sorted(found, key=lambda one: one.mean_rank)
 
 

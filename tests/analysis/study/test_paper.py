@@ -123,3 +123,11 @@ def test_paper_numbers_say_all_that_was_chosen_here(record):
     (number,) = paper.find_numbers([record(**CIFAR, **config, holdout_fraction=0.1)]).values()
     told = "weight decay 0.0005 (coupled), augmentation, momentum in optax's form, 10 % of the training data held out"
     assert number.unstated == told
+
+
+def test_paper_errors_are_all_that_are_printed_of_a_setting():
+    setting = {**RN20, "schedule": "linear", "sampling": "every", "epochs": 75.0, "max_epochs": 300.0}
+    found = paper.find_errors(**setting)  # Table 2 has 8.89, Table 4 has 9.03 +- 0.24
+    assert [(number.mean, number.std) for number in found] == [(0.0889, None), (0.0903, 0.0024)]
+    assert paper.find_error(**setting) == found[1]
+    assert paper.find_errors(**setting | {"schedule": "polynomial"}) == []

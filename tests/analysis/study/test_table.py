@@ -207,3 +207,101 @@ def test_caption_says_which_entries_had_one_rate_and_which_seeds_a_choice_did_wi
     assert "rates chosen on held-out data out of [0.1, 0.3], but for rex, given one alone" in text
     assert "Rates chosen without some seeds: step at 5% (1)." in text
     assert "Seeds missing" not in text
+
+
+def best_of(record, differ=0.0, seeds=4, labels=("rex", "linear", "step"), budgets=("5%", "25%")):
+    """Schedules of about 10 % error whose seeds differ by about a point; the last one is worse by `differ`."""
+    noise = (0.000, 0.011, -0.007, 0.004, -0.009, 0.006, -0.002, 0.003)
+    rows = []
+    for i, label in enumerate(labels):
+        for j, budget in enumerate(budgets):
+            for s in range(seeds):
+                error = 0.1 + noise[(s + 3 * i + j) % 8] + (differ if label == labels[-1] else 0.0)
+                rows.append(record(label, budget, s, error))
+    return rows
+
+
+def test_caption_says_how_many_seeds_where_nothing_is_separated(record):
+    caption = table.format_markdown(gather(best_of(record))).splitlines()[-1]
+    assert "one Holm family of 6 pairs" in caption
+    found = re.findall(r"([\d,]+) at (5%|25%) \((\w+) from (\w+), (\d\.\d\d) points\)", caption)
+    assert [budget for _, budget, *_ in found] == ["5%", "25%"]
+    assert all(int(seeds.replace(",", "")) > 4 for seeds, *_ in found)
+
+
+def test_caption_with_something_separated_says_nothing_of_seeds(record):
+    text = table.format_markdown(gather(best_of(record, 0.3)))
+    assert "†" not in row(text, "| `step`")
+    assert "Nothing is separated" not in text
+
+
+def test_caption_of_single_seeds_does_not_tell(record):
+    text = table.format_markdown(gather([record("rex"), record("linear")]))
+    assert "these runs do not tell how many seeds would be enough" in text
+
+
+def test_caption_of_a_margin_says_what_it_would_take_and_what_is_no_worse(record):
+    text = table.format_markdown(gather(best_of(record, seeds=7)), reference="linear", margin=0.03)
+    assert "one Holm family of 4 pairs, each also one-sided both ways" in text
+    assert "less than 3 points worse than linear, or better: rex at 5%, step at 5%, rex at 25%, step at 25%." in text
+    assert re.search(r"A difference of 3 points would take \d+ at 5%, \d+ at 25%\.", text)
+    text = table.format_markdown(gather(best_of(record)), margin=0.0001)
+    assert "less than 0.01 points worse than the lowest mean of the budget, or better: none." in text
+
+
+def test_reference_takes_the_mark_from_the_best(record):
+    # step is worse than both: not separated from itself, and so unmarked where it is the reference.
+    text = table.format_markdown(gather(best_of(record, 0.3)), reference="step")
+    assert "†: not separated from step" in text
+    assert text.count("†") == 1
+    text = table.format_markdown(gather(best_of(record)), reference="step")
+    assert "†" not in row(text, "| `step`")
+    assert row(text, "| `rex`").count("†") == row(text, "| `linear`").count("†") == 2
+
+
+def test_marks_hold_for_all_budgets_together(record):
+    # Alone, the difference at 5 % is separated; with many other budgets it is not.
+    rows = best_of(record, 0.017, seeds=5, labels=("rex", "step"), budgets=("5%",))
+    assert "†" not in row(table.format_markdown(gather(rows)), "| `step`")
+    more = best_of(record, seeds=5, labels=("rex", "step"), budgets=("10%", "20%", "30%", "40%", "50%", "60%", "70%"))
+    assert "†" in row(table.format_markdown(gather([*rows, *more])), "| `step`").split("|")[2]
+
+
+def test_caption_names_best_rates_at_the_edge(record):
+    tried = [("rex", b, r, h) for b in ("5%", "25%") for r, h in ((0.1, 0.3), (0.3, 0.2), (1.0, 0.1))]
+    tried += [("linear", "5%", r, h) for r, h in ((0.1, 0.3), (0.3, 0.2), (1.0, 0.4))]
+    tried += [("step", "5%", r, h) for r, h in ((0.1, 0.1), (0.3, 0.2), (1.0, 0.4))]
+    text = table.format_markdown(gather([record(x, b, peak_value=r, holdout_error=h) for x, b, r, h in tried]))
+    assert "Best rate at the edge of the grid: rex at 5%, 25% (1, highest); step at 5% (0.1, lowest)." in text
+
+
+def test_caption_says_when_every_best_rate_is_at_the_edge(record):
+    text = table.format_markdown(gather([record(peak_value=r, holdout_error=r) for r in (0.1, 0.3)]))
+    assert "Best rate at the edge of the grid: that of every entry." in text
+
+
+def test_caption_of_a_selection_with_more_than_rates(record):
+    settings = [(0.1, 1e-4, None, 0.3), (0.1, 5e-4, "0.95", 0.1), (0.3, 5e-4, None, 0.2)]
+    selection = [
+        record(peak_value=r, weight_decay=w, momentum=m, holdout_error=h, seed=s)
+        for r, w, m, h in settings
+        for s in (0, 1)
+    ]
+    text = table.format_markdown(gather([record(peak_value=0.1, momentum="0.95", seed=5)], selection))
+    assert row(text, "| `rex`") == "| `rex` | **10.00 (1) @ 0.1, wd 0.0005, m 0.95** |"
+    assert (
+        "each entry's rate chosen on held-out data out of [0.1, 0.3], weight decay (wd) out of [0.0001, 0.0005], "
+        "momentum (m) out of [0.95, its own] by runs of their own (2 seeds)."
+    ) in text
+
+
+def test_caption_names_seeds_that_a_choice_did_without(record):
+    runs = [(0.1, 0), (0.1, 1), (0.3, 0)]
+    selection = [record(peak_value=r, holdout_error=r, seed=s) for r, s in runs]
+    text = table.format_markdown(gather([record(peak_value=0.1, seed=5)], selection))
+    assert "Rates chosen without some of the seeds that choose: rex at 5% (1)." in text
+
+
+def test_caption_explains_what_diverged(record):
+    text = table.format_markdown(gather([record(seed=0), record(seed=1, diverged_at=3)]))
+    assert "A run that diverged is the worst outcome: its entry has no mean and no mark." in text
