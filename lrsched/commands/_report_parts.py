@@ -142,10 +142,8 @@ def read_study(folder: pathlib.Path) -> Findings:
     if not rows:
         raise ValueError(f"{folder} must have a run on record that its table is of, got none.")
     cells = gather(rows, saved.selection)
-    margin, reference = asked.get("no_worse_than"), asked.get("reference")
-    if reference not in {cell.label for cell in cells}:
-        reference = None  # its runs are not on record yet
-    compared = compare_cells(cells, reference=reference, margin=None if margin is None else margin / 100)
+    question = _study_results.read_question(saved, cells)
+    compared = compare_cells(cells, **question)
     config = rows[0]["config"]
     tabular = datasets.is_tabular(config["data"]) or rows[0]["data"].get("classes") == 0
     labels, budgets = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("label", "budget"))
@@ -155,7 +153,7 @@ def read_study(folder: pathlib.Path) -> Findings:
         title=f"{title}: {escape(config['model'])} on {escape(config['data'])}",
         records=rows,
         selection=saved.selection,
-        asked={**asked, "reference": reference},
+        asked={**asked, "reference": question["reference"]},
         missing=saved.missing,
         cells=cells,
         comparisons=compared,
