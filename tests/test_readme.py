@@ -52,6 +52,7 @@ IN_ORDER = (
     "lrsched ensemble",
     "--part",
     "lrsched merge",
+    "lrsched report",
 )  # each needs what those before it have written
 
 
