@@ -139,7 +139,16 @@ def fit_cooldowns(folder: pathlib.Path) -> Record:
 
 def render_laws(rows: Sequence[Record]) -> str:
     """What the laws were worth on the curves they had not seen, in Markdown."""
-    heads = ["model", "law", "MAE on the fitted", "MAE", "RMSE", "largest relative error", "MAE at the end", "Spearman at the end"]
+    heads = [
+        "model",
+        "law",
+        "MAE on the fitted",
+        "MAE",
+        "RMSE",
+        "largest relative error",
+        "MAE at the end",
+        "Spearman at the end",
+    ]
     cells = [
         [f"{row['size']} M", markdown.escape(row["law"])]
         + [f"{row[key]:.5f}" for key in ("mae_fitted", "mae", "rmse", "worst", "end")]
