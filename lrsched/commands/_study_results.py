@@ -33,7 +33,7 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
     words: dict[str, Any] = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
     drawn, way = losses(records, cells), evaluations(records, cells)
-    against = _read_question(study, cells)
+    against = read_question(study, cells)
     names = ("table.md", "comparisons.csv", "ledger.md", "schedules.svg", "losses.svg", "errors.svg")
     written = [out / name for name in (*names, "error_over_budget.svg")]
     document, differences, printed, schedules, curve, errors, frontier = written
@@ -59,7 +59,7 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     return table.format_terminal(cells, papers, **words, **against), written
 
 
-def _read_question(study: SavedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
+def read_question(study: SavedStudy, cells: Sequence[Cell]) -> dict[str, Any]:
     """Reference and margin, as the study asked; no reference where none of its runs is on record yet."""
     asked, points = study.asked.get("reference"), study.asked.get("no_worse_than")
     reference = None if asked is None else language.label(asked)

@@ -79,7 +79,7 @@ class StudyConfig(Recipe):
     budgets: tuple[str, ...] = ("5%", "25%", "100%")
     max_epochs: float = RunConfig.max_epochs
     seeds: tuple[str, ...] = ("3",)
-    peak_values: tuple[float, ...] = (0.1, 0.3)
+    peak_values: tuple[float, ...] = (0.03, 0.1, 0.3)
     weight_decays: tuple[float, ...] = ()
     momenta: tuple[str, ...] = ()
     shared_rate: float | None = None

@@ -87,10 +87,13 @@ def find(runs: Sequence[Run]) -> list[Junction]:
 def announce(junctions: Iterable[Junction], out: pathlib.Path) -> None:
     """Makes the folders of junctions, by which runs know that others pass there."""
     for junction in junctions:
-        passing = out / "trunks" / junction.name / "runs"
-        passing.mkdir(parents=True, exist_ok=True)
-        for run in junction.runs:
-            (passing / run).touch()
+        todo = list(junction.runs)
+        while todo:
+            passing = out / "trunks" / junction.name / "runs"
+            passing.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has tidied it, which no run passed
+                (passing / todo[-1]).touch()
+                todo.pop()
 
 
 def withdraw(runs: Iterable[str], out: pathlib.Path) -> None:

@@ -39,7 +39,7 @@ def finished(config: StudyConfig) -> Outcome:
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Path, int]:
-    """6 schedules x 3 budgets at 2 rates, then with 3 fresh seeds, each run of a few updates."""
+    """6 schedules x 3 budgets at 3 rates, then with 3 fresh seeds, each run of a few updates."""
     out = tmp_path_factory.mktemp("grid")
     before = train.compiled_steps()
     outcome = finished(small(schedules=SIX, budgets=("1%", "5%", "10%"), seeds=3, batch_size=36, out=str(out)))
@@ -50,7 +50,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, pathlib.Pat
 def test_study_compiles_its_step_once_per_size_of_the_training_set(grid: tuple[Outcome, pathlib.Path, int]) -> None:
     outcome, out, compiled = grid
     assert len(outcome.result) == 6 * 3 * 3
-    assert len(studies.load(out).selection) == 6 * 3 * 2
+    assert len(studies.load(out).selection) == 6 * 3 * 3
     assert compiled == 2
     assert len({record["compiles"] for record in outcome.result}) == 1
 
@@ -92,7 +92,7 @@ def test_study_writes_a_table_and_figures(grid: tuple[Outcome, pathlib.Path, int
     outcome, out, _ = grid
     assert {path.name for path in outcome.files} | {"machine.json", "selection"} == {p.name for p in out.iterdir()}
     assert all(f"`{name}`" in (out / "table.md").read_text() for name in SIX)
-    assert "held-out data out of [0.1, 0.3]" in outcome.text.replace("\n", " ")
+    assert "held-out data out of [0.03, 0.1, 0.3]" in outcome.text.replace("\n", " ")
 
 
 @pytest.mark.slow
@@ -311,7 +311,7 @@ def test_study_is_a_file_and_its_own_file_asks_for_the_same(tmp_path: pathlib.Pa
 @pytest.mark.slow
 def test_dry_run_says_how_much_there_is_and_writes_nothing(tmp_path: pathlib.Path) -> None:
     outcome = command.run(small(dry_run=True, out=str(tmp_path / "out"), seeds=("3",)))
-    assert "4 runs to choose the settings: 164 updates" in outcome.text  # 2 schedules x 2 rates x ceil(1295 / 32)
+    assert "6 runs to choose the settings: 246 updates" in outcome.text  # 2 schedules x 3 rates x ceil(1295 / 32)
     assert "6 runs with fresh seeds: 270 updates" in outcome.text  # x 3 seeds, of 1,438 examples
     assert not list(tmp_path.iterdir())
 

@@ -79,8 +79,8 @@ def _describe_edges(cells: Sequence[Cell]) -> list[str]:
     if not found:
         return []
     words = [f"{label} at {', '.join(budgets)} ({rate:g}, {edge})" for (label, rate, edge), budgets in found.items()]
-    every = all(cell.at_edge for cell in cells)
-    return [f"Best rate at the edge of the grid: {'that of every entry' if every else '; '.join(words)}."]
+    told = "every entry's" if all(cell.at_edge for cell in cells) else "; ".join(words)
+    return [f"Best rate at the edge of the grid: {told}."]
 
 
 def _describe_papers(papers: Papers) -> list[str]:
@@ -156,7 +156,4 @@ def _describe_power(
     if not found:
         return "Nothing is separated, and these runs do not tell how many seeds would be enough."
     more = f" A difference of {100 * (margin or 0):g} points would take {', '.join(given)}." if given else ""
-    return (
-        f"Nothing is separated. Were the means the true ones, so many seeds would separate the easiest pair of each "
-        f"budget with 80 % power: {', '.join(found)}.{more}"
-    )
+    return f"Nothing is separated; seeds that would do, were the means true (80 % power): {', '.join(found)}.{more}"

@@ -277,7 +277,7 @@ def test_caption_names_best_rates_at_the_edge(record):
 
 def test_caption_says_when_every_best_rate_is_at_the_edge(record):
     text = table.format_markdown(gather([record(peak_value=r, holdout_error=r) for r in (0.1, 0.3)]))
-    assert "Best rate at the edge of the grid: that of every entry." in text
+    assert "Best rate at the edge of the grid: every entry's." in text
 
 
 def test_caption_of_a_selection_with_more_than_rates(record):
