@@ -178,7 +178,7 @@ def test_altered_speed_is_named_and_measured_anew(
     content: bytes, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = [123.0]
-    monkeypatch.setattr(speeds, "_probe", lambda task: measured[0])
+    monkeypatch.setattr(speeds, "probe", lambda task: measured[0])
     assert speed(tmp_path)[1] == 123.0
     (path,) = (tmp_path / "speeds").iterdir()
     measured[0] = 99.0
@@ -191,15 +191,15 @@ def test_altered_speed_is_named_and_measured_anew(
 
 
 def test_speed_is_kept_when_a_library_changes(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speeds, "_probe", lambda task: 123.0)
+    monkeypatch.setattr(speeds, "probe", lambda task: 123.0)
     assert speed(tmp_path)[1] == 123.0
-    monkeypatch.setattr(speeds, "_probe", lambda task: 99.0)
+    monkeypatch.setattr(speeds, "probe", lambda task: 99.0)
     monkeypatch.setattr("lrsched.training.provenance.versions", lambda: {"jax": "99"})
     assert speed(tmp_path)[1] == 123.0
 
 
 def test_speed_of_version_0_1_0_is_still_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speeds, "_probe", lambda task: 1.0)
+    monkeypatch.setattr(speeds, "probe", lambda task: 1.0)
     speed(tmp_path)
     (path,) = (tmp_path / "speeds").iterdir()
     path.write_text(json.dumps({"batch_size": 32, "device": {}, "images_per_second": 7.0}) + "\n")
