@@ -12,7 +12,7 @@ from lrsched import files
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.commands import Outcome
 from lrsched.commands._study_results import write_results
-from lrsched.runs import many, speeds, studies, tracking
+from lrsched.runs import engines, many, speeds, studies, tracking
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.studies import Grid, Place, Setting
@@ -62,6 +62,7 @@ class StudyConfig(Recipe):
         there are cores (and memory for them) or devices, but one where little is left to train; 1: one after another,
         each over all devices. The number changes the order of summation in a run, and so its last digits; the records
         hold it.
+      engine: what makes the runs.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs asked for.
     """
@@ -94,6 +95,7 @@ class StudyConfig(Recipe):
     track: tracking.Name | None = None
     data_dir: str | None = None
     workers: int | None = None
+    engine: engines.Engine = engines.LOCAL
     out: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -175,6 +177,7 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     devices.prepare()
     devices.start()
     grid = make_grid(config)
+    config.engine.check()
     out = files.out_folder(config.out, f"runs/{config.data}-{config.model}")
     if config.dry_run:
         return Outcome(None, estimate(config, grid), [])
@@ -192,7 +195,7 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
             ids, chosen = _choose(config, grid, out, choosing, told)
         todo = resolved(grid.fresh(chosen)) if chosen else first
         studies.write(out, config.as_json(), selection=ids, runs=[each.id for each in todo])
-        many.train_all(todo, out, count=config.workers, report=told)
+        many.train_all(todo, out, count=config.workers, report=told, engine=config.engine)
     study = studies.load(out)
     text, written = write_results(study, out)
     return Outcome(study.records, text, [out / "study.json", out / "records.jsonl", *written])
@@ -205,7 +208,9 @@ def _choose(
     more: dict[Place, list[Setting]] = {}
     records = dict[str, Record]()
     while True:
-        made = many.train_all(todo, out / "selection", count=config.workers, report=report)
+        made = many.train_all(
+            todo, out / "selection", count=config.workers, report=report, engine=config.engine
+        )  # fmt: skip
         records |= {record["run"]: record for record in made}
         cells = gather(list(records.values()))
         further = {
