@@ -12,7 +12,7 @@ from lrsched.runs.report import Record, Status
 from lrsched.runs.run import Log, Point, train
 from lrsched.runs.task import Run
 from lrsched.schedules import durations
-from lrsched.training import snapshots
+from lrsched.training import hosts, snapshots
 
 SAVE_EVERY = "2min"
 
@@ -42,20 +42,21 @@ def train_saved(
     """
     start = _Start(None, [], [], 0.0)
     belongs_to = identity.identify(run)
-    if snapshots.steps(folder):
-        saved, lines = open_store().newest(run.initial_state())
-        yield from lines
-        if saved is not None:
-            identity.check_state(saved, belongs_to, folder)
-            start = _Start.at(saved, belongs_to)
-            yield f"resuming after update {saved.step} of {run.total_steps}."
+    saved, lines = _newest(run, folder, open_store)
+    yield from lines
+    if saved is not None:
+        identity.check_state(saved, belongs_to, folder)
+        start = _Start.at(saved, belongs_to)
+        yield f"resuming after update {saved.step} of {run.total_steps}."
     if start.point is None and read_fork is not None and run.origin is not None:
         start = start._replace(point=read_fork())
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
-    begun = time.perf_counter()
+    begun, asked = time.perf_counter(), False
 
     def stops(completed: int) -> bool:
-        return completed in keep or due(completed) or interrupts.asked()
+        nonlocal asked
+        asked = hosts.agree(interrupts.asked(), completed)
+        return completed in keep or due(completed) or asked
 
     for event in train(run, start=start.point, stops=stops):
         if isinstance(event, dict):
@@ -66,11 +67,24 @@ def train_saved(
         else:
             take(event)
             facts = start.facts(event.log, time.perf_counter() - begun)
-            step, asked = event.log.completed, interrupts.asked()
-            if step < run.total_steps or step in keep or asked:
+            step = event.log.completed
+            if hosts.is_first() and (step < run.total_steps or step in keep or asked):
                 open_store().save(step, event.state, {**facts, "identity": belongs_to}, wait=asked)
             if asked:
                 raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
+
+
+def _newest(
+    run: Run, folder: pathlib.Path, open_store: Callable[[], snapshots.Store]
+) -> tuple[snapshots.Saved | None, list[str]]:
+    """The newest state, and messages; where several processes share the run, the first one's choice."""
+    saved, lines = None, list[str]()
+    if hosts.is_first() and snapshots.steps(folder):
+        saved, lines = open_store().newest(run.initial_state())
+    step = hosts.share(saved.step if saved else 0)
+    if step and saved is None:
+        saved = snapshots.load(folder, step, run.initial_state())
+    return saved, lines
 
 
 class _Start(NamedTuple):
