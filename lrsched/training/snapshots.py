@@ -1,4 +1,4 @@
-"""States of a run on disk: full ones to resume from (rolling) and members (permanent). The only module with Orbax.
+"""States of a run on disk: full ones to resume from (rolling) and members (permanent).
 
     FOLDER/lock      held while a run writes
     FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
