@@ -12,7 +12,7 @@ from lrsched import files
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.commands import Outcome
 from lrsched.commands._study_results import write_results
-from lrsched.runs import many, speeds, studies, tracking
+from lrsched.runs import engines, many, speeds, studies, tracking
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.studies import Grid, Place, Setting
@@ -64,6 +64,7 @@ class StudyConfig(Recipe):
         hold it.
       share_trunks: make the updates that runs have in common (the same rates from the first update on) once; the
         records are the same without.
+      engine: what makes the runs.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs asked for.
     """
@@ -97,6 +98,7 @@ class StudyConfig(Recipe):
     data_dir: str | None = None
     workers: int | None = None
     share_trunks: bool = True
+    engine: engines.Engine = engines.LOCAL
     out: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -183,14 +185,14 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     devices.prepare()
     devices.start()
     grid = make_grid(config)
+    config.engine.check()
     out = files.out_folder(config.out, f"runs/{config.data}-{config.model}")
     if config.dry_run:
         return Outcome(None, estimate(config, grid), [])
 
-    def resolved(configs: Sequence[RunConfig]) -> list[Run]:
-        return many.resolve_all(configs, data_dir=config.data_dir, count=config.workers)
-
-    choosing, first = resolved(grid.tried()), resolved(grid.fresh({}))  # what is refused is refused here
+    choosing, first = (
+        _resolve_all(config, each) for each in (grid.tried(), grid.fresh({}))
+    )  # what is refused is refused here
     files.check_writable("out", out)
     with tracking.tracked(report, config.track, out) as told:
         ids, chosen = list[str](), dict[Place, Setting]()
@@ -198,7 +200,7 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
             studies.write(out, config.as_json(), selection=[each.id for each in choosing], runs=[])
             told(f"choosing: {len(choosing)} runs on held-out data.")
             ids, chosen = _choose(config, grid, out, choosing, told)
-        todo = resolved(grid.fresh(chosen)) if chosen else first
+        todo = _resolve_all(config, grid.fresh(chosen)) if chosen else first
         studies.write(out, config.as_json(), selection=ids, runs=[each.id for each in todo])
         _train_all(config, todo, out, told)
     study = studies.load(out)
@@ -206,8 +208,14 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     return Outcome(study.records, text, [out / "study.json", out / "records.jsonl", *written])
 
 
+def _resolve_all(config: StudyConfig, configs: Sequence[RunConfig]) -> list[Run]:
+    count = config.workers if config.engine.name == "local" else None  # the machines of an engine are not this one
+    return many.resolve_all(configs, data_dir=config.data_dir, count=count)
+
+
 def _train_all(config: StudyConfig, todo: Sequence[Run], out: pathlib.Path, report: Report) -> list[Record]:
-    return many.train_all(todo, out, count=config.workers, report=report, share_trunks=config.share_trunks)
+    how: dict[str, Any] = {"share_trunks": config.share_trunks, "engine": config.engine}
+    return many.train_all(todo, out, count=config.workers, report=report, **how)
 
 
 def _choose(
@@ -230,8 +238,7 @@ def _choose(
             step = [setting._replace(peak_value=rate) for setting in grid.settings]
             more.setdefault(where, []).extend(dict.fromkeys(step))
             report(f"{where[0]} at {where[1]}: the best rate is the last one tried; {rate:g} is tried as well.")
-        further_runs = many.resolve_all(grid.tried(more), data_dir=config.data_dir, count=config.workers)
-        todo = [each for each in further_runs if each.id not in records]
+        todo = [each for each in _resolve_all(config, grid.tried(more)) if each.id not in records]
 
 
 def _setting(cell: Cell) -> Setting:

@@ -21,7 +21,7 @@ from lrsched.training import batches, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
 
-Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all of them
 _LEAST_EVALUATED = 256  # examples at once: fewer leave a device idle
 
 
@@ -152,7 +152,7 @@ def load(
     optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
     datasets.check_name(recipe.data)
     models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
-    devices = devices or tuple(jax.local_devices())
+    devices = devices or tuple(jax.devices())
     there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
     models.check(recipe.model, tabular=there.data.tabular)
