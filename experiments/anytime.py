@@ -9,7 +9,8 @@ Source    Haegele et al., arXiv:2405.18392 (trunk and cooldown); Loshchilov, Hut
           checkpoints). Exponential averaging (EMA) with its bias taken out as Adam does.
 Command   python experiments/anytime.py [--out runs/anytime]
 Time      60,000 updates of ResNet-8 on the digits: 10 minutes on two CPU cores.
-Expected  EXPECTED
+Expected  area under the error: EMA 2.6 +- 0.7 %, fresh runs 3.1 +- 0.4 %, the constant rate as it is 5.0 +- 1.1 %.
+          Five seeds separate neither the averages nor the cooldowns from fresh runs.
 """
 
 import argparse

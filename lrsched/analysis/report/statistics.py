@@ -22,7 +22,7 @@ def budgets_of(cells: Sequence[Cell]) -> dict[str, float]:
 
 
 def mark_cells(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Marks:
-    """The lowest mean of each budget, and what was compared with it and is not separated from it."""
+    """The lowest mean of each budget, and what is not separated from it; nothing that diverged has a mark."""
     marks: Marks = {}
     for budget in budgets_of(cells):
         best = find_best(cells, budget)
@@ -30,7 +30,8 @@ def mark_cells(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Mark
             continue
         marks[best.label, budget] = "best"
         for one in comparisons:
-            if one.budget == budget and best.label in (one.first, one.second) and not one.separated:
+            told = one.separated or any(one.diverged)
+            if one.budget == budget and best.label in (one.first, one.second) and not told:
                 marks[one.second if one.first == best.label else one.first, budget] = "tied"
     return marks
 
