@@ -12,7 +12,7 @@ from lrsched import files
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.commands import Outcome
 from lrsched.commands._study_results import write_results
-from lrsched.runs import engines, many, speeds, studies, tracking
+from lrsched.runs import engines, many, speeds, studies, tracking, trunks
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.studies import Grid, Place, Setting
@@ -259,7 +259,7 @@ def _further(cells: Sequence[Cell]) -> dict[Place, float]:
 def estimate(config: StudyConfig, grid: Grid) -> str:
     """What a study would train, and how long one worker takes by the speed of a few updates now."""
     stages = {"to choose the settings": grid.tried(), "with fresh seeds": grid.fresh({})}
-    lines, seconds, total = list[str](), 0.0, 0
+    lines, seconds, total, spared = list[str](), 0.0, 0, 0
     for name, configs in stages.items():
         if not configs:
             continue
@@ -267,11 +267,14 @@ def estimate(config: StudyConfig, grid: Grid) -> str:
         updates = sum(each.total_steps for each in todo)
         task = todo[0].task
         each_takes = task.batch_size / speeds.probe(task)
-        seconds += updates * each_takes
+        shared = sum(junction.spared for junction in trunks.find(todo)) if config.share_trunks else 0
+        seconds += (updates - shared) * each_takes
         total += updates
+        spared += shared
         lines.append(f"{len(todo):,} runs {name}: {updates:,} updates of {1000 * each_takes:.3g} ms.")
     size, unit = next(
         (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= size or size == 1
     )
-    lines.append(f"In all {total:,} updates, about {seconds / size:.2g} {unit} of one worker.")
+    once = f", of which {spared:,} need not be made a second time" if spared else ""
+    lines.append(f"In all {total:,} updates{once}, about {seconds / size:.2g} {unit} of one worker.")
     return "\n".join(lines)
