@@ -16,7 +16,7 @@ from lrsched.runs import studies
 from lrsched.runs.studies import SavedStudy
 
 SHARED: dict[str, Any] = {
-    "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 36,
+    "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 40,
     "workers": 1,
 }  # fmt: skip
 
