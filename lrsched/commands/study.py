@@ -40,9 +40,9 @@ class StudyConfig(Recipe):
       max_epochs: epochs of a budget of 100 %.
       seeds: a number of seeds (5), which begin behind those that choose, or the seeds (3 4 5, 10-19).
       peak_values: peak learning rates to choose from.
-      weight_decays: weight decays to choose from; none: weight_decay.
-      momenta: momenta to choose from; none: momentum.
-      shared_rate: the one peak rate of every schedule, in place of peak_values: nothing is tuned to a schedule.
+      weight_decays: weight decays to choose from; where it is left out, weight_decay alone.
+      momenta: momenta to choose from, as of momentum; where it is left out, momentum alone.
+      shared_rate: the one peak rate of every schedule, in place of peak_values: no rate is tuned to a schedule.
       selection_seeds: seeds that choose, as of seeds.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there is anything to choose, else 0.
       extend_grid: where the best rate is the lowest or highest tried, go on by the same factor until it is not.
@@ -110,7 +110,7 @@ class StudyConfig(Recipe):
         grid = make_grid(self)
         found["seeds"] = _listed(grid.seeds)
         found["selection_seeds"] = _listed(grid.selection_seeds) if grid.chooses else found["selection_seeds"]
-        found["holdout_fraction"] = grid.holdout_fraction
+        found["holdout_fraction"] = grid.holdout_fraction if grid.chooses else self.holdout_fraction
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
@@ -146,6 +146,8 @@ def make_grid(study: StudyConfig) -> Grid:
         raise ValueError(f"reference must be one of the schedules ({', '.join(labels)}), got {study.reference}.")
     if study.no_worse_than is not None and not study.no_worse_than > 0:
         raise ValueError(f"no_worse_than must be above 0, got {study.no_worse_than:g}.")
+    if study.extend_grid and len(rates) < 2:
+        raise ValueError("extend_grid must be left out where there is one peak rate: two tell the step to the next.")
     settings = tuple(Setting(*each) for each in itertools.product(map(float, rates), map(float, decays), momenta))
     choosing = studies.read_seeds(study.selection_seeds, "selection_seeds") if len(settings) > 1 else ()
     seeds = studies.read_seeds(study.seeds, "seeds", after=choosing)
@@ -197,7 +199,6 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     with tracking.tracked(report, config.track, out) as told:
         ids, chosen = list[str](), dict[Place, Setting]()
         if grid.chooses:
-            studies.write(out, config.as_json(), selection=[each.id for each in choosing], runs=[])
             told(f"choosing: {len(choosing)} runs on held-out data.")
             ids, chosen = _choose(config, grid, out, choosing, told)
         todo = _resolve_all(config, grid.fresh(chosen)) if chosen else first
@@ -230,7 +231,7 @@ def _choose(
         further = {
             where: rate
             for where, rate in (_further(cells) if config.extend_grid else {}).items()
-            if len(more.get(where, ())) < _MOST_EXTENSIONS * len(grid.settings)
+            if len({setting.peak_value for setting in more.get(where, ())}) < _MOST_EXTENSIONS
         }
         if not further:
             return list(records), {(cell.label, cell.budget): _setting(cell) for cell in cells}

@@ -93,6 +93,7 @@ def run(config: TrainConfig, report: Report = ignore) -> Outcome:
     devices.start()
     prepared = _prepare(config)
     folder, this = prepared.folder, prepared.run
+    hosts.check_same(this.id)
     if not hosts.is_first():
         with interrupts.deferred():
             if not hosts.share(0):

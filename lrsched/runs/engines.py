@@ -117,15 +117,24 @@ def train_all(
         jobs.append(remote.Job(place=place, run=run.id, config=run.config, data_dir=data_dir, **shared))
     described = {place: run.describe() for place, run in todo.items()}
     with (_ray if engine.name == "ray" else _slurm)(engine, out.absolute(), cpus, workers) as cluster:
-        yield from _drive(cluster, jobs, described, engine.retries)
+        sent = dict[futures.Future[remote.Outcome], remote.Job]()
+        try:
+            yield from _drive(cluster, jobs, described, engine.retries, sent)
+        except (ChildProcessError, ValueError):
+            cluster.stop(list(sent))
+            raise
 
 
 def _drive(
-    cluster: _Cluster, jobs: Sequence[remote.Job], described: Mapping[int, str], retries: int
+    cluster: _Cluster,
+    jobs: Sequence[remote.Job],
+    described: Mapping[int, str],
+    retries: int,
+    running: dict[futures.Future[remote.Outcome], remote.Job],
 ) -> Iterator[tuple[int, Event]]:
-    """Hands jobs over, again where a worker was lost or had to end, and yields what comes of them."""
-    waiting, running = collections.deque(jobs), dict[futures.Future[remote.Outcome], remote.Job]()
-    losses, heard = collections.Counter[int](), dict[int, Status]()
+    """Hands jobs over (`running` has them), again where a worker was lost or had to end; yields what comes of them."""
+    waiting = collections.deque(jobs)
+    losses, heard, saved = collections.Counter[int](), dict[int, Status](), dict[int, int]()
     asked_at = None
     while waiting or running:
         if asked_at is None and interrupts.asked():
@@ -143,14 +152,16 @@ def _drive(
             except futures.CancelledError:  # it was not begun
                 continue
             except cluster.lost as error:
+                said = f"lost its worker ({_line(error)}); it goes on from what was saved."
+                outcome = remote.Outcome(saved=True, messages=(said,))
                 losses[job.place] += 1
-                if losses[job.place] > retries:
-                    raise ChildProcessError(
-                        f"{described[job.place]} must lose its worker at most {retries} times (retries), got one more:"
-                        f" {_line(error)}. The same command resumes."
-                    ) from None
-                yield job.place, f"lost its worker ({_line(error)}); it goes on from what was saved."
-                outcome = remote.Outcome(saved=True)
+            else:  # to end before anything new is saved gets a run nowhere
+                at = remote.saved_steps(job) if outcome.saved else 0
+                losses[job.place] += outcome.saved and at <= saved.get(job.place, -1)
+                saved[job.place] = at
+            if losses[job.place] > retries and asked_at is None:
+                allowed = f"must lose its worker, or end without a new state, at most {retries} times (retries)"
+                raise ChildProcessError(f"{described[job.place]} {allowed}, got one more. The same command resumes.")
             yield from ((job.place, line) for line in outcome.messages)
             if outcome.refused is not None:
                 raise ValueError(f"{described[job.place]}: {outcome.refused}")

@@ -18,7 +18,7 @@ from lrsched.runs import claims, interrupts
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record, Status
 from lrsched.runs.task import resolve
-from lrsched.training import devices
+from lrsched.training import devices, snapshots
 
 _SECONDS_BETWEEN = 2.0  # two notes of a run's progress
 _ENVIRONMENT = ("LRSCHED_PLAIN", "LRSCHED_LOCKS", "TFDS_DATA_DIR")  # that a worker takes over where it has none
@@ -96,6 +96,11 @@ def _train(job: Job, messages: list[str]) -> Record | None:
             _progress_file(job).write_text(json.dumps(event))
             told = time.monotonic()
     raise AssertionError("a run ends with its record")
+
+
+def saved_steps(job: Job) -> int:
+    """Updates in the newest state of a run; 0 if it has none."""
+    return max(snapshots.steps(job.out / "states" / job.run), default=0)
 
 
 def read_progress(job: Job) -> Status | None:

@@ -65,6 +65,8 @@ def train_saved(
             take(event)
             facts = {**start.facts(event.log, time.perf_counter() - begun), "identity": belongs_to}
             step = event.log.completed
+            if step == run.total_steps and not hosts.several():
+                asked = interrupts.asked()  # nobody has looked after the last update
             if step in trunk.folders:
                 trunk.leave(step, event.state, facts)
             elif hosts.is_first() and (step < run.total_steps or step in keep or asked):
@@ -163,10 +165,10 @@ def due_every(interval: str, run: Run) -> Callable[[int], bool]:
         return lambda completed: completed % every == 0
     last = time.perf_counter()
 
-    def due(_: int) -> bool:
+    def due(completed: int) -> bool:
         nonlocal last
         now = time.perf_counter()
-        if now - last < seconds:
+        if not hosts.agree(now - last >= seconds, completed):
             return False
         last = now
         return True

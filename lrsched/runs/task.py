@@ -17,7 +17,7 @@ from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
 from lrsched.schedules import language, plans
 from lrsched.schedules.durations import Budget, steps
-from lrsched.training import batches, models, optim, placement, predict, train
+from lrsched.training import batches, hosts, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
 
@@ -152,7 +152,7 @@ def load(
     optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
     datasets.check_name(recipe.data)
     models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
-    devices = devices or tuple(jax.devices())
+    devices = devices or hosts.devices()
     there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
     models.check(recipe.model, tabular=there.data.tabular)

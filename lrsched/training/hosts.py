@@ -7,12 +7,14 @@ process alone writes. What the others must know of it (where to resume, whether 
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from typing import Any
 
 import jax
 import numpy as np
 
 _UPDATES_BETWEEN = 32  # looks at whether any process was asked to end: each waits for all of them
+_joined = False  # a program that uses jax.distributed for something else shares no run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,14 @@ def start(hosts: Hosts) -> None:
     Raises:
       ValueError: if the words do not make sense, or the processes do not find each other.
     """
+    global _joined
     coordinator, count, index = hosts.coordinator, hosts.processes, hosts.process
     if coordinator is None:
         if count is not None or index is not None:
             raise ValueError("coordinator must be given with processes and process, got none.")
         return
+    if coordinator == "auto" and (count, index) != (None, None):
+        raise ValueError("processes and process must be left out with the coordinator auto, which tells them.")
     if coordinator == "auto":
         words: dict[str, Any] = {}
     elif count is None or index is None or not 0 <= index < count:
@@ -56,16 +61,39 @@ def start(hosts: Hosts) -> None:
     except (RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ValueError(f"coordinator must be where all processes meet, got {coordinator}: {line}") from error
+    _joined = True
+
+
+def several() -> bool:
+    """Whether the run is shared with other processes."""
+    return _joined and jax.process_count() > 1
 
 
 def is_first() -> bool:
     """Whether this is the process that writes."""
-    return jax.process_index() == 0
+    return not _joined or jax.process_index() == 0
+
+
+def devices() -> tuple[jax.Device, ...]:
+    """Those that a run has unless it is given others: of all processes that share it."""
+    return tuple(jax.devices() if _joined else jax.local_devices())
+
+
+def check_same(run: str) -> None:
+    """Raises ValueError in every process unless all are about to make this run."""
+    if several():
+        from jax.experimental import multihost_utils
+
+        found = multihost_utils.process_allgather(np.uint32(zlib.crc32(run.encode())))
+        if len(np.unique(found)) > 1:
+            raise ValueError(
+                f"processes must be begun with the same command and see the same data, got run {run} in one."
+            )
 
 
 def share(number: int) -> int:
     """The first process's number, in every process."""
-    if jax.process_count() == 1:
+    if not several():
         return number
     from jax.experimental import multihost_utils
 
@@ -74,7 +102,7 @@ def share(number: int) -> int:
 
 def agree(asked: bool, completed: int) -> bool:
     """Whether any process was asked, the same answer in every process after the same update."""
-    if jax.process_count() == 1:
+    if not several():
         return asked
     if completed % _UPDATES_BETWEEN:
         return False

@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
+from lrsched.training import hosts
 from lrsched.training.batches import AXIS
 from lrsched.training.devices import pin_settings
 
@@ -42,13 +43,13 @@ def put(
       devices: None: all devices.
     """
     statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-    return Data(*jax.device_put((images, labels, *statistics), replicated(tuple(devices or jax.devices()))))
+    return Data(*jax.device_put((images, labels, *statistics), replicated(tuple(devices or hosts.devices()))))
 
 
 def devices_of(data: Data) -> tuple[jax.Device, ...]:
     """The devices that share the work, in the order of their parts of a batch."""
-    if jax.process_count() > 1:
-        return tuple(jax.devices())
+    if hosts.several():
+        return hosts.devices()
     placement: Any = data.images.sharding
     return tuple(placement.mesh.devices.flat)
 

@@ -421,8 +421,8 @@ def forget_since_version_0_1_0(folder: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_of_version_0_1_0_is_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (one, *_) = jax.devices()
-    monkeypatch.setattr(jax, "devices", lambda: [one])
+    (one, *_) = jax.local_devices()
+    monkeypatch.setattr(jax, "local_devices", lambda: [one])
     whole, _ = made(words(tmp_path / "whole", budget="0.5ep"))
     assert made(words(tmp_path / "old", budget="0.5ep"), stop_after=15)[0] is None
     known = json.loads((tmp_path / "old" / "run.json").read_text())
@@ -477,8 +477,8 @@ def test_every_changed_byte_of_run_json_is_noticed(whole: tuple[pathlib.Path, Re
 
 def test_another_number_of_devices_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(words(tmp_path), stop_after=20)[0] is None
-    every = jax.devices()
-    monkeypatch.setattr(jax, "devices", lambda: every[:2])
+    every = jax.local_devices()
+    monkeypatch.setattr(jax, "local_devices", lambda: every[:2])
     with pytest.raises(ValueError, match="devices must be 4 as in the run in .*, got 2"):
         made(words(tmp_path))
 

@@ -34,7 +34,7 @@ def drive(outcomes: list[remote.Outcome | Exception], retries: int = 1) -> list[
         return [future]
 
     cluster = engines._Cluster(send, lambda _: None, (ConnectionError,), 1)
-    return list(engines._drive(cluster, [JOB], {7: "rex"}, retries))
+    return list(engines._drive(cluster, [JOB], {7: "rex"}, retries, {}))
 
 
 def test_a_lost_worker_is_told_and_its_run_sent_again() -> None:
@@ -44,13 +44,23 @@ def test_a_lost_worker_is_told_and_its_run_sent_again() -> None:
 
 
 def test_a_run_that_goes_on_losing_workers_is_one_clear_line() -> None:
-    with pytest.raises(ChildProcessError, match=r"rex must lose its worker at most 1 times \(retries\), got one more"):
+    with pytest.raises(
+        ChildProcessError, match=r"rex must lose its worker, .* at most 1 times \(retries\), got one more"
+    ):
         drive([ConnectionError("gone"), ConnectionError("gone")])
 
 
-def test_a_worker_that_had_to_end_is_no_loss() -> None:
+def test_a_worker_that_had_to_end_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = iter((10, 20))
+    monkeypatch.setattr(remote, "saved_steps", lambda job: next(steps))
     saved = remote.Outcome(None, ("resuming.",), saved=True)
     assert drive([saved, saved, remote.Outcome({"run": "id"})], retries=0)[-1] == (7, {"run": "id"})
+
+
+def test_a_run_that_gets_nowhere_in_the_time_of_a_job_ends_the_study() -> None:
+    saved = remote.Outcome(None, (), saved=True)
+    with pytest.raises(ChildProcessError, match="or end without a new state, at most 1 times"):
+        drive([saved, saved, saved, saved])
 
 
 def test_what_a_worker_refuses_is_refused() -> None:

@@ -15,7 +15,7 @@ from lrsched.runs import records
 from lrsched.training import hosts
 from lrsched.training.hosts import Hosts
 
-WORDS = "train --data diabetes --model mlp --optimizer adam --peak-value 0.003 --batch-size 32 --epochs 30"
+WORDS = "train --data digits --model resnet8 --peak-value 0.1 --batch-size 32 --epochs 8"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ WORDS = "train --data diabetes --model mlp --optimizer adam --peak-value 0.003 -
         (Hosts(processes=2), "coordinator must be given"),
         (Hosts(coordinator="h:1", processes=2, process=2), "process must be from 0 to processes - 1"),
         (Hosts(coordinator="h:1", processes=2), "process must be from 0 to processes - 1"),
+        (Hosts(coordinator="auto", processes=2), "must be left out with the coordinator auto"),
     ],
 )
 def test_words_that_make_no_sense_are_one_line(words: Hosts, message: str) -> None:
