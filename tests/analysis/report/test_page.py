@@ -1,24 +1,14 @@
-import html
-import html.parser
 import itertools
-import json
 import pathlib
-import shutil
-import subprocess
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from pages import Reader, dumped, needs_chromium, widths
 
 from lrsched.analysis.report.document import Column, Document, Entry, Part, Section, Table
 from lrsched.analysis.report.page import render_page
 from lrsched.analysis.report.study import Findings, describe_study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--enable-logging=stderr"]
-FLAGS += ["--virtual-time-budget=5000", "--dump-dom"]
-VOID = {"meta", "link", "br", "input", "img", "wbr"}
 ERRORS = {
     ("rex", "5%"): [0.10, 0.11, 0.12],
     ("onecycle:variant=torch_three_phase,final_fraction=0.001", "5%"): [0.31, 0.30, 0.35],
@@ -28,35 +18,6 @@ ERRORS = {
     ("<script>alert(1)</script>", "100%"): [0.01, 0.03, 0.01],
 }
 MakeStudy = Callable[..., Findings]
-
-
-class Reader(html.parser.HTMLParser):
-    """Every element with its attributes and the text within it; fails where tags do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self.open: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs), []))
-        if tag not in VOID:
-            self.open.append(self.elements[-1])
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs), []))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data: str) -> None:
-        for element in self.open:
-            element[2].append(data)
-
-    def all(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
-        return [(attributes, "".join(text)) for name, attributes, text in self.elements if name == tag]
 
 
 TITLE = "A &lt;study>"
@@ -125,14 +86,6 @@ def test_page_is_the_same_from_the_same_study(page: str, study: MakeStudy) -> No
     assert render_page(Document(TITLE, "Made.", (describe_study(study(ERRORS)),))) == page
 
 
-def dumped(path: pathlib.Path, profile: pathlib.Path) -> Any:
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    (body, _), *_ = Reader(done.stdout.removeprefix("<!DOCTYPE html>").strip()).all("body")
-    return json.loads(body["data-report"] or "")
-
-
 ROWS = [("b", "10", 10.0), ("a", "9.5", 9.5), ("c", "-", None), ("d", "−3", -3.0)]  # noqa: RUF001
 TABLE = Table(
     "t",
@@ -161,7 +114,7 @@ document.body.dataset.report = JSON.stringify(report);
 </script></body>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@needs_chromium
 def test_table_in_a_browser_is_sorted_and_searched(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "page.html"
     document = Document("D", "", (Part("P", "", (), (), (Section("S", (TABLE,)),)),))
@@ -177,23 +130,10 @@ def test_table_in_a_browser_is_sorted_and_searched(tmp_path: pathlib.Path) -> No
     assert not report["stop"]  # it does not scroll
 
 
-NARROW = """<script>
-addEventListener("load", () => {
-  for (const details of document.querySelectorAll("details")) { details.open = true; }
-  const root = document.documentElement;
-  parent.document.body.dataset.report = JSON.stringify([root.clientWidth, root.scrollWidth]);
-});
-</script></body>"""
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@needs_chromium
 @pytest.mark.parametrize("width", [320, 390])
 def test_page_on_a_phone_does_not_scroll_sideways(page: str, width: int, tmp_path: pathlib.Path) -> None:
-    inner = html.escape(page.replace("</body>", NARROW))
-    path = tmp_path / "frame.html"
-    frame = f'<!DOCTYPE html><body><iframe width="{width}" height="800" srcdoc="{inner}"></iframe></body>'
-    path.write_text(frame, encoding="utf-8")
-    shown, needed = dumped(path, tmp_path / "profile")
+    shown, needed = widths(page, width, tmp_path)
     assert shown <= width
     assert needed == shown

@@ -1,22 +1,14 @@
-import html
-import html.parser
 import json
-import shutil
-import subprocess
 import urllib.parse
 
 import numpy as np
 import pytest
+from pages import Reader, dumped, needs_chromium, widths
 
 from lrsched.analysis.schedules.gallery import Argument, Card, render_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--enable-logging=stderr"]
-FLAGS += ["--virtual-time-budget=5000", "--dump-dom"]
 Z = np.arange(100) / 100
 STILL = np.full(100, 0.9)
-VOID = {"meta", "link", "br", "input"}
 
 
 def card(name="linear", rate=0.1 * (1 - Z), momentum=STILL, **words):
@@ -30,34 +22,6 @@ def card(name="linear", rate=0.1 * (1 - Z), momentum=STILL, **words):
     arguments = (Argument("peak_value", "", "the first rate"), Argument("end_value", "0.0", "the last < first"))
     made = {"returns": "float32", "arguments": arguments, "python": f"{name}(0.1)", "json": '{"schedule": "linear"}'}
     return Card(name=name, rate=rate, momentum=momentum, **{**texts, **made, **words})
-
-
-class Reader(html.parser.HTMLParser):
-    """Every element with its attributes and the text within it; fails where tags do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.open = [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes), []))
-        if tag not in VOID:
-            self.open.append(self.elements[-1])
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes), []))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for element in self.open:
-            element[2].append(data)
-
-    def all(self, tag):
-        return [(attributes, "".join(text)) for name, attributes, text in self.elements if name == tag]
 
 
 def test_page_asks_for_nothing_outside_itself():
@@ -193,38 +157,18 @@ document.body.dataset.report = JSON.stringify(report);
 </script></body>"""
 
 
-def dumped(path, profile):
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    (body, _), *_ = Reader(done.stdout.removeprefix("<!DOCTYPE html>").strip()).all("body")
-    return json.loads(body["data-report"])
-
-
-NARROW = """<script>
-addEventListener("load", () => {
-  for (const details of document.querySelectorAll("details")) { details.open = true; }
-  const root = document.documentElement;
-  parent.document.body.dataset.report = JSON.stringify([root.clientWidth, root.scrollWidth]);
-});
-</script></body>"""
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@needs_chromium
 @pytest.mark.parametrize("width", [320, 390])
 def test_page_on_a_phone_does_not_scroll_sideways(width, tmp_path):
     long = Argument("first_cycle_steps_or_fraction", "(0.1, 0.2, 0.3)", "as of torch.optim.lr_scheduler.OneCycleLR")
     cards = [card("onecycle:variant=torch_three_phase,final_fraction=0.001", arguments=(long,), notes="x" * 200)]
-    inner = html.escape(render_page([*cards, card()]).replace("</body>", NARROW))
-    path = tmp_path / "frame.html"
-    path.write_text(f'<!DOCTYPE html><body><iframe width="{width}" height="800" srcdoc="{inner}"></iframe></body>')
-    shown, needed = dumped(path, tmp_path / "profile")
+    shown, needed = widths(render_page([*cards, card()]), width, tmp_path)
     assert shown <= width
     assert needed == shown
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@needs_chromium
 def test_page_in_a_browser_searches_and_lays_over(tmp_path):
     saw = np.where(Z < 0.5, 0.1, 0.02)
     smith = {"source": "Smith"}
