@@ -75,6 +75,8 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
 
 def _check(merged: SavedStudy) -> None:
     """Raises ValueError if there is no table of the merged study."""
+    if not merged.records:
+        raise ValueError("folders must have a run on record that the table is of, got none in all of them.")
     choosing = {row["seed"] for row in merged.selection}
     if both := sorted(choosing & {row["seed"] for row in merged.records if merged.selection}):
         raise ValueError(f"seeds must choose or be reported, got seed {both[0]} for both in the folders together.")
@@ -95,7 +97,6 @@ def merge(parts: Mapping[str, SavedStudy]) -> SavedStudy:
         _unite({name: part.records for name, part in parts.items()}),
         _unite({name: part.selection for name, part in parts.items()}),
         _merge_asked(dict(zip(parts, asked, strict=True))) if all(asked) else {},
-        sum(part.missing for part in parts.values()),
     )
 
 

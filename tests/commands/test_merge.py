@@ -106,6 +106,13 @@ def test_studies_that_have_no_table_together_are_refused_before_anything_is_writ
     assert not (tmp_path / "all").exists()
 
 
+def test_studies_without_a_run_on_record_are_refused_before_anything_is_written(tmp_path: pathlib.Path) -> None:
+    one, two = write(tmp_path / "one"), write(tmp_path / "two")
+    with pytest.raises(ValueError, match="must have a run on record"):
+        merge.run(MergeConfig((str(one), str(two)), str(tmp_path / "all")))
+    assert not (tmp_path / "all").exists()
+
+
 def test_seed_that_would_choose_and_be_reported_is_refused() -> None:
     row = {"run": "a", "seed": 2}
     with pytest.raises(ValueError, match="seeds must choose or be reported, got seed 2 for both"):
