@@ -44,7 +44,7 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
 
     Args:
       report: called with messages and progress; None: nothing is reported.
-      settings: fields of `lrsched.commands.study.StudyConfig`.
+      settings: fields of `lrsched.commands.study.StudyConfig`; those beside `file` count more than what it says.
     Returns:
       `.result` (the records, in order), `.text` (the table) and `.files`.
     Raises:

@@ -57,16 +57,18 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError(f"folders must differ from each other, got {', '.join(config.folders)}.")
     out = files.local_folder("out", config.out) if config.out else folders[0] / "report.html"
+    asked = {"markdown": config.markdown, "latex": config.latex, "csv": config.csv}
+    paths = {name: files.local_folder(name, path) for name, path in asked.items() if path}  # refused before all else
     document = build(folders, title=config.title, report=report)
     whole = page.render_page(document)
     files.write_text(out, whole)
     written = [out]
-    for path, make in (config.markdown, text.format_markdown), (config.latex, latex.format_latex):
-        if path:
-            written.append(files.local_folder("out", path))
-            files.write_text(written[-1], make(document))
-    if config.csv:
-        written += _write_csv(document, files.local_folder("csv", config.csv))
+    for name, make in {"markdown": text.format_markdown, "latex": latex.format_latex}.items():
+        if name in paths:
+            written.append(paths[name])
+            files.write_text(paths[name], make(document))
+    if "csv" in paths:
+        written += _write_csv(document, paths["csv"])
     return Outcome(document, f"{document.title}: a page of {len(whole.encode()) / 1024:.0f} KiB", written)
 
 

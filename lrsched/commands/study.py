@@ -192,9 +192,8 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     if config.dry_run:
         return Outcome(None, estimate(config, grid), [])
 
-    choosing, first = (
-        _resolve_all(config, each) for each in (grid.tried(), grid.fresh({}))
-    )  # what is refused is refused here
+    # What is refused is refused here, at settings that the choice may still change.
+    choosing, first = _resolve_all(config, grid.tried()), _resolve_all(config, grid.fresh({}))
     files.check_writable("out", out)
     with tracking.tracked(report, config.track, out) as told:
         ids, chosen = list[str](), dict[Place, Setting]()

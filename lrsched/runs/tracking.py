@@ -149,7 +149,7 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
     try:
         yield show
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # of a tracker: the runs are on record
             for left in writers.values():
                 left.close({}, {})
 
