@@ -30,14 +30,13 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
         raise ValueError("a study must have a run on record that its table is of, got none.")
     cells = gather(records, study.selection)
     papers = paper.find_numbers(records)
-    tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
-    words: dict[str, Any] = {"measure": "part of the test targets' variance left unexplained"} if tabular else {}
+    measured = measure(records)
     drawn, way = losses(records, cells), evaluations(records, cells)
     against = read_question(study, cells)
     names = ("table.md", "comparisons.csv", "ledger.md", "schedules.svg", "losses.svg", "errors.svg")
     written = [out / name for name in (*names, "error_over_budget.svg")]
     document, differences, printed, schedules, curve, errors, frontier = written
-    files.write_text(document, table.format_markdown(cells, papers, **words, **against))
+    files.write_text(document, table.format_markdown(cells, papers, measure=measured, **against))
     files.write_text(differences, comparisons.to_csv(comparisons.compare_cells(cells, **against)))
     if entries := ledger.ledger(records, cells):
         files.write_text(printed, ledger.format_markdown(entries))
@@ -49,14 +48,20 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     else:
         _remove(curve, written)
     if way:
-        figures.draw_losses(way, errors, measure=f"{words.get('measure', 'test error')}, %")
+        figures.draw_losses(way, errors, measure=f"{measured}, %")
     else:
         _remove(errors, written)
     if all(cell.diverged for cell in cells):
         _remove(frontier, written)
     else:
-        figures.draw_error_over_budget(cells, frontier, papers, **words)
-    return table.format_terminal(cells, papers, **words, **against), written
+        figures.draw_error_over_budget(cells, frontier, papers, measure=measured)
+    return table.format_terminal(cells, papers, measure=measured, **against), written
+
+
+def measure(records: Sequence[Record]) -> str:
+    """What the errors of a study are."""
+    tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
+    return "part of the test targets' variance left unexplained" if tabular else "test error"
 
 
 def read_question(study: SavedStudy, cells: Sequence[Cell]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Part:
 
     Attributes:
       title: what it is.
-      question: as it was asked beforehand; "" if it was not.
+      question: as the study has it; "" if it was not.
       counts: a few numbers and what they count.
       found: the answer, a sentence each.
       sections: what it rests on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lrsched.analysis import markdown
 from lrsched.analysis.markdown import code, escape
@@ -13,31 +13,12 @@ from lrsched.analysis.report.document import Column, Entry, Table
 from lrsched.analysis.study.cells import Cell
 from lrsched.analysis.study.comparisons import Comparison
 
-Marks = dict[tuple[str, str], str]  # (label, budget) -> best, tied or ""
+Marks = Mapping[tuple[str, str], tuple[bool, bool]]  # of `table.mark`
 
 
 def budgets_of(cells: Sequence[Cell]) -> dict[str, float]:
     """Budget -> epochs, from the shortest."""
     return {cell.budget: cell.epochs for cell in sorted(cells, key=lambda cell: cell.epochs)}
-
-
-def mark_cells(cells: Sequence[Cell], comparisons: Sequence[Comparison], reference: str | None = None) -> Marks:
-    """The lowest mean of each budget, and what is not separated from it or from the reference, if there is one.
-
-    Nothing that diverged has a mark.
-    """
-    marks: Marks = {}
-    for budget in budgets_of(cells):
-        best = find_best(cells, budget)
-        if best is None:
-            continue
-        marks[best.label, budget] = "best"
-        against = reference or best.label
-        for one in comparisons:
-            told = one.separated or any(one.diverged)
-            if one.budget == budget and against in (one.first, one.second) and not told:
-                marks.setdefault((one.second if one.first == against else one.first, budget), "tied")
-    return marks
 
 
 def find_best(cells: Sequence[Cell], budget: str) -> Cell | None:
@@ -78,7 +59,9 @@ def tabulate_results(cells: Sequence[Cell], marks: Marks, measure: str, referenc
         heads.append(Column(escape(budget), "r", under))
     rows = []
     for label in dict.fromkeys(cell.label for cell in cells):
-        own = [_result(at.get((label, budget)), marks.get((label, budget), "")) for budget in budgets_of(cells)]
+        own = [
+            _result(at.get((label, budget)), marks.get((label, budget), (False, False))) for budget in budgets_of(cells)
+        ]
         rows.append((Entry(code(label), label), *own))
     notes = [f"{measure[0].upper()}{measure[1:]} in %, mean ± standard deviation; n: seeds."]
     what = code(reference) if reference else "it"
@@ -89,7 +72,7 @@ def tabulate_results(cells: Sequence[Cell], marks: Marks, measure: str, referenc
                  tuple(rows), tuple(notes))  # fmt: skip
 
 
-def _result(cell: Cell | None, mark: str) -> Entry:
+def _result(cell: Cell | None, mark: tuple[bool, bool]) -> Entry:
     if cell is None:
         return Entry("-")
     if cell.diverged or cell.mean is None:
@@ -97,7 +80,8 @@ def _result(cell: Cell | None, mark: str) -> Entry:
         return Entry(gone, "diverged", f"rate {cell.peak_value:g}")
     spread = "" if cell.sd is None else f" ± {100 * cell.sd:.2f}"
     under = f"n {cell.n}, rate {cell.peak_value:g}"
-    return Entry(f"{100 * cell.mean:.2f}{spread}", 100 * cell.mean, under, mark)  # type: ignore[arg-type]
+    best, tied = mark
+    return Entry(f"{100 * cell.mean:.2f}{spread}", 100 * cell.mean, under, "best" if best else "tied" if tied else "")
 
 
 def tabulate_settings(cells: Sequence[Cell]) -> Table:

@@ -9,7 +9,7 @@ from lrsched.analysis import Record
 from lrsched.analysis.markdown import code, escape, plural
 from lrsched.analysis.report import curves, provenance, standings, statistics
 from lrsched.analysis.report.document import Block, Lines, Part, Section
-from lrsched.analysis.study import ledger
+from lrsched.analysis.study import ledger, table
 from lrsched.analysis.study.cells import Cell
 from lrsched.analysis.study.comparisons import Comparison
 
@@ -51,7 +51,7 @@ def describe_study(study: Findings) -> Part:
     longest = max(cells, key=lambda cell: cell.epochs).budget
     frontier = curves.draw_frontier(cells, study.measure)
     reference = study.asked.get("reference")
-    marks = statistics.mark_cells(cells, study.comparisons, reference)
+    marks = table.mark(cells, study.comparisons, reference)
     results: list[Block | None] = [statistics.tabulate_results(cells, marks, study.measure, reference), frontier]
     on_the_way = [
         curves.draw_losses(study.losses, longest),
@@ -159,10 +159,10 @@ def _say_compared(study: Findings) -> str:
     reference, margin = study.asked.get("reference"), study.asked.get("no_worse_than")
     said = f"Each schedule against {code(str(reference))}" if reference else "All pairs of schedules under each budget"
     if reference:
-        said += ", which was named as the reference before the runs were made"
+        said += ", which was named as the reference"
     if margin is None:
         return f"{said}."
-    return f"{said}. No worse: its error is shown to be less than {margin:g} points higher, as was asked beforehand."
+    return f"{said}. No worse: its error is shown to be less than {margin:g} points higher, as was asked."
 
 
 def _say_known(study: Findings) -> str | None:

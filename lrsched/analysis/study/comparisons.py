@@ -60,6 +60,11 @@ class Comparison:
     bootstrap_method: str | None = None
     diverged: tuple[int, int] = (0, 0)
 
+    @property
+    def pair(self) -> tuple[str, frozenset[str]]:
+        """The budget and the two labels, in no order."""
+        return self.budget, frozenset((self.first, self.second))
+
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
@@ -78,6 +83,11 @@ class Judged:
     @property
     def separated(self) -> bool:
         return _passes(self.p_adjusted)
+
+    @property
+    def pair(self) -> tuple[str, frozenset[str]]:
+        """The budget and the two labels, in no order."""
+        return self.first.budget, frozenset((self.first.label, self.second.label))
 
 
 def judge(cells: Sequence[Cell], *, reference: str | None = None, margin: float | None = None) -> list[Judged]:

@@ -10,7 +10,7 @@ from lrsched.analysis.markdown import code, escape
 from lrsched.analysis.study import captions
 from lrsched.analysis.study.captions import Papers
 from lrsched.analysis.study.cells import Cell
-from lrsched.analysis.study.comparisons import Judged, judge
+from lrsched.analysis.study.comparisons import Comparison, Judged, judge
 from lrsched.analysis.study.paper import PaperNumber
 
 
@@ -117,16 +117,16 @@ def _budgets(cells: Sequence[Cell]) -> dict[str, str]:
 
 
 def mark(
-    cells: Sequence[Cell], judged: Sequence[Judged], reference: str | None = None
+    cells: Sequence[Cell], judged: Sequence[Judged | Comparison], reference: str | None = None
 ) -> dict[tuple[str, str], tuple[bool, bool]]:
     """(label, budget) -> whether it is the lowest mean of its budget, and whether it is not separated from the best.
 
     Args:
       cells: of one study. One with a run that diverged is neither.
-      judged: their family (`comparisons.judge`).
+      judged: their family (`comparisons.judge`, or what `compare_cells` says of it).
       reference: label that stands for the best in the second answer; None: the lowest mean.
     """
-    apart = {(one.first.budget, frozenset((one.first.label, one.second.label))) for one in judged if one.separated}
+    apart = {one.pair for one in judged if one.separated}
     marks = {(cell.label, cell.budget): (False, False) for cell in cells}
     for budget in _budgets(cells):
         column = {cell.label: cell.mean for cell in cells if cell.budget == budget and not cell.diverged}
