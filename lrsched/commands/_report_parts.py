@@ -27,7 +27,6 @@ from lrsched.runs import studies
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.schedules import language
-from lrsched.training import data as datasets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +144,6 @@ def read_study(folder: pathlib.Path) -> Findings:
     question = _study_results.read_question(saved, cells)
     compared = compare_cells(cells, **question)
     config = rows[0]["config"]
-    tabular = datasets.is_tabular(config["data"]) or rows[0]["data"].get("classes") == 0
     labels, budgets = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("label", "budget"))
     title = f"{count(len(labels), 'schedule')} under {count(len(budgets), 'budget').lower()}"
     commands = _commands([*saved.selection, *rows], "study", study.StudyConfig, asked or _ask(rows))
@@ -162,7 +160,7 @@ def read_study(folder: pathlib.Path) -> Findings:
         evaluations=_study_results.evaluations(rows, cells),
         schedules=_study_results.curves(rows),
         commands=commands,
-        **({"measure": "part of the test targets' variance left unexplained"} if tabular else {}),
+        **_study_results.measure(rows),
     )
 
 

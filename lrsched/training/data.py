@@ -68,7 +68,8 @@ def load(
       name: one of SOURCES; or a folder of images (`image_folder.read`): a name with a path separator, or of a
         directory; or a text file, by a name that ends in .txt; or the dotted path of a function that returns a
         `Dataset`, as `dataset` makes one, and may take data_dir and holdout_fraction. `digits` (8x8, scaled to
-        [0, 240]), `diabetes` and `descriptions` come with scikit-learn; the other built-in ones must be prepared. Of `boston` read the note in `tabular`.
+        [0, 240]), `diabetes` and `descriptions` come with scikit-learn; the other built-in ones must be prepared. Of
+        `boston` read the note in `tabular`.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       holdout_fraction: part of every class of the training set that becomes `holdout`, for choosing rates; in [0, 1).
         The same examples for every run. Of a regression, part of all rows; of a text, its end. A data set
