@@ -158,7 +158,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     """The table (returned and written) and the figure of record.json."""
     about, count = record["laws_on"], len(BUDGETS)
     rows = [["predicted by", "mean error, nats", "Spearman", "regret, nats"]]
-    for name, found in record["scores"].items():
+    for name in shown(record):
+        found = record["scores"][name]
         words = ["-" if found[key] is None else f"{found[key]:.{n}f}" for key, n in (("spearman", 2), ("regret", 4))]
         rows.append([markdown.escape(name), f"{found['mae']:.4f}", *words])
     refused = [f"{name}: {why}" for name, why in record["predicted"].items() if isinstance(why, str)]
@@ -176,14 +177,19 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     return text
 
 
+def shown(record: Mapping[str, Any]) -> list[str]:
+    """The laws that were fitted, and the baselines, in the order in which they are shown."""
+    return [name for name in (*fits.LAWS, SAME, LOWER) if name in record["scores"]]
+
+
 def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:
     """Predicted over measured loss of the six shapes, a panel for each law and baseline."""
-    shown = list(record["scores"])
+    names = shown(record)
     at = [i for i, (shape, _) in enumerate(record["places"]) if shape in OTHERS]
     measured = [record["measured"][i] for i in at]
     with drawing.figure(path, (9.0, 5.4)) as figure:
-        panels = figure.subplots(2, -(-len(shown) // 2), squeeze=False).ravel()
-        for axes, name in zip(panels, shown, strict=False):
+        panels = figure.subplots(2, -(-len(names) // 2), squeeze=False).ravel()
+        for axes, name in zip(panels, names, strict=False):
             for k, budget in enumerate(BUDGETS):
                 some = [i for i in at if record["places"][i][1] == budget]
                 points = [(record["measured"][i], record["predicted"][name][i]) for i in some]
@@ -192,7 +198,7 @@ def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:
             axes.set_title(name, fontsize=9)
             axes.set_xlabel("measured loss, nats")
             axes.set_ylabel("predicted")
-        for axes in panels[len(shown) :]:
+        for axes in panels[len(names) :]:
             axes.set_axis_off()
         panels[0].legend()
 

@@ -54,7 +54,7 @@ def test_score_is_of_the_shapes_that_were_not_fitted() -> None:
 
 @pytest.mark.slow
 def test_script_writes_record_table_and_figure(tmp_path: pathlib.Path) -> None:
-    words = ["--data", "diabetes", "--model", "mlp", "--peak-value", "0.003", "--max-epochs", "16"]
+    words = ["--data", "diabetes", "--model", "mlp", "--peak-value", "0.003", "--max-epochs", "8"]
     assert laws_on_gpt.main([*words, "--seeds", "1", "--workers", "1", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "record.json").read_text())
     assert len(record["places"]) == len(record["measured"]) == 24
@@ -62,5 +62,5 @@ def test_script_writes_record_table_and_figure(tmp_path: pathlib.Path) -> None:
     assert set(record["predicted"]) == {laws_on_gpt.SAME, laws_on_gpt.LOWER, *fits.LAWS}
     text = (tmp_path / "table.md").read_text()
     assert text == laws_on_gpt.write_results(record, tmp_path / "again")
-    assert "mlp on diabetes, peak rate 0.003, 3 budgets of at most 16 epochs, seeds: 1" in text
+    assert "mlp on diabetes, peak rate 0.003, 3 budgets of at most 8 epochs, seeds: 1" in text
     assert (tmp_path / "laws.svg").stat().st_size > 0
