@@ -8,8 +8,9 @@ Source    Haegele et al., arXiv:2405.18392 (trunk and cooldown); Loshchilov, Hut
           Defazio et al., arXiv:2405.15682 (schedule-free); Kaddour, arXiv:2209.14981 (LAWA, the mean of the latest
           checkpoints). Exponential averaging (EMA) with its bias taken out as Adam does.
 Command   python experiments/anytime.py [--out runs/anytime]
-Time      60,000 updates of ResNet-8 on the digits: 10 minutes on two CPU cores.
-Expected  EXPECTED
+Time      60,000 updates of ResNet-8 on the digits: 15 minutes on two busy CPU cores.
+Expected  n = 5; areas of 2.6 to 3.1 % for EMA, LAWA, cooldowns, schedule-free and fresh runs, none of them separated;
+          3.8 % for SGDR, 5.1 % for the constant rate. 675 updates a seed (cooldowns 771) against 1,170.
 """
 
 import argparse

@@ -10,7 +10,8 @@ import sys
 from lrsched.runs import interrupts
 
 # Package that is missing -> the extra that brings it.
-_EXTRAS = {"optuna": "tune", "tensorboardX": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+_EXTRAS = {"optuna": "tune", "tensorboardX": "tensorboard", "wandb": "wandb", "mlflow": "mlflow", "ray": "ray"}
+_EXTRAS |= {"submitit": "slurm"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -95,7 +95,7 @@ def test_every_command_is_a_file_of_its_own() -> None:
     [
         ("pmap", {"training/train.py"}),
         ("tensorflow_datasets", {"training/prepare.py", "training/prepared.py", "training/tf_free.py"}),
-        ("orbax.checkpoint.v1", {"training/snapshots.py"}),
+        ("orbax.checkpoint.v1", {"training/checkpoints.py"}),
     ],
 )
 def test_what_has_one_home_is_used_nowhere_else(word: str, home: set[str]) -> None:

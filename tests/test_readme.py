@@ -42,7 +42,10 @@ BLOCKS = [block for document in DOCUMENTS for block in read_blocks(document)]
 SHELL = list(dict.fromkeys(block.text for block in BLOCKS if block.kind == "sh"))
 FOREIGN = [line for line in SHELL if "my_package" in line or "path/to" in line]
 PLAIN = [line for line in SHELL if "lrsched -" in line]
-STUDIES = [line for line in SHELL if "lrsched study" in line and "--part" not in line and line not in FOREIGN]
+ENGINES = [line for line in SHELL if "--engine" in line]
+HOSTS = [line for line in SHELL if "--coordinator" in line]
+NOT_HERE = [*FOREIGN, *ENGINES, *HOSTS]
+STUDIES = [line for line in SHELL if "lrsched study" in line and "--part" not in line and line not in NOT_HERE]
 ALONE = list({line.split("lrsched ", 1)[1]: line for line in STUDIES}.values())  # each once, whatever is before it
 ON_PREPARED_DATA = [line for line in STUDIES if "--data-dir" in line]
 WITHOUT_TRAINING = ("lrsched schedules", "lrsched rank")
@@ -74,7 +77,7 @@ def execute(code: str) -> None:
 
 def is_in_order(block: Block) -> bool:
     if block.kind == "sh":
-        return any(part in block.text for part in IN_ORDER) and block.text not in FOREIGN
+        return any(part in block.text for part in IN_ORDER) and block.text not in NOT_HERE
     return "runs/" in block.text
 
 
@@ -90,7 +93,7 @@ def test_readme_is_short() -> None:
 
 
 def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
-    tested = [*FOREIGN, *PLAIN, *STUDIES, *ON_RESULTS, *lines_of(*WITHOUT_TRAINING, "lrsched data", *IN_ORDER, *SHORT)]
+    tested = [*NOT_HERE, *PLAIN, *STUDIES, *ON_RESULTS, *lines_of(*WITHOUT_TRAINING, "lrsched data", *IN_ORDER, *SHORT)]
     installs = lines_of("uv run pytest", "-m venv", "pip install ")
     assert [line for line in SHELL if line not in {*tested, *installs}] == []
     assert {block.kind for block in BLOCKS} == {"sh", "python"}
@@ -102,6 +105,25 @@ def test_study_commands_run(line: str, tmp_path: pathlib.Path, capsys: pytest.Ca
     short = ["--max-epochs", "0.1", "--seeds", "1", "--out", str(tmp_path / "out")]  # the last of equal options wins
     assert cli.main([*words(line), *short]) == 0
     assert " in %, mean ± sd (n seeds)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ENGINES)
+def test_study_commands_run_on_each_engine(line: str, tmp_path: pathlib.Path) -> None:
+    """By a cluster of Ray's and jobs of Slurm's on this machine, in a process that they can have to themselves."""
+    here = words(line.replace(" --address auto", "").replace("--engine slurm", "--engine slurm --address local"))
+    short = ["--budgets", "2st", "--seeds", "1", "--peak-values", "0.1", "--cpus-per-run", "1", "--workers", "2"]
+    short = [*short[:-4], *short[-2:]] if "local --workers" in line else short  # its cores are those of its workers
+    command = [sys.executable, "-m", "lrsched", *here, *short, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert " in %, mean ± sd (n seeds)" in done.stdout
+
+
+@pytest.mark.parametrize("line", HOSTS)
+def test_commands_of_several_hosts_are_understood(line: str) -> None:
+    config = parsing.parse(words(line)).config
+    assert config.hosts.coordinator in ("host0:7711", "auto")
 
 
 @pytest.mark.parametrize("line", ON_PREPARED_DATA)

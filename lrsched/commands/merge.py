@@ -10,6 +10,7 @@ from typing import Any
 import tyro
 
 from lrsched import files
+from lrsched.analysis.study.cells import gather
 from lrsched.commands import Outcome
 from lrsched.commands._study_results import write_results
 from lrsched.runs import run as runs
@@ -50,14 +51,17 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
         raise ValueError(f"out must be a folder without a study, got {out}.")
     parts = {name: studies.load(files.local_folder("folders", name)) for name in config.folders}
     merged = merge(parts)
+    _check(merged)
     files.check_writable("out", out)
     for name, rows in (("records.jsonl", merged.records), ("selection/records.jsonl", merged.selection)):
         if rows:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files.write_text(out / name, "".join(files.seal(row) + "\n" for row in rows))
     if merged.asked:
-        ids = ([row["run"] for row in rows] for rows in (merged.selection, merged.records))
-        studies.write(out, merged.asked, selection=next(ids), runs=next(ids))
+        selection, ids = (
+            list(dict.fromkeys(run for name in config.folders for run in studies.ids(name)[i])) for i in (0, 1)
+        )
+        studies.write(out, merged.asked, selection=selection, runs=ids)
     before = sum(len(part.records) + len(part.selection) for part in parts.values())
     after = len(merged.records) + len(merged.selection)
     report(
@@ -69,6 +73,14 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
     return Outcome(study.records, text, [out / "records.jsonl", *written])
 
 
+def _check(merged: SavedStudy) -> None:
+    """Raises ValueError if there is no table of the merged study."""
+    choosing = {row["seed"] for row in merged.selection}
+    if both := sorted(choosing & {row["seed"] for row in merged.records if merged.selection}):
+        raise ValueError(f"seeds must choose or be reported, got seed {both[0]} for both in the folders together.")
+    gather(merged.records, merged.selection)
+
+
 def merge(parts: Mapping[str, SavedStudy]) -> SavedStudy:
     """The studies of several folders as one.
 
@@ -76,6 +88,9 @@ def merge(parts: Mapping[str, SavedStudy]) -> SavedStudy:
       ValueError: if they ask for different things, or the same run has different numbers in two of them.
     """
     asked = [part.asked for part in parts.values()]
+    if any(asked) and not all(asked):
+        old = next(name for name, part in parts.items() if not part.asked)
+        raise ValueError(f"folders must all have a study.json, or none of them, got none in {old}.")
     return SavedStudy(
         _unite({name: part.records for name, part in parts.items()}),
         _unite({name: part.selection for name, part in parts.items()}),

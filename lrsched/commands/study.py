@@ -12,7 +12,7 @@ from lrsched import files
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.commands import Outcome
 from lrsched.commands._study_results import write_results
-from lrsched.runs import many, speeds, studies, tracking
+from lrsched.runs import engines, many, speeds, studies, tracking, trunks
 from lrsched.runs.config import Recipe, RunConfig, Words
 from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.studies import Grid, Place, Setting
@@ -40,9 +40,9 @@ class StudyConfig(Recipe):
       max_epochs: epochs of a budget of 100 %.
       seeds: a number of seeds (5), which begin behind those that choose, or the seeds (3 4 5, 10-19).
       peak_values: peak learning rates to choose from.
-      weight_decays: weight decays to choose from; none: weight_decay.
-      momenta: momenta to choose from; none: momentum.
-      shared_rate: the one peak rate of every schedule, in place of peak_values: nothing is tuned to a schedule.
+      weight_decays: weight decays to choose from; where it is left out, weight_decay alone.
+      momenta: momenta to choose from, as of momentum; where it is left out, momentum alone.
+      shared_rate: the one peak rate of every schedule, in place of peak_values: no rate is tuned to a schedule.
       selection_seeds: seeds that choose, as of seeds.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there is anything to choose, else 0.
       extend_grid: where the best rate is the lowest or highest tried, go on by the same factor until it is not.
@@ -64,6 +64,7 @@ class StudyConfig(Recipe):
         hold it.
       share_trunks: make the updates that runs have in common (the same rates from the first update on) once; the
         records are the same without.
+      engine: what makes the runs.
       out: folder of records, table and figures; None: runs/DATA-MODEL. A second start there makes only the runs that
         are missing; the table is of the runs asked for.
     """
@@ -97,6 +98,7 @@ class StudyConfig(Recipe):
     data_dir: str | None = None
     workers: int | None = None
     share_trunks: bool = True
+    engine: engines.Engine = engines.LOCAL
     out: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class StudyConfig(Recipe):
         grid = make_grid(self)
         found["seeds"] = _listed(grid.seeds)
         found["selection_seeds"] = _listed(grid.selection_seeds) if grid.chooses else found["selection_seeds"]
-        found["holdout_fraction"] = grid.holdout_fraction
+        found["holdout_fraction"] = grid.holdout_fraction if grid.chooses else self.holdout_fraction
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
@@ -144,6 +146,8 @@ def make_grid(study: StudyConfig) -> Grid:
         raise ValueError(f"reference must be one of the schedules ({', '.join(labels)}), got {study.reference}.")
     if study.no_worse_than is not None and not study.no_worse_than > 0:
         raise ValueError(f"no_worse_than must be above 0, got {study.no_worse_than:g}.")
+    if study.extend_grid and len(rates) < 2:
+        raise ValueError("extend_grid must be left out where there is one peak rate: two tell the step to the next.")
     settings = tuple(Setting(*each) for each in itertools.product(map(float, rates), map(float, decays), momenta))
     choosing = studies.read_seeds(study.selection_seeds, "selection_seeds") if len(settings) > 1 else ()
     seeds = studies.read_seeds(study.seeds, "seeds", after=choosing)
@@ -183,22 +187,21 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     devices.prepare()
     devices.start()
     grid = make_grid(config)
+    config.engine.check()
     out = files.out_folder(config.out, f"runs/{config.data}-{config.model}")
     if config.dry_run:
         return Outcome(None, estimate(config, grid), [])
 
-    def resolved(configs: Sequence[RunConfig]) -> list[Run]:
-        return many.resolve_all(configs, data_dir=config.data_dir, count=config.workers)
-
-    choosing, first = resolved(grid.tried()), resolved(grid.fresh({}))  # what is refused is refused here
+    choosing, first = (
+        _resolve_all(config, each) for each in (grid.tried(), grid.fresh({}))
+    )  # what is refused is refused here
     files.check_writable("out", out)
     with tracking.tracked(report, config.track, out) as told:
         ids, chosen = list[str](), dict[Place, Setting]()
         if grid.chooses:
-            studies.write(out, config.as_json(), selection=[each.id for each in choosing], runs=[])
             told(f"choosing: {len(choosing)} runs on held-out data.")
             ids, chosen = _choose(config, grid, out, choosing, told)
-        todo = resolved(grid.fresh(chosen)) if chosen else first
+        todo = _resolve_all(config, grid.fresh(chosen)) if chosen else first
         studies.write(out, config.as_json(), selection=ids, runs=[each.id for each in todo])
         _train_all(config, todo, out, told)
     study = studies.load(out)
@@ -206,8 +209,14 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
     return Outcome(study.records, text, [out / "study.json", out / "records.jsonl", *written])
 
 
+def _resolve_all(config: StudyConfig, configs: Sequence[RunConfig]) -> list[Run]:
+    count = config.workers if config.engine.name == "local" else None  # the machines of an engine are not this one
+    return many.resolve_all(configs, data_dir=config.data_dir, count=count)
+
+
 def _train_all(config: StudyConfig, todo: Sequence[Run], out: pathlib.Path, report: Report) -> list[Record]:
-    return many.train_all(todo, out, count=config.workers, report=report, share_trunks=config.share_trunks)
+    how: dict[str, Any] = {"share_trunks": config.share_trunks, "engine": config.engine}
+    return many.train_all(todo, out, count=config.workers, report=report, **how)
 
 
 def _choose(
@@ -222,7 +231,7 @@ def _choose(
         further = {
             where: rate
             for where, rate in (_further(cells) if config.extend_grid else {}).items()
-            if len(more.get(where, ())) < _MOST_EXTENSIONS * len(grid.settings)
+            if len({setting.peak_value for setting in more.get(where, ())}) < _MOST_EXTENSIONS
         }
         if not further:
             return list(records), {(cell.label, cell.budget): _setting(cell) for cell in cells}
@@ -230,8 +239,7 @@ def _choose(
             step = [setting._replace(peak_value=rate) for setting in grid.settings]
             more.setdefault(where, []).extend(dict.fromkeys(step))
             report(f"{where[0]} at {where[1]}: the best rate is the last one tried; {rate:g} is tried as well.")
-        further_runs = many.resolve_all(grid.tried(more), data_dir=config.data_dir, count=config.workers)
-        todo = [each for each in further_runs if each.id not in records]
+        todo = [each for each in _resolve_all(config, grid.tried(more)) if each.id not in records]
 
 
 def _setting(cell: Cell) -> Setting:
@@ -252,7 +260,7 @@ def _further(cells: Sequence[Cell]) -> dict[Place, float]:
 def estimate(config: StudyConfig, grid: Grid) -> str:
     """What a study would train, and how long one worker takes by the speed of a few updates now."""
     stages = {"to choose the settings": grid.tried(), "with fresh seeds": grid.fresh({})}
-    lines, seconds, total = list[str](), 0.0, 0
+    lines, seconds, total, spared = list[str](), 0.0, 0, 0
     for name, configs in stages.items():
         if not configs:
             continue
@@ -260,11 +268,14 @@ def estimate(config: StudyConfig, grid: Grid) -> str:
         updates = sum(each.total_steps for each in todo)
         task = todo[0].task
         each_takes = task.batch_size / speeds.probe(task)
-        seconds += updates * each_takes
+        shared = sum(junction.spared for junction in trunks.find(todo)) if config.share_trunks else 0
+        seconds += (updates - shared) * each_takes
         total += updates
+        spared += shared
         lines.append(f"{len(todo):,} runs {name}: {updates:,} updates of {1000 * each_takes:.3g} ms.")
     size, unit = next(
         (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= size or size == 1
     )
-    lines.append(f"In all {total:,} updates, about {seconds / size:.2g} {unit} of one worker.")
+    once = f", of which {spared:,} need not be made a second time" if spared else ""
+    lines.append(f"In all {total:,} updates{once}, about {seconds / size:.2g} {unit} of one worker.")
     return "\n".join(lines)

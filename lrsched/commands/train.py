@@ -7,6 +7,7 @@ import json
 import pathlib
 from typing import Any
 
+import jax
 import numpy as np
 
 from lrsched import files
@@ -19,7 +20,7 @@ from lrsched.runs.report import Record, Report, describe, ignore
 from lrsched.runs.run import Log, Point
 from lrsched.runs.task import Run, resolve
 from lrsched.schedules import durations
-from lrsched.training import devices, snapshots
+from lrsched.training import devices, hosts, snapshots
 from lrsched.training.train import State
 
 
@@ -47,6 +48,7 @@ class TrainConfig:
       branch: FOLDER[@UPDATES] of a run to start from. This run's own plan begins there, and its budget counts the new
         updates alone.
       track: tensorboard, wandb or mlflow, each an extra, which is told of the progress as well.
+      hosts: several processes that share the run, each begun with this command on its host. All see `out`.
     """
 
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
@@ -58,6 +60,7 @@ class TrainConfig:
     extend: str | None = None
     branch: str | None = None
     track: tracking.Name | None = None
+    hosts: hosts.Hosts = hosts.ALONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +89,16 @@ def run(config: TrainConfig, report: Report = ignore) -> Outcome:
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
     devices.prepare()
+    hosts.start(config.hosts)
     devices.start()
     prepared = _prepare(config)
     folder, this = prepared.folder, prepared.run
+    hosts.check_same(this.id)
+    if not hosts.is_first():
+        with interrupts.deferred():
+            if not hosts.share(0):
+                _train(prepared, None, ignore)
+        return Outcome(None, f"process {jax.process_index()} of {jax.process_count()} is done.", [])
     with snapshots.open_store(folder, keep_steps=prepared.keep) as store, interrupts.deferred():
         _write_identity(prepared, report)
         path = folder / "records.jsonl"
@@ -96,7 +106,7 @@ def run(config: TrainConfig, report: Report = ignore) -> Outcome:
         for line in found.damaged:
             report(line)
         ended = [record for record in found.rows if record["run"] == this.id]
-        if ended:
+        if hosts.share(len(ended)):
             record = ended[-1]
             if not (folder / "run.svg").exists():  # it was killed before its figure
                 _draw(store, this, folder / "run.svg")
@@ -138,8 +148,8 @@ def _prepare(config: TrainConfig) -> _Prepared:
     return _Prepared(run, folder, fork, like, config.members, member_steps, frozenset(keep), config.save_every)
 
 
-def _train(prepared: _Prepared, store: snapshots.Store, report: Report) -> Record:
-    """The record of the run, with the members that it kept."""
+def _train(prepared: _Prepared, store: snapshots.Store | None, report: Report) -> Record:
+    """The record of the run, with the members that it kept; without a store nothing is written."""
     run, record = prepared.run, Record()
     for line in cycles.describe(run.plan):
         report(line)
@@ -147,12 +157,18 @@ def _train(prepared: _Prepared, store: snapshots.Store, report: Report) -> Recor
     def take(point: Point) -> None:
         if point.log.completed in prepared.member_steps:
             variables = run.task.variables(point.state)
-            store.save_member(point.log.completed, variables, _member_facts(run, point.log, variables))
+            facts = _member_facts(run, point.log, variables)
+            if store is not None:
+                store.save_member(point.log.completed, variables, facts)
+
+    def open_store() -> snapshots.Store:
+        assert store is not None
+        return store
 
     events = resume.train_saved(
         run,
         prepared.folder,
-        lambda: store,
+        open_store,
         due=resume.due_every(prepared.save_every, run),
         keep=prepared.member_steps | prepared.keep | {run.total_steps},
         read_fork=prepared.fork.read if prepared.fork else None,
@@ -163,6 +179,8 @@ def _train(prepared: _Prepared, store: snapshots.Store, report: Report) -> Recor
             record = event
         else:
             report(event)
+    if store is None:
+        return record
     record["members"] = []
     for step in snapshots.member_steps(prepared.folder):
         try:

@@ -52,6 +52,24 @@ def serve(told: Callable[[], bool]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
+@contextlib.contextmanager
+def served(*numbers: int) -> Iterator[None]:
+    """For a task in somebody else's worker process: inside the `with` these signals ask, however often they come."""
+    _asked.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: _asked.set()) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        _asked.clear()
+
+
 def asked() -> bool:
     """Whether the process was asked to end."""
     return _asked.is_set() or any(told() for told in _sources)

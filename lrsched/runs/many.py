@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
 from lrsched import files
-from lrsched.runs import claims, identity, interrupts, records, trunks, workers
+from lrsched.runs import claims, engines, identity, interrupts, records, trunks, workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Overall, Record, Report, Status
 from lrsched.runs.task import Devices, Run, resolve
@@ -47,6 +47,7 @@ def train_all(
     report: Report,
     updates: int | None = None,
     share_trunks: bool = False,
+    engine: engines.Engine = engines.LOCAL,
 ) -> list[Record]:
     """The records of these runs, in order: those in out/records.jsonl as they are, the others trained and put there.
 
@@ -58,6 +59,7 @@ def train_all(
       count: workers asked for; None: as many as fit.
       updates: in all runs that will be trained in this folder, if these are but the first of them.
       share_trunks: make the updates that runs have in common once (`trunks`); the numbers are the same.
+      engine: what makes the runs.
     Raises:
       ValueError: before anything is trained, if the folder cannot be written.
       OSError: before anything is trained, if the folder cannot be locked.
@@ -73,7 +75,7 @@ def train_all(
         return progress.records()
     files.check_writable("out", out)
     total = updates or sum(run.total_steps for run in todo)
-    cpus, lines = _settle(out, progress.done, len(todo), asked=count, updates=total)
+    cpus, lines = _settle(out, progress.done, len(todo), asked=count, updates=total, engine=engine)
     for line in lines:
         report(line)
     ready = f"{len(progress.left)} of {len(todo)} runs to train" if len(todo) > 1 else "1 run to train"
@@ -84,11 +86,8 @@ def train_all(
     with interrupts.deferred():
         while progress.left:
             free = {i: todo[i] for i in progress.left if claims.is_free(out, todo[i].id)}
-            mine = trunks.ready(free, out)
-            layout = workers.choose(asked=count, left=len(mine), updates=total, cpus=cpus)
-            before = len(progress.left)
-            mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine
-            for index, event in workers.train_all(mine, out, layout=layout, alone=_one_device_each(count)):
+            mine, before = trunks.ready(free, out), len(progress.left)
+            for index, event in _made(mine, out, junctions, engine, count=count, updates=total, cpus=cpus):
                 progress.take(index, event)
             if progress.left and len(progress.left) == before:
                 _wait(progress, before - len(free))
@@ -99,6 +98,25 @@ def train_all(
     with contextlib.suppress(OSError):  # states of other runs are left there
         (out / "states").rmdir()
     return progress.records()
+
+
+def _made(
+    mine: dict[int, Run],
+    out: pathlib.Path,
+    junctions: Sequence[trunks.Junction],
+    engine: engines.Engine,
+    *,
+    count: int | None,
+    updates: int,
+    cpus: int | None,
+) -> Iterator[tuple[int, workers.Event]]:
+    """The events of these runs, wherever they are made."""
+    if engine.name != "local":
+        yield from engines.train_all(trunks.sort(mine, junctions), out, engine=engine, cpus=cpus or 0, workers=count)
+        return
+    layout = workers.choose(asked=count, left=len(mine), updates=updates, cpus=cpus)
+    mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine
+    yield from workers.train_all(mine, out, layout=layout, alone=_one_device_each(count))
 
 
 def _announce(progress: _Progress) -> list[trunks.Junction]:
@@ -164,13 +182,22 @@ class _Progress:
 
 
 def _settle(
-    out: pathlib.Path, done: Mapping[str, Record], count: int, *, asked: int | None, updates: int
+    out: pathlib.Path,
+    done: Mapping[str, Record],
+    count: int,
+    *,
+    asked: int | None,
+    updates: int,
+    engine: engines.Engine = engines.LOCAL,
 ) -> tuple[int | None, list[str]]:
     """The cores of each run in a folder, as its first start settled them, and messages about what has changed since.
 
     Folders of version 0.1.0 have no machine.json: their records tell.
     """
     path, platform, lines = out / "machine.json", jax.default_backend(), list[str]()
+    elsewhere = engine.name != "local"
+    if elsewhere:
+        platform = "gpu" if engine.gpus_per_run else "cpu"
     described = machine.describe()  # a worker's cores and flags are its own: they are settled, not compared
     settings = {name: described[name] for name in ("device_kind", "matmul_precision", "plain")}
     begun_with = {"versions": provenance.versions(), "machine": settings}
@@ -185,7 +212,9 @@ def _settle(
         if kept is None:
             known = [record["device"] for record in done.values()]
             cpus = known[-1].get("cpus") if known and known[-1].get("platform") == platform == "cpu" else None
-            if cpus is None:
+            if cpus is None and elsewhere:
+                cpus = 0 if engine.gpus_per_run else engine.cpus_per_run or 1
+            elif cpus is None:
                 cpus = workers.choose(asked=asked, left=count, updates=updates).cpus
             kept = {"platform": platform, "cpus": cpus, **begun_with}
             files.write_json(path, kept)
@@ -193,7 +222,9 @@ def _settle(
         lines.append(
             f"begun with other libraries or settings ({', '.join(differ)}): the last digits of the runs to come differ."
         )
-    here = workers.pinnable()
+    if engine.cpus_per_run and kept["cpus"] and engine.cpus_per_run != kept["cpus"]:
+        raise ValueError(f"cpus_per_run must be {kept['cpus']} as of the runs in {out}, got {engine.cpus_per_run}.")
+    here = max(kept["cpus"], 1) if elsewhere else workers.pinnable()
     if kept["platform"] != platform:
         was = f"on {kept['platform']}, resumed on {platform}"
     elif kept["cpus"] > here:

@@ -13,7 +13,7 @@ from lrsched.runs.run import Log, Point, train
 from lrsched.runs.task import Run
 from lrsched.runs.trunks import Trunk
 from lrsched.schedules import durations
-from lrsched.training import snapshots
+from lrsched.training import hosts, snapshots
 
 SAVE_EVERY = "2min"
 _ALONE = Trunk()  # shares nothing with other runs
@@ -47,10 +47,12 @@ def train_saved(
     """
     belongs_to = identity.identify(run)
     start = yield from _find_start(run, folder, open_store, belongs_to, read_fork, trunk)
-    begun = time.perf_counter()
+    begun, asked = time.perf_counter(), False
 
     def stops(completed: int) -> bool:
-        return completed in keep or completed in trunk.folders or due(completed) or interrupts.asked()
+        nonlocal asked
+        asked = hosts.agree(interrupts.asked(), completed)
+        return completed in keep or completed in trunk.folders or due(completed) or asked
 
     for event in train(run, start=start.point, stops=stops):
         if isinstance(event, dict):
@@ -62,10 +64,12 @@ def train_saved(
         else:
             take(event)
             facts = {**start.facts(event.log, time.perf_counter() - begun), "identity": belongs_to}
-            step, asked = event.log.completed, interrupts.asked()
+            step = event.log.completed
+            if step == run.total_steps and not hosts.several():
+                asked = interrupts.asked()  # nobody has looked after the last update
             if step in trunk.folders:
                 trunk.leave(step, event.state, facts)
-            elif step < run.total_steps or step in keep or asked:
+            elif hosts.is_first() and (step < run.total_steps or step in keep or asked):
                 open_store().save(step, event.state, facts, wait=asked)
             if asked:
                 raise interrupts.Interrupted(f"saved after update {step} of {run.total_steps}")
@@ -81,13 +85,12 @@ def _find_start(
 ) -> Generator[str, None, _Start]:
     """Where a run starts: its own newest state, the point it was forked at, what it shares, or the first update."""
     first = _Start(None, [], [], 0.0)
-    if snapshots.steps(folder):
-        saved, lines = open_store().newest(run.initial_state())
-        yield from lines
-        if saved is not None:
-            identity.check_state(saved, belongs_to, folder)
-            yield f"resuming after update {saved.step} of {run.total_steps}."
-            return _Start.at(saved, belongs_to)
+    saved, lines = _newest(run, folder, open_store)
+    yield from lines
+    if saved is not None:
+        identity.check_state(saved, belongs_to, folder)
+        yield f"resuming after update {saved.step} of {run.total_steps}."
+        return _Start.at(saved, belongs_to)
     if read_fork is not None and run.origin is not None:
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
         return first._replace(point=read_fork())
@@ -99,6 +102,19 @@ def _find_start(
         yield f"resuming after update {shared.step} of {run.total_steps}."
         return _Start.at(shared, belongs_to)
     return first._replace(point=Point(shared.tree, log_of(shared.facts)), trunk={"run": maker, "step": shared.step})
+
+
+def _newest(
+    run: Run, folder: pathlib.Path, open_store: Callable[[], snapshots.Store]
+) -> tuple[snapshots.Saved | None, list[str]]:
+    """The newest state, and messages; where several processes share the run, the first one's choice."""
+    saved, lines = None, list[str]()
+    if hosts.is_first() and snapshots.steps(folder):
+        saved, lines = open_store().newest(run.initial_state())
+    step = hosts.share(saved.step if saved else 0)
+    if step and saved is None:
+        saved = snapshots.load(folder, step, run.initial_state())
+    return saved, lines
 
 
 class _Start(NamedTuple):
@@ -149,10 +165,10 @@ def due_every(interval: str, run: Run) -> Callable[[int], bool]:
         return lambda completed: completed % every == 0
     last = time.perf_counter()
 
-    def due(_: int) -> bool:
+    def due(completed: int) -> bool:
         nonlocal last
         now = time.perf_counter()
-        if now - last < seconds:
+        if not hosts.agree(now - last >= seconds, completed):
             return False
         last = now
         return True

@@ -112,12 +112,14 @@ def read_seeds(words: Any, name: str, *, after: Collection[int] = ()) -> tuple[i
     if not texts or not all(found):
         raise ValueError(f"{name} must be a number of seeds (5), or seeds (3 4 5, 10-19), got {' '.join(texts)!r}.")
     ranges = [(int(one[1]), int(one[2] or one[1])) for one in found if one]
-    if len(texts) == 1 and found[0] and found[0][2] is None:
+    a_number = len(texts) == 1 and "-" not in texts[0]
+    if a_number:
         first = max(after, default=-1) + 1
         ranges = [(first, first + ranges[0][0] - 1)]
     count = sum(last - first + 1 for first, last in ranges)
-    if falling := next((text for text, (first, last) in zip(texts, ranges, strict=False) if first > last + 1), None):
-        raise ValueError(f"{name} must have ranges that rise (10-19), got {falling}.")
+    falling = [] if a_number else [text for text, (first, last) in zip(texts, ranges, strict=True) if first > last]
+    if falling:
+        raise ValueError(f"{name} must have ranges that rise (10-19), got {falling[0]}.")
     if not 1 <= count <= 100_000:
         raise ValueError(f"{name} must be from 1 to 100,000 of them, got {count:,}.")
     seeds = tuple(seed for first, last in ranges for seed in range(first, last + 1))
@@ -173,6 +175,12 @@ def write(out: pathlib.Path, asked: Mapping[str, Any], *, selection: Sequence[st
             )
         document = {**asked, "selection_runs": list(selection), "runs": list(runs)}
         files.write_json(out / "study.json", document, indent=2)
+
+
+def ids(folder: files.Path) -> tuple[list[str], list[str]]:
+    """The ids of a study's runs, on record or not: of those that choose, and of the others."""
+    document = _read(pathlib.Path(folder))
+    return list(document.get("selection_runs", [])), list(document.get("runs", []))
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

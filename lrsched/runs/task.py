@@ -17,11 +17,11 @@ from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
 from lrsched.schedules import language, plans
 from lrsched.schedules.durations import Budget, steps
-from lrsched.training import batches, models, optim, placement, predict, train
+from lrsched.training import batches, hosts, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
 
-Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all local ones
+Devices = tuple[jax.Device, ...] | None  # that a run is spread over; None: all of them
 _LEAST_EVALUATED = 256  # examples at once: fewer leave a device idle
 
 
@@ -153,7 +153,7 @@ def load(
     datasets.check_name(recipe.data)
     tabular, text = datasets.is_tabular(recipe.data), datasets.is_text(recipe.data)
     models.check(recipe.model, tabular=tabular, text=text)  # before the data is read
-    devices = devices or tuple(jax.local_devices())
+    devices = devices or hosts.devices()
     there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
     models.check(recipe.model, tabular=there.data.tabular, text=there.data.text)

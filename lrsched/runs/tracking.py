@@ -105,7 +105,8 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
     folder, and goes to the tracker alone.
 
     Raises:
-      ValueError: before anything is told, if the tracker cannot be reached.
+      ValueError: before anything is told, if the tracker cannot be reached. Where it fails later, a message says so and
+        it is told no more.
     """
     if name is None:
         yield report
@@ -116,8 +117,7 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
     except ModuleNotFoundError:
         raise
     except Exception as error:  # each has its own
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"track must be a tracker that can be reached, got {name}: {reason}") from None
+        raise ValueError(f"track must be a tracker that can be reached, got {name}: {_line(error)}") from None
     writers: dict[str, Writer] = {}
 
     def writer(run: str) -> Writer:
@@ -125,16 +125,7 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
             writers[run] = open_run(run)
         return writers[run]
 
-    def show(event: str | Status | Overall | Record) -> None:
-        run, status, record = out.name, None, None
-        if isinstance(event, dict):
-            record = event
-        else:
-            report(event)
-        if isinstance(event, Overall):
-            run, status, record = event.run, event.latest, event.record
-        elif isinstance(event, Status):
-            status = event
+    def tell(run: str, status: Status | None, record: Record | None) -> None:
         if status is not None:
             values = {"rate": status.rate, "loss": status.loss, "images_per_second": status.images_per_second}
             writer(run).write(values, status.completed)
@@ -142,11 +133,36 @@ def tracked(report: Report, name: Name | None, out: pathlib.Path) -> Iterator[Ca
             _end(writer(run), record)
             del writers[run]
 
+    failed = False
+
+    def show(event: str | Status | Overall | Record) -> None:
+        nonlocal failed
+        if not isinstance(event, dict):
+            report(event)
+        if not failed:
+            try:
+                tell(*_read(event, out.name))
+            except Exception as error:  # training goes on without it
+                failed = True
+                report(f"track: {name} is told no more: {_line(error)}")
+
     try:
         yield show
     finally:
-        for left in writers.values():
-            left.close({}, {})
+        with contextlib.suppress(Exception):
+            for left in writers.values():
+                left.close({}, {})
+
+
+def _read(event: str | Status | Overall | Record, name: str) -> tuple[str, Status | None, Record | None]:
+    """The run that an event is of, how far it is, and its record."""
+    if isinstance(event, Overall):
+        return event.run, event.latest, event.record
+    return name, event if isinstance(event, Status) else None, event if isinstance(event, dict) else None
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _end(writer: Writer, record: Record) -> None:

@@ -1,4 +1,8 @@
-"""Places a split on the devices of a run: each device holds all of it."""
+"""Places a split on the devices of a run: each device holds all of it.
+
+Where a run is spread over several processes, each places the split on its own devices, and the devices of the run are
+those of all of them.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -9,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
+from lrsched.training import hosts
 from lrsched.training.batches import AXIS
 from lrsched.training.devices import pin_settings
 from lrsched.training.splits import Images, Labels
@@ -36,13 +41,16 @@ def put(
 
     Args:
       mean, std: per channel, of images / 255; or per feature; empty for a text.
-      devices: None: all local devices.
+      devices: None: all devices.
     """
     statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-    return Data(*jax.device_put((images, labels, *statistics), replicated(tuple(devices or jax.local_devices()))))
+    return Data(*jax.device_put((images, labels, *statistics), replicated(tuple(devices or hosts.devices()))))
 
 
 def devices_of(data: Data) -> tuple[jax.Device, ...]:
+    """The devices that share the work, in the order of their parts of a batch."""
+    if hosts.several():
+        return hosts.devices()
     placement: Any = data.images.sharding
     return tuple(placement.mesh.devices.flat)
 
@@ -54,7 +62,8 @@ def device_count(data: Data) -> int:
 
 @functools.cache
 def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
-    return Mesh(np.array(devices), (AXIS,))
+    """Of those devices that are this process's: of several processes, pmap takes and gives each one's own part."""
+    return Mesh(np.array([each for each in devices if each.process_index == jax.process_index()]), (AXIS,))
 
 
 def replicated(devices: tuple[jax.Device, ...]) -> NamedSharding:
@@ -64,7 +73,8 @@ def replicated(devices: tuple[jax.Device, ...]) -> NamedSharding:
 
 def device_index(devices: tuple[jax.Device, ...]) -> Int32[Array, " devices"]:
     """pmap needs one mapped input."""
-    return jax.device_put(np.arange(len(devices), dtype=np.int32), NamedSharding(_mesh(devices), PartitionSpec(AXIS)))
+    mesh = _mesh(devices)
+    return jax.device_put(np.arange(mesh.size, dtype=np.int32), NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def check_division(batch_size: int, devices: tuple[jax.Device, ...]) -> None:

@@ -1,4 +1,4 @@
-"""States of a run on disk: full ones to resume from (rolling) and members (permanent). The only module with Orbax.
+"""States of a run on disk: full ones to resume from (rolling) and members (permanent).
 
     FOLDER/lock      held while a run writes
     FOLDER/resume/   full states by the number of updates made: the latest few and those asked for
@@ -19,19 +19,16 @@ Trees are stored as nested dicts, so Orbax reads a member without this package:
 
 import contextlib
 import errno
-import functools
-import logging
 import os
 import pathlib
-import re
 import shutil
-import sys
 import textwrap
 from collections.abc import Collection, Mapping
 from typing import IO, Any, NamedTuple
 
 from lrsched import files
 from lrsched.training import trees
+from lrsched.training.checkpoints import checkpointer, context, orbax
 
 Path = str | os.PathLike[str]
 
@@ -99,7 +96,7 @@ class Store:
     """A run's folder while the run writes it; `open_store` makes it. For one thread."""
 
     def __init__(self, folder: Path, *, keep_steps: Collection[int], latest: int) -> None:
-        policies = _orbax().training.preservation_policies
+        policies = orbax().training.preservation_policies
         rolling = policies.AnyPreservationPolicy([policies.LatestN(latest), policies.CustomSteps(sorted(keep_steps))])
         self._policies = {RESUME: rolling, MEMBERS: policies.PreserveAll()}
         self._folder = pathlib.Path(folder).absolute()  # as Orbax wants it
@@ -237,13 +234,9 @@ class Store:
     def _renew(self, kind: str) -> None:
         """Ends the writer of a kind and starts another."""
         self._end(kind)
-        ocp, place = _orbax(), self._folder / kind
-        # Orbax gives a save 20 minutes by the clock on the wall, and a clock that is set an hour forward ended it.
-        untimed = ocp.options.AsyncOptions(timeout_secs=10**9, create_directories_asynchronously=False)
-        context, policy = ocp.Context(async_options=untimed), self._policies[kind]
-        words = {"preservation_policy": policy, "cleanup_tmp_directories": True, "context": context}
+        place = self._folder / kind
         try:
-            self._writers[kind] = ocp.training.Checkpointer(place, **words)
+            self._writers[kind] = checkpointer(place, self._policies[kind])
         except Exception:  # a step's own description is damaged, and Orbax reads those of all
             for step in _steps(place):
                 try:
@@ -252,29 +245,13 @@ class Store:
                     self._put_aside(kind, step)
                     if kind == RESUME:
                         self._unreadable[step] = str(error)
-            self._writers[kind] = ocp.training.Checkpointer(place, **words)
+            self._writers[kind] = checkpointer(place, self._policies[kind])
 
     def _end(self, kind: str) -> None:
         if writer := self._writers.pop(kind, None):
             for end in (writer.wait, writer.close):  # after a failed save the first raises, and the second closes
                 with contextlib.suppress(Exception):
                     end()
-
-
-@functools.cache
-def _orbax() -> Any:
-    """Orbax, imported when it is first used (0.8 s), and without its noise.
-
-    It logs each stage, and each failure with its traceback, from threads of its own. Of reads beside the first that
-    failed, asyncio logs the failures, or finds its loop closed. What fails is raised here; other messages stay.
-    """
-    from orbax.checkpoint import v1
-
-    logging.getLogger("absl").addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
-    logging.getLogger("asyncio").addFilter(lambda record: not re.search("tensorstore|OCDBT", str(record.exc_info)))
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda args: None if str(args.exc_value) == "Event loop is closed" else hook(args)
-    return v1
 
 
 def _lock(folder: pathlib.Path) -> IO[bytes]:
@@ -309,8 +286,9 @@ def _read(place: pathlib.Path, step: int) -> Saved:
     """What was saved, its tree as leaves by name; _Damaged if that is not what lies there."""
     path = place.absolute() / str(step)
     try:
-        words: Any = _orbax().metadata(path).custom_metadata
-        leaves = trees.name_leaves(_orbax().load(path))
+        with context():
+            words: Any = orbax().metadata(path).custom_metadata
+            leaves = trees.name_leaves(orbax().load(path))
         if words["digest"] != trees.digest(step, leaves, words["facts"]):
             raise _Damaged("its SHA-256 is not the one saved with it")
         return Saved(step, leaves, words["facts"], words["digest"])

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int32, Key
 
-from lrsched.training import batches, losses, models, optim
+from lrsched.training import batches, hosts, losses, models, optim
 from lrsched.training.devices import pin_settings
 from lrsched.training.placement import AXIS, Data, check_division, device_index, devices_of, replicated
 from lrsched.training.placement import device_count as device_count  # beside what works on the data
@@ -146,7 +146,7 @@ def _one_by_one(step: Any, variables: Any, data: Data, starts: Iterable[int], in
     results = []
     for start in starts:
         results.append(step(variables, data, np.int32(start), index))
-        if index.size > 1:
+        if index.size > 1 or hosts.several():
             jax.block_until_ready(results[-1])
     return results
 

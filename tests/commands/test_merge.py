@@ -16,7 +16,7 @@ from lrsched.runs import studies
 from lrsched.runs.studies import SavedStudy
 
 SHARED: dict[str, Any] = {
-    "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 36,
+    "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 40,
     "workers": 1,
 }  # fmt: skip
 
@@ -95,3 +95,18 @@ def test_folder_that_has_a_study_is_not_written_over(tmp_path: pathlib.Path) -> 
     with pytest.raises(ValueError, match="out must be a folder without a study"):
         merge.run(MergeConfig((str(there), str(there)), str(there)))
     assert json.loads((there / "study.json").read_text())["schedules"] == ["rex"]
+
+
+@pytest.mark.slow
+def test_studies_that_have_no_table_together_are_refused_before_anything_is_written(tmp_path: pathlib.Path) -> None:
+    for name, rate in (("one", 0.1), ("two", 0.3)):
+        study.run(StudyConfig(**{**SHARED, "peak_values": (rate,), "seeds": ("1",)}, out=str(tmp_path / name)))
+    with pytest.raises(ValueError, match="holdout_error must be there to choose"):
+        merge.run(MergeConfig((str(tmp_path / "one"), str(tmp_path / "two")), str(tmp_path / "all")))
+    assert not (tmp_path / "all").exists()
+
+
+def test_seed_that_would_choose_and_be_reported_is_refused() -> None:
+    row = {"run": "a", "seed": 2}
+    with pytest.raises(ValueError, match="seeds must choose or be reported, got seed 2 for both"):
+        merge._check(SavedStudy([row], [row], {}))

@@ -14,7 +14,7 @@ from lrsched.analysis.report.document import Document, Lines, Part
 from lrsched.analysis.report.latex import PREAMBLE
 from lrsched.commands import report, study
 from lrsched.commands.report import ReportConfig
-from lrsched.runs import records
+from lrsched.runs import studies
 
 RESULTS = pathlib.Path(__file__).parent.parent.parent / "results"
 NAMES = ("digits_study", "onecycle_cifar10", "onecycle_cifar10/range_test", "digits_search", "cifar10_snapshots")
@@ -73,7 +73,8 @@ def test_page_of_all_kinds_of_results_is_whole_and_moderate(written: tuple[Docum
 
 @pytest.mark.slow
 def test_numbers_are_those_of_the_records(written: tuple[Document, pathlib.Path]) -> None:
-    rows = records.read(RESULTS / "digits_study" / "records.jsonl").rows
+    study_rows = studies.load(RESULTS / "digits_study")
+    rows = [*study_rows.records, *study_rows.selection]
     with (written[1] / "csv" / "1-runs.csv").open(encoding="utf-8", newline="") as file:
         listed = {row["run"]: row for row in csv.DictReader(file)}
     assert listed.keys() == {row["run"] for row in rows}
@@ -91,9 +92,16 @@ def test_tables_of_a_record_are_those_beside_it(written: tuple[Document, pathlib
 
 @pytest.mark.slow
 def test_study_of_version_0_1_0_is_repeated_by_its_own_command(written: tuple[Document, pathlib.Path]) -> None:
-    words = " ".join(command(written[0].parts[0]))
-    assert words.startswith("lrsched study --data digits")
-    assert words.endswith("--seeds 3 --peak-values 0.1 0.3")  # as they were counted then
+    words = " ".join(command(written[0].parts[1]))
+    assert words.startswith("lrsched study --data cifar10")
+    assert words.endswith("--seeds 3 --peak-values 0.1 0.3 0.45 1")  # as they were counted then
+
+
+@pytest.mark.slow
+def test_study_is_repeated_by_what_was_asked_for(written: tuple[Document, pathlib.Path]) -> None:
+    _, *words = command(written[0].parts[0])
+    asked = studies.load(RESULTS / "digits_study").asked
+    assert json.loads(json.dumps(parsing.parse(words).config.as_json())) == asked
 
 
 @pytest.mark.slow

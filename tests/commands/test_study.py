@@ -288,7 +288,7 @@ def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> Non
 
 @pytest.mark.slow
 def test_grid_is_extended_until_the_best_rate_is_inside(tmp_path: pathlib.Path) -> None:
-    shared: dict[str, Any] = {"schedules": ("linear",), "budgets": ("30st",), "batch_size": 36, "workers": 1}
+    shared: dict[str, Any] = {"schedules": ("linear",), "budgets": ("30st",), "batch_size": 40, "workers": 1}
     heard, report = helpers.listen()
     command.run(StudyConfig(**shared, peak_values=(0.003, 0.01), extend_grid=True, out=str(tmp_path)), report)
     (cell,) = gather(*studies.load(tmp_path)[:2])

@@ -109,3 +109,17 @@ def test_tracker_that_cannot_be_reached_is_one_line(tmp_path: pathlib.Path, monk
         tracking.tracked(lambda _: None, "mlflow", tmp_path),
     ):
         pass
+
+
+def test_tracker_that_fails_later_is_told_no_more_and_nothing_ends(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> tracking.Writer:
+        raise RuntimeError("no network\nat all")
+
+    monkeypatch.setitem(tracking.TRACKERS, "wandb", lambda _: fail)
+    heard: list[Any] = []
+    with tracking.tracked(heard.append, "wandb", tmp_path) as told:
+        told(STATUS)
+        told(STATUS)
+    assert heard == [STATUS, "track: wandb is told no more: no network", STATUS]

@@ -20,7 +20,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from lrsched.training import models, optim, provenance, snapshots, train, trees
+from lrsched.training import checkpoints, models, optim, provenance, snapshots, train, trees
 
 TREE = {"step": np.int32(3), "params": {"kernel": np.arange(600, dtype=np.float32).reshape(20, 30)}, "none": ()}
 FACTS = {"config": {"seed": 3, "rate": 0.1}, "losses": [1e-300, 2.5], "name": "é"}
@@ -345,7 +345,7 @@ def test_error_of_reading_that_passes_is_no_damage(tmp_path: pathlib.Path, monke
         raise OSError(errno.EMFILE, "Too many open files")
 
     _save(tmp_path, 10)
-    monkeypatch.setattr(snapshots._orbax(), "load", busy)
+    monkeypatch.setattr(checkpoints.orbax(), "load", busy)
     with pytest.raises(OSError, match="Too many open files"), snapshots.open_store(tmp_path) as store:
         store.newest(_tree(10))
     monkeypatch.undo()

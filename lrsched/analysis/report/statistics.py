@@ -21,17 +21,22 @@ def budgets_of(cells: Sequence[Cell]) -> dict[str, float]:
     return {cell.budget: cell.epochs for cell in sorted(cells, key=lambda cell: cell.epochs)}
 
 
-def mark_cells(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Marks:
-    """The lowest mean of each budget, and what was compared with it and is not separated from it."""
+def mark_cells(cells: Sequence[Cell], comparisons: Sequence[Comparison], reference: str | None = None) -> Marks:
+    """The lowest mean of each budget, and what is not separated from it or from the reference, if there is one.
+
+    Nothing that diverged has a mark.
+    """
     marks: Marks = {}
     for budget in budgets_of(cells):
         best = find_best(cells, budget)
         if best is None:
             continue
         marks[best.label, budget] = "best"
+        against = reference or best.label
         for one in comparisons:
-            if one.budget == budget and best.label in (one.first, one.second) and not one.separated:
-                marks[one.second if one.first == best.label else one.first, budget] = "tied"
+            told = one.separated or any(one.diverged)
+            if one.budget == budget and against in (one.first, one.second) and not told:
+                marks.setdefault((one.second if one.first == against else one.first, budget), "tied")
     return marks
 
 
@@ -64,7 +69,7 @@ def turn(one: Comparison, second: str | None) -> Comparison | None:
     )
 
 
-def tabulate_results(cells: Sequence[Cell], marks: Marks, measure: str) -> Table:
+def tabulate_results(cells: Sequence[Cell], marks: Marks, measure: str, reference: str | None = None) -> Table:
     """A row per schedule, a column per budget: mean and sd in percent, below them seeds and rate."""
     at = {(cell.label, cell.budget): cell for cell in cells}
     heads = [Column("schedule")]
@@ -76,8 +81,9 @@ def tabulate_results(cells: Sequence[Cell], marks: Marks, measure: str) -> Table
         own = [_result(at.get((label, budget)), marks.get((label, budget), "")) for budget in budgets_of(cells)]
         rows.append((Entry(code(label), label), *own))
     notes = [f"{measure[0].upper()}{measure[1:]} in %, mean ± standard deviation; n: seeds."]
+    what = code(reference) if reference else "it"
     notes.append(
-        "Bold: the lowest mean of its budget. †: not separated from it at 5 % (Holm, over all that is compared)."
+        f"Bold: the lowest mean of its budget. †: not separated from {what} at 5 % (Holm, over all that is compared)."
     )
     return Table("results", f"{measure[0].upper()}{measure[1:]} of each schedule under each budget", tuple(heads),
                  tuple(rows), tuple(notes))  # fmt: skip

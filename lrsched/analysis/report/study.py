@@ -50,8 +50,9 @@ def describe_study(study: Findings) -> Part:
     cells = study.cells
     longest = max(cells, key=lambda cell: cell.epochs).budget
     frontier = curves.draw_frontier(cells, study.measure)
-    marks = statistics.mark_cells(cells, study.comparisons)
-    results: list[Block | None] = [statistics.tabulate_results(cells, marks, study.measure), frontier]
+    reference = study.asked.get("reference")
+    marks = statistics.mark_cells(cells, study.comparisons, reference)
+    results: list[Block | None] = [statistics.tabulate_results(cells, marks, study.measure, reference), frontier]
     on_the_way = [
         curves.draw_losses(study.losses, longest),
         curves.draw_evaluations(study.evaluations, longest, study.records),

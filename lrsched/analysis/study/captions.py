@@ -35,7 +35,7 @@ def describe(
     family = f"moderated paired t tests at 5 %, one Holm family of {pairs}{bounds}"
     sentences = [
         f"{measure[0].upper()}{measure[1:]} in %, mean ± sd (n seeds) @ peak rate; {_describe_choice(cells)}.",
-        f"{best}: lowest mean of its budget; †: not separated from {against} ({family}).",
+        f"{best}: lowest mean of its budget" + (f"; †: not separated from {against} ({family})." if judged else "."),
         *_describe_edges(cells),
     ]
     sentences += _describe_papers(papers)
@@ -156,4 +156,6 @@ def _describe_power(
     if not found:
         return "Nothing is separated, and these runs do not tell how many seeds would be enough."
     more = f" A difference of {100 * (margin or 0):g} points would take {', '.join(given)}." if given else ""
-    return f"Nothing is separated; seeds that would do, were the means true (80 % power): {', '.join(found)}.{more}"
+    few = min(int(one.tests.n[one.at]) for one in judged)
+    said = f"seeds that would do, were the means and the spread of these {few} seeds true (80 % power)"
+    return f"Nothing is separated; {said}: {', '.join(found)}.{more}"

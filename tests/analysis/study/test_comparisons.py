@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lrsched.analysis.power import seeds_needed
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.analysis.study.comparisons import Comparison, compare_cells, to_csv
 
@@ -177,3 +178,17 @@ def test_csv_has_a_line_for_each_and_says_no_more_than_is_known(cells: list[Cell
     assert to_csv([]).startswith("budget,first,second,n,difference,")
     (lost,) = csv.DictReader(io.StringIO(to_csv(compare_cells(gather([record("a"), record("b", diverged_at=1)])))))
     assert (lost["difference"], lost["p_t"], lost["second_diverged"]) == ("-inf", "", "1")
+
+
+def test_seeds_needed_are_at_the_level_of_the_family(record: Any) -> None:
+    errors = np.random.default_rng(3).normal(0.1, 0.01, (2, 8))
+    rows = [
+        record(label, budget, s, float(e))
+        for budget in ("5%", "25%", "50%")
+        for label, row in zip(("rex", "linear"), errors, strict=True)
+        for s, e in enumerate(row)
+    ]
+    gaps = errors[0] - errors[1]
+    (alone,), several = compare_cells(gather(rows[:16])), compare_cells(gather(rows))
+    assert alone.seeds_needed == seeds_needed(gaps.mean(), gaps.std(ddof=1))
+    assert {one.seeds_needed for one in several} == {seeds_needed(gaps.mean(), gaps.std(ddof=1), level=0.05 / 3)}
