@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis.study import comparisons, figures, ledger, paper, table
+from lrsched.analysis.study import bits, comparisons, figures, ledger, paper, table
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.runs.report import Record
 from lrsched.runs.studies import SavedStudy
@@ -36,7 +36,12 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     names = ("table.md", "comparisons.csv", "ledger.md", "schedules.svg", "losses.svg", "errors.svg")
     written = [out / name for name in (*names, "error_over_budget.svg")]
     document, differences, printed, schedules, curve, errors, frontier = written
-    files.write_text(document, table.format_markdown(cells, papers, measure=measured, **against))
+    marked = table.format_markdown(cells, papers, measure=measured, **against)
+    plain = table.format_terminal(cells, papers, measure=measured, **against)
+    if "test_bits_per_byte" in records[0]:
+        more = bits.tables(records, cells)
+        marked, plain = f"{marked}\n{more[0]}", f"{plain}\n{more[1]}"
+    files.write_text(document, marked)
     files.write_text(differences, comparisons.to_csv(comparisons.compare_cells(cells, **against)))
     if entries := ledger.ledger(records, cells):
         files.write_text(printed, ledger.format_markdown(entries))
@@ -55,11 +60,13 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
         _remove(frontier, written)
     else:
         figures.draw_error_over_budget(cells, frontier, papers, measure=measured)
-    return table.format_terminal(cells, papers, measure=measured, **against), written
+    return plain, written
 
 
 def measure(records: Sequence[Record]) -> str:
     """What the errors of a study are."""
+    if "test_bits_per_byte" in records[0]:
+        return bits.MEASURE
     tabular = datasets.is_tabular(records[0]["config"]["data"]) or records[0]["data"].get("classes") == 0
     return "part of the test targets' variance left unexplained" if tabular else "test error"
 

@@ -18,11 +18,11 @@ class Prepare:
     """Prepares a data set for reading: downloads it, or takes it from files that are already there.
 
     Attributes:
-      name: cifar10, cifar100, mnist, fashion_mnist, svhn_cropped or boston.
+      name: cifar10, cifar100, mnist, fashion_mnist, svhn_cropped, boston or tiny_shakespeare.
       data_dir: where to put it; None: TFDS_DATA_DIR, else TFDS's own folder.
       source: the original archive, or a folder of train/CLASS/IMAGE and test/CLASS/IMAGE, or torchvision's folder, or
-        CIFAR's archive for Python, or .npz as Keras has it (of boston: housing.data, or a CSV of its 14 columns); None:
-        download it.
+        CIFAR's archive for Python, or .npz as Keras has it (of boston: housing.data, or a CSV of its 14 columns; of
+        tiny_shakespeare: input.txt); None: download it.
     """
 
     name: tyro.conf.Positional[str]
@@ -75,10 +75,10 @@ def _list(data_dir: str | None) -> str:
         try:
             there = datasets.load(name, data_dir=root)
             sizes = prepared.numbers(name, len(there.train), len(there.test))
-            lines.append(f"{name:14s} {there.version:8s} {sizes}")
+            lines.append(f"{name:16s} {there.version:8s} {sizes}")
         except (ValueError, OSError) as error:
             absent = "is not prepared" in str(error)
-            lines.append(f"{name:14s} {'-':8s} {'not prepared' if absent else 'damaged'}")
+            lines.append(f"{name:16s} {'-':8s} {'not prepared' if absent else 'damaged'}")
             (missing if absent else wrong).append(name if absent else f"{name}: {error}")
     if missing:
         lines += ["", f"Not in {root}: lrsched data prepare {missing[0]} downloads one, --from reads files you have."]

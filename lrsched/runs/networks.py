@@ -51,6 +51,8 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
                 raise ValueError(
                     f"{field} must be the same in all runs, got {mine} in {folders[0]} and {other} in {folder}."
                 )
+    if datasets.is_text(configs[0].data):
+        raise ValueError(f"data must have one label for each example, got the text {configs[0].data}.")
     if datasets.is_tabular(configs[0].data):  # before it is loaded; of data of the user's it is known afterwards
         raise ValueError(f"data must have classes, whose probabilities are combined, got {configs[0].data}.")
     return configs[0]

@@ -236,14 +236,19 @@ def _evaluate(run: Run, state: State | None) -> Record:
     """The errors of a state, and its digest; of None, which diverged, nothing."""
     if state is None:
         names = ("test_error", "test_loss", "holdout_error", "holdout_loss", "params_digest")
-        return dict.fromkeys(names)
+        return dict.fromkeys([*names, *(("test_bits_per_byte", "holdout_bits_per_byte") if run.task.data.text else ())])
     task, variables = run.task, run.task.variables(state)
     test = task.evaluate(variables, task.test)
     held = task.evaluate(variables, task.holdout) if task.holdout else None
+    bits = {
+        "test_bits_per_byte": test.loss / math.log(2),
+        "holdout_bits_per_byte": held.loss / math.log(2) if held else None,
+    }
     return {
         "test_error": round(1 - test.accuracy, 10),
         "test_loss": test.loss,
         "holdout_error": round(1 - held.accuracy, 10) if held else None,
         "holdout_loss": held.loss if held else None,
+        **(bits if task.data.text else {}),
         "params_digest": provenance.digest(state.params),
     }

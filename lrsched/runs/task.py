@@ -151,11 +151,12 @@ def load(
         raise ValueError(f"weight_decay must be at least 0, got {recipe.weight_decay:g}.")
     optimizer = optim.Optimizer(recipe.optimizer, recipe.momentum_form, recipe.weight_decay_mode)
     datasets.check_name(recipe.data)
-    models.check(recipe.model, tabular=datasets.is_tabular(recipe.data))  # before the data is read
+    tabular, text = datasets.is_tabular(recipe.data), datasets.is_text(recipe.data)
+    models.check(recipe.model, tabular=tabular, text=text)  # before the data is read
     devices = devices or hosts.devices()
     there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
     axis_name = train.AXIS if recipe.sync_batch_norm else None
-    models.check(recipe.model, tabular=there.data.tabular)
+    models.check(recipe.model, tabular=there.data.tabular, text=there.data.text)
     shape = there.data.train.images.shape[1:]
     model = models.build(recipe.model, classes=there.data.classes, image_shape=shape, axis_name=axis_name)
     task = Task(recipe, there.data, data_dir, there.train, there.holdout, there.test, model, optimizer)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Key, UInt8
 
-Images = UInt8[Array, "batch h w c"] | Float[Array, "batch features"]  # pixels in [0, 255]; or rows of a table
+# Pixels in [0, 255]; or rows of a table; or windows of a text.
+Images = UInt8[Array, "batch h w c"] | Float[Array, "batch features"] | UInt8[Array, "batch length"]
 _ORDER, _AUGMENT, _DROPOUT = 0, 1, 2  # folded into the run's key, so that the kinds of draws are independent
 AXIS = "device"  # the mapped axis of an update
 
@@ -92,8 +93,12 @@ def augment(
     return images
 
 
-def normalise(images: Images, mean: Float[Array, " c"], std: Float[Array, " c"]) -> Float[Array, " batch *shape"]:
-    """float32: (images / 255 - mean) / std per channel, or (features - mean) / std per feature."""
+def normalise(
+    images: Images, mean: Float[Array, " c"], std: Float[Array, " c"]
+) -> Float[Array, " batch *shape"] | UInt8[Array, "batch length"]:
+    """float32: (images / 255 - mean) / std per channel, or (features - mean) / std per feature; bytes as they are."""
+    if images.dtype == jnp.uint8 and images.ndim == 2:
+        return images
     if images.dtype == jnp.uint8:
         return (images.astype(jnp.float32) / 255 - mean[None, None, None]) / std[None, None, None]
     return (images - mean[None]) / std[None]

@@ -1,4 +1,4 @@
-"""Data sets in memory: built in (`names.SOURCES`), a folder of images, or a function of the user's.
+"""Data sets in memory: built in (`names.SOURCES`), a folder of images, a text file, or a function of the user's.
 
 Nothing here needs TensorFlow or a network.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.training import names, splits
+from lrsched.training import names, splits, texts
 from lrsched.training.names import SOURCES as SOURCES
 from lrsched.training.splits import Raw, Split
 
@@ -51,7 +51,12 @@ class Dataset:
     @property
     def tabular(self) -> bool:
         """Whether the examples are rows of numbers, not images."""
-        return self.train.images.ndim == 2
+        return self.train.images.ndim == 2 and not self.text
+
+    @property
+    def text(self) -> bool:
+        """Whether the examples are windows of bytes (`texts`), which are their own labels."""
+        return self.train.images.ndim == 2 and self.train.images.dtype == np.uint8
 
 
 def load(
@@ -61,13 +66,14 @@ def load(
 
     Args:
       name: one of SOURCES; or a folder of images (`image_folder.read`): a name with a path separator, or of a
-        directory; or the dotted path of a function that returns a `Dataset`, as `dataset` makes one, and may take
-        data_dir and holdout_fraction. `digits` (8x8, scaled to [0, 240]) and `diabetes` come with scikit-learn; the
-        other built-in ones must be prepared. Of `boston` read the note in `tabular`.
+        directory; or a text file, by a name that ends in .txt; or the dotted path of a function that returns a
+        `Dataset`, as `dataset` makes one, and may take data_dir and holdout_fraction. `digits` (8x8, scaled to
+        [0, 240]), `diabetes` and `descriptions` come with scikit-learn; the other built-in ones must be prepared. Of
+        `boston` read the note in `tabular`.
       data_dir: where TFDS keeps its data sets; by default TFDS_DATA_DIR, else ~/tensorflow_datasets.
       holdout_fraction: part of every class of the training set that becomes `holdout`, for choosing rates; in [0, 1).
-        The same examples for every run. Of a regression, part of all rows. A data set with a held-out split of its own
-        (a folder with val/) has that one for any fraction above 0.
+        The same examples for every run. Of a regression, part of all rows; of a text, its end. A data set
+        with a held-out split of its own (a folder with val/) has that one for any fraction above 0.
       image_size: of a folder of images, the height and width in pixels that all are brought to; None: they have one.
     Returns:
       The splits and their statistics; `mean` and `std` are those of the training part that is left.
@@ -85,6 +91,8 @@ def load(
 
         raw = image_folder.read(files.local_folder("data", name), image_size=image_size)
         return _assemble(raw, name=name, pad=0, flip=False, fraction=holdout_fraction)
+    if is_text_file(name):
+        return _assemble(texts.read_file(name), name=name, pad=0, flip=False, fraction=holdout_fraction)
     if name not in SOURCES and names.is_path(name):
         return _call(name, data_dir=data_dir, fraction=holdout_fraction)
     check_name(name)
@@ -146,25 +154,46 @@ def dataset(
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name stands for a folder of images: it has a path separator or is a directory, and no table has it."""
+    """Whether a name stands for a folder of images: it has a path separator or is a directory, and no table has it.
+
+    A name that ends in .txt stands for a text file.
+    """
+    if is_text_file(name):
+        return False
     has_separator = any(separator in name for separator in (os.sep, os.altsep, "/") if separator)
     return name not in SOURCES and (has_separator or name.startswith("~") or os.path.isdir(name))
 
 
+def is_text_file(name: str) -> bool:
+    """Whether a name stands for a text file."""
+    return name not in SOURCES and texts.is_file(name)
+
+
 def check_name(name: str) -> None:
-    """Raises a ValueError that lists what is allowed, unless `name` is in SOURCES, a folder or a dotted path."""
-    if name not in SOURCES and not is_folder(name) and not names.is_path(name):
-        raise names.unknown("data", name, SOURCES, also=", a folder of images or a dotted path to a function")
+    """Raises a ValueError that lists what is allowed, unless `name` is in SOURCES, a path or a dotted path."""
+    if name not in SOURCES and not is_folder(name) and not is_text_file(name) and not names.is_path(name):
+        raise names.unknown(
+            "data", name, SOURCES, also=", a folder of images, a text file (.txt) or a dotted path to a function"
+        )
 
 
 def usual_batch_size(name: str) -> int:
     """Examples per update where no batch size is given."""
+    if is_text_file(name):
+        return names.TEXT_FILE.batch_size
     return SOURCES[name].batch_size if name in SOURCES else names.Source(read="", prepare=None).batch_size
 
 
 def is_tabular(name: str) -> bool | None:
     """Whether a data set is rows of numbers; None: that shows when it is loaded (`Dataset.tabular`)."""
     return SOURCES[name].tabular if name in SOURCES else None
+
+
+def is_text(name: str) -> bool | None:
+    """Whether a data set is windows of bytes; None: that shows when it is loaded (`Dataset.text`)."""
+    if name in SOURCES:
+        return SOURCES[name].text
+    return True if is_text_file(name) else False if is_folder(name) else None
 
 
 def data_folder(data_dir: PathLike | None) -> pathlib.Path:
@@ -216,7 +245,7 @@ def _hold_out(made: Dataset, fraction: float) -> Dataset:
     if holdout is None and fraction > 0:
         train, holdout = splits.divide(train, fraction, splits.HOLDOUT_SEED)
         if len(holdout) == 0:
-            least = f"0, or enough for one example{' of a class' if made.classes else ''}"
+            least = f"0, or enough for one example{' of a class' if made.classes and not made.text else ''}"
             raise ValueError(f"holdout_fraction must be {least}, got {fraction}.")
     mean, std = splits.statistics(train.images)
     digest = splits.digest([train, holdout, made.test])

@@ -1,7 +1,7 @@
 """Models by name: those of `names.MODELS`, or a Flax Linen module of the user's by its dotted path.
 
 All are called as `model.apply(variables, images, train=...)` and return logits [batch, classes], or of a regression a
-number for each example. Flax is imported when a model is built.
+number for each example, or of a text logits [batch, length, classes]. Flax is imported when a model is built.
 """
 
 import functools
@@ -20,12 +20,19 @@ from lrsched.training.names import MODELS as MODELS
 Model = Any  # a built-in Flax module, or a Foreign; hashable
 
 
-def check(name: str, *, tabular: bool | None) -> None:
+def check(name: str, *, tabular: bool | None, text: bool | None = None) -> None:
     """Raises a ValueError if `name` is no model, or takes no rows of numbers where the data is `tabular`.
 
+    Likewise if it takes no text where the data is text, or text alone where it is not.
+
     Args:
-      tabular: None: that is not known yet.
+      tabular, text: None: that is not known yet.
     """
+    texts = [each for each, model in MODELS.items() if model.text]
+    if text and name not in texts and (name in MODELS or names.is_path(name)):
+        raise ValueError(f"model must be {', '.join(texts)} for text, got {name!r}.")
+    if text is False and name in texts:
+        raise ValueError(f"model {name} must be given text, got data that is none.")
     if name not in MODELS:
         if not names.is_path(name):
             raise names.unknown("model", name, MODELS, also=" or a dotted path to a Flax module")
@@ -108,8 +115,8 @@ def initial_variables(model: Model, *, image_shape: tuple[int, ...], seed: int) 
 
     Of a built-in model kernels are He-normal (normal, standard deviation sqrt(2 / fan_in)), scales and variances 1,
     biases and means 0: the distribution of `model.init`, drawn by NumPy because compiling model.init takes XLA:CPU 12 s
-    for ResNet-20. A model of the user's is initialised by its own `init`, with the key of the seed; there the bits are
-    those of the platform.
+    for ResNet-20. Of `gpt` see there: its method `deviation`. A model of the user's is initialised by its own
+    `init`, with the key of the seed; there the bits are those of the platform.
 
     Args:
       image_shape: of one example: height, width, channels, height and width at least 4; or the number of features.
@@ -122,16 +129,22 @@ def initial_variables(model: Model, *, image_shape: tuple[int, ...], seed: int) 
         raise ValueError(f"image_shape must have height and width of at least 4, got {image_shape}.")
     rng = np.random.default_rng(seed)
 
+    deviation = getattr(model, "deviation", _he_normal)
+
     def draw(path: tuple[Any, ...], shape: tuple[int, ...]) -> np.ndarray:
         name = path[-1].key
-        if name == "kernel":
-            fan_in = math.prod(shape[:-1])
-            return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / fan_in))
+        if name in ("kernel", "embedding"):
+            own = deviation(tuple(each.key for each in path), shape)
+            return rng.standard_normal(shape, np.float32) * np.float32(own)
         return np.full(shape, {"scale": 1, "var": 1, "bias": 0, "mean": 0}[name], np.float32)
 
     shapes = _shapes(model, tuple(image_shape))
     drawn = jax.tree_util.tree_map_with_path(lambda path, leaf: draw(path, leaf.shape), shapes)
     return {"batch_stats": {}, **drawn}
+
+
+def _he_normal(path: tuple[str, ...], shape: tuple[int, ...]) -> float:
+    return math.sqrt(2 / math.prod(shape[:-1]))
 
 
 @functools.cache

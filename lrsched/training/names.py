@@ -46,6 +46,7 @@ class Source:
         keeps its meaning (a mirrored digit does not).
       batch_size: default number of examples per update.
       tabular: rows of numbers, from which a number is predicted.
+      text: windows of bytes, each predicted from those before it (`texts`).
       given: what `lrsched data prepare NAME --from` takes, for messages.
       examples: training and test examples as published; None: whatever is there.
       labels: class names that TFDS only learns from the archive, in the order of the labels; None: TFDS knows them.
@@ -61,6 +62,7 @@ class Source:
     flip: bool = False
     batch_size: int = 128
     tabular: bool = False
+    text: bool = False
     given: str = "ARCHIVE_OR_FOLDER"
     examples: tuple[int, int] | None = None
     labels: tuple[str, ...] | None = None
@@ -125,7 +127,16 @@ SOURCES: dict[str, Source] = {
         tabular=True,
         given="FILE",
     ),
+    "descriptions": Source(read="lrsched.training.texts.descriptions", prepare=None, batch_size=32, text=True),
+    "tiny_shakespeare": Source(
+        read="lrsched.training.texts.read_prepared",
+        prepare="lrsched.training.prepare.prepare_text",
+        batch_size=32,
+        text=True,
+        given="FILE",
+    ),
 }
+TEXT_FILE = Source(read="", prepare=None, batch_size=32, text=True)  # of the user's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,21 +147,32 @@ class Model:
       make: path of a function (classes, axis_name, plain, and `arguments`) -> Flax module.
       arguments: of the function.
       tabular: whether it takes rows of numbers too.
+      text: whether it takes windows of bytes, and nothing else.
     """
 
     make: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     tabular: bool = False
+    text: bool = False
 
 
 def _resnet(blocks: int) -> Model:
     return Model(make="lrsched.training.nets.ResNet", arguments={"blocks": blocks})
 
 
+def _gpt(layers: int, width: int, heads: int) -> Model:
+    arguments = {"layers": layers, "width": width, "heads": heads}
+    return Model(make="lrsched.training.gpt.GPT", arguments=arguments, text=True)
+
+
 MODELS: dict[str, Model] = {
     **{f"resnet{6 * blocks + 2}": _resnet(blocks) for blocks in (1, 3, 5, 6, 7, 9, 18)},
     "cnn": Model(make="lrsched.training.nets.CNN"),
     "mlp": Model(make="lrsched.training.nets.MLP", tabular=True),
+    "gpt": _gpt(4, 64, 4),  # 0.2 million parameters; the others are named by theirs
+    "gpt-1m": _gpt(5, 128, 4),
+    "gpt-5m": _gpt(6, 256, 8),
+    "gpt-25m": _gpt(8, 512, 8),
 }
 
 
@@ -199,10 +221,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def describe_data() -> str:
     """The `data` option of a help text."""
     tables = [name for name, source in SOURCES.items() if source.tabular]
-    images = [name for name in SOURCES if name not in tables]
+    texts = [name for name, source in SOURCES.items() if source.text]
+    images = [name for name in SOURCES if name not in tables + texts]
     return (
-        f"{', '.join(images)}; to predict a number: {', '.join(tables)}; or a folder of images, or the dotted path "
-        "of a function that returns a data set (my_package.data.load)"
+        f"{', '.join(images)}; to predict a number: {', '.join(tables)}; text: {', '.join(texts)}, or a FILE.txt; or a "
+        "folder of images, or the dotted path of a function that returns a data set (my_package.data.load)"
     )
 
 
@@ -213,13 +236,15 @@ def describe_batch_size() -> str:
     for name, source in SOURCES.items():
         if source.batch_size != default:
             by_size.setdefault(source.batch_size, []).append(name)
+    by_size.setdefault(TEXT_FILE.batch_size, []).append("a text file")
     return "".join(f"{size} for {', '.join(names)}, " for size, names in by_size.items()) + f"else {default}"
 
 
 def describe_models() -> str:
     """The `model` option of a help text."""
     tabular = [name for name, model in MODELS.items() if model.tabular]
+    text = [name for name, model in MODELS.items() if model.text]
     return (
-        f"{', '.join(MODELS)} (of these, rows of numbers take {', '.join(tabular)}); or the dotted path of a Flax "
-        "module (my_package.nets.wide_resnet)"
+        f"{', '.join(MODELS)} (of these, rows of numbers take {', '.join(tabular)}, text {', '.join(text)}); or the "
+        "dotted path of a Flax module (my_package.nets.wide_resnet)"
     )

@@ -16,21 +16,22 @@ from jaxtyping import Array, Float, Float32, Int32, UInt8
 from lrsched.training import hosts
 from lrsched.training.batches import AXIS
 from lrsched.training.devices import pin_settings
+from lrsched.training.splits import Images, Labels
 
 
 class Data(NamedTuple):
     """A split on the devices, whole on each, from `put`."""
 
-    images: UInt8[Array, "examples h w c"] | Float32[Array, "examples features"]
-    labels: Int32[Array, " examples"] | Float32[Array, " examples"]
+    images: UInt8[Array, "examples h w c"] | Float32[Array, "examples features"] | UInt8[Array, "examples length"]
+    labels: Int32[Array, " examples"] | Float32[Array, " examples"] | UInt8[Array, "examples length"]
     mean: Float[Array, " c"]
     std: Float[Array, " c"]
 
 
 @pin_settings()
 def put(
-    images: UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"],
-    labels: Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"],
+    images: Images,
+    labels: Labels,
     *,
     mean: Sequence[float],
     std: Sequence[float],
@@ -39,7 +40,7 @@ def put(
     """Copies a split to every device; `updates` and `evaluate` run on the devices of their data.
 
     Args:
-      mean, std: per channel, of images / 255; or per feature.
+      mean, std: per channel, of images / 255; or per feature; empty for a text.
       devices: None: all devices.
     """
     statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)

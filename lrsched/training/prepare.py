@@ -1,6 +1,6 @@
 """Prepares a data set in its folder: by download, or from files that are already on this machine.
 
-Image sets are TFDS's. The one table, boston, comes from OpenML; of its ethical problem see `tabular`.
+Image sets and texts are TFDS's. The one table, boston, comes from OpenML; of its ethical problem see `tabular`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lrsched import files
-from lrsched.training import data, image_files, names, prepared, sources, tabular
+from lrsched.training import data, image_files, names, prepared, sources, tabular, texts
 from lrsched.training.names import SOURCES
 from lrsched.training.tf_free import tf_free
 
@@ -40,7 +40,8 @@ def prepare(name: str, *, data_dir: data.PathLike | None = None, source: data.Pa
         original files, or a folder of train/<class>/*.png|jpg and test/<class>/*.png|jpg, whose files are stored as
         they are (<class>: TFDS's label name, with _ for /). Of CIFAR also the archive of Python's pickles or the folder
         extracted from it; of MNIST and Fashion-MNIST torchvision's folder; of all image sets .npz with Keras's names
-        x_train, y_train, x_test and y_test. Of boston: the original `housing.data`, or a CSV of its 14 columns.
+        x_train, y_train, x_test and y_test. Of a text: the original file. Of boston: the original
+        `housing.data`, or a CSV of its 14 columns.
         The same source gives the same files, byte for byte, with the same versions of TFDS, array_record and Pillow.
         Archive, pickles, torchvision's folder and .npz give the examples and the order of a download, and so the same
         digest; a folder of images has the order of its file names.
@@ -77,10 +78,35 @@ def prepare_images(name: str, root: pathlib.Path, given: pathlib.Path | None) ->
         try:
             if given is None:
                 _reach(next(iter(urls.values())))
-            found = _write(name, root, folder, splits)
+            found = _write(name, root, folder, splits, _check_labels)
         except Exception as error:
             raise _error(name, root, given, urls.values(), "FOLDER_WITH_THEM", error) from error
     print(f"{name} {builder.version}: {prepared.numbers(name, *(len(found[split]) for split in prepared.SPLITS))}")
+    return folder
+
+
+def prepare_text(name: str, root: pathlib.Path, given: pathlib.Path | None) -> pathlib.Path:
+    """Prepares one of TFDS's texts, which is a single file; `texts.divide` has its splits."""
+    builder = prepared.upstream_builder(name)
+    folder, url = root / name / str(builder.version), texts.URLS[name]
+    if folder.exists():
+        texts.read_splits(name, root, folder, builder.info.features)
+        print(f"{name} {builder.version} is already prepared in {root}")
+        return folder
+
+    def splits(builder: Any, dl_manager: Any) -> Any:
+        file = pathlib.Path(dl_manager.download(url)) if given is None else given
+        parts = texts.divide(texts.read_bytes(file).decode())
+        return {split: [(split, {"text": text})] for split, text in parts.items()}
+
+    with _all_or_nothing(root):
+        try:
+            if given is None:
+                _reach(url)
+            found = _write(name, root, folder, splits, texts.read_splits)
+        except Exception as error:
+            raise _error(name, root, given, [url], "FILE", error) from error
+    print(f"{name} {builder.version}: " + ", ".join(f"{len(text):,} {split} bytes" for split, text in found.items()))
     return folder
 
 
@@ -139,13 +165,15 @@ def _error(
     )
 
 
-def _write(name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGenerators | None) -> dict[str, list[int]]:
+def _write(
+    name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGenerators | None, read_back: Callable[..., Any]
+) -> Any:
     """Prepares in a hidden scratch folder, which only a killed process leaves, and moves the result into place.
 
+    Args:
+      read_back: called with the name, the root, the folder that was written and TFDS's features; may refuse it.
     Returns:
-      the labels of both splits, read back.
-    Raises:
-      ValueError: if a class is without an example in a split.
+      what it returned.
     """
     import tensorflow_datasets as tfds
 
@@ -158,12 +186,22 @@ def _write(name: str, root: pathlib.Path, folder: pathlib.Path, splits: SplitGen
         with tf_free(name), contextlib.redirect_stdout(io.StringIO()):  # what TFDS prints names the scratch folder
             builder.download_and_prepare()
         written, features = pathlib.Path(builder.data_path), builder.info.features
-        found = prepared.labels(name, root, written, features)
-        if lacking := prepared.missing_classes(found, features["label"].names):
-            raise ValueError(f"each class must have an example in train and in test; {lacking}.")
+        found = read_back(name, root, written, features)
         prepared.seal(written)
         folder.parent.mkdir(exist_ok=True)
         os.rename(written, folder)
+    return found
+
+
+def _check_labels(name: str, root: pathlib.Path, folder: pathlib.Path, features: Any) -> dict[str, list[int]]:
+    """The labels of both splits.
+
+    Raises:
+      ValueError: if a class is without an example in a split.
+    """
+    found = prepared.labels(name, root, folder, features)
+    if lacking := prepared.missing_classes(found, features["label"].names):
+        raise ValueError(f"each class must have an example in train and in test; {lacking}.")
     return found
 
 

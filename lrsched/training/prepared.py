@@ -116,7 +116,7 @@ def checksums(name: str, root: pathlib.Path, folder: pathlib.Path, needed: tuple
             sealed = _read_seal(folder / SEAL)
     others = {file for file in sealed if ".array_record-" in file and not file.startswith(_prefixes(name))}
     found = {}
-    for file in sorted({*needed, *sealed} - others):
+    for file in sorted({*needed, *sealed} - (others - set(needed))):
         with damage_of(folder / file, name, root):
             found[file] = _sum(folder / file)
             if sealed and sealed.get(file) != found[file]:
@@ -218,6 +218,27 @@ def examples(
                         if not 0 <= label < classes:
                             raise ValueError(f"the label {label} among {classes} classes")
                         yield (decode(example["image"]) if decode else example["image"]), label
+
+
+def texts(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> Iterator[bytes]:
+    """The bytes of each example of a split of texts, in order.
+
+    Raises:
+      ValueError: naming the damaged file.
+    """
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    with damage_of(folder / INFO, name, root):
+        lengths = _lengths(folder, split)
+    for index, length in enumerate(lengths):
+        file = folder / f"{name}-{split}.array_record-{index:05d}-of-{len(lengths):05d}"
+        with damage_of(file, name, root):
+            _check_is_file(file)
+            with ArrayRecordDataSource(str(file)) as records:
+                if len(records) != length:
+                    raise ValueError(f"{len(records)} examples, where {INFO} has {length}")
+                for record in records.__getitems__(range(length)):
+                    yield bytes(features.deserialize_example_np(record)["text"])
 
 
 def _lengths(folder: pathlib.Path, split: str) -> list[int]:

@@ -13,13 +13,17 @@ from jaxtyping import Float32, Int32, UInt8
 TEST_FRACTION, TEST_SEED = 0.2, 1797
 HOLDOUT_SEED = 1
 
-Images = UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"]
-Labels = Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"]
+Windows = UInt8[np.ndarray, "examples length"]  # of a text
+Images = UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"] | Windows
+Labels = Int32[np.ndarray, " examples"] | Float32[np.ndarray, " examples"] | Windows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Images in [0, 255] and their classes, or rows of a table and their standardised targets, in a fixed order."""
+    """Images in [0, 255] and their classes, or rows of a table and their standardised targets, in a fixed order.
+
+    Of a text, windows of bytes twice.
+    """
 
     images: Images
     labels: Labels
@@ -50,8 +54,11 @@ class Raw(NamedTuple):
 def divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     """(the rest, the chosen part): round(fraction * n) of the n examples of each class, never all; order is kept.
 
-    Of a regression: of all examples, which are one class here.
+    Of a regression: of all examples, which are one class here. Of a text: its end, and nothing is drawn.
     """
+    if split.labels.ndim == 2:
+        first = len(split) - min(round(fraction * len(split)), len(split) - 1)
+        return Split(split.images[:first], split.labels[:first]), Split(split.images[first:], split.labels[first:])
     generator = np.random.default_rng(seed)
     chosen = np.zeros(len(split), bool)
     labels = split.labels if split.labels.dtype == np.int32 else np.zeros(len(split), np.int32)
@@ -64,11 +71,13 @@ def divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of images / 255, from integer sums, which round nothing.
 
-    Of a table: of each column.
+    Of a table: of each column. Of a text: none.
 
     Raises:
       ValueError: if one of them does not vary.
     """
+    if images.dtype == np.uint8 and images.ndim == 2:
+        return (), ()
     if images.dtype != np.uint8:
         means, stds = zip(*map(column_statistics, images.T), strict=True)
         return means, stds

@@ -113,7 +113,8 @@ def test_holdout_fraction_too_small_for_one_example_is_refused():
 
 def test_load_of_an_unknown_name_lists_the_names():
     with pytest.raises(
-        ValueError, match=rf"^data must be one of {', '.join(SOURCES)}, a folder of images or .*, got 'imagenet'\.$"
+        ValueError,
+        match=rf"^data must be one of {', '.join(SOURCES)}, a folder of images, a text .*, got 'imagenet'\.$",
     ):
         load("imagenet")
 
@@ -127,7 +128,7 @@ def test_load_from_a_missing_folder_says_so(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if not (source.embedded or source.tabular)])
 def test_load_of_what_is_not_prepared_says_how(name, tmp_path):
-    how = rf"prepare it with `lrsched data prepare {name} \[--from ARCHIVE_OR_FOLDER\] --data-dir {tmp_path}`"
+    how = rf"prepare it with `lrsched data prepare {name} \[--from {SOURCES[name].given}\] --data-dir {tmp_path}`"
     with pytest.raises(ValueError, match=rf"^{name} \d\.\d\.\d is not prepared in {tmp_path}; {how}.*--data-dir$"):
         load(name, data_dir=tmp_path)
 

@@ -200,7 +200,7 @@ def test_list_names_the_damaged_set_and_lists_the_others(root: pathlib.Path, cap
 def test_list_says_what_upstream_has(root: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     cli.main(["data", "list", "--data-dir", str(root)])
     said = "30 train examples, upstream has 50,000; 10 test examples, upstream has 10,000"
-    assert f"cifar10        3.0.2    {said}\n" in capsys.readouterr().out
+    assert f"cifar10          3.0.2    {said}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
