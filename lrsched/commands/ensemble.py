@@ -15,7 +15,7 @@ from lrsched import files
 from lrsched.analysis.ensemble import calibration, figures, scores, table
 from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
 from lrsched.commands import Outcome
-from lrsched.runs import networks
+from lrsched.runs import merged, networks
 from lrsched.runs.evaluator import Averages, average_weights, evaluator
 from lrsched.runs.folder import parse_location, select_members
 from lrsched.runs.networks import Network
@@ -30,6 +30,7 @@ class EnsembleConfig:
     """Snapshot ensembles from one run or several: their errors, losses and calibration, and what they cost.
 
     Example: lrsched ensemble runs/sgdr --members last:3
+    Example: lrsched ensemble runs/trunk@123 runs/trunk@164 runs/trunk@205 --merge linear rex
 
     Attributes:
       runs: folders of runs, whose members are taken, or FOLDER@STEP: what a run was after so many updates.
@@ -38,6 +39,9 @@ class EnsembleConfig:
       baselines: to compare with, each NAME=FOLDER[@STEP][,FOLDER[@STEP]...]: a network, or the mean of several; without
         a step a run's last state. A NAME given again adds to it; a folder with a comma in its name is taken whole.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
+      merge: profiles of decays, such as rex or one_minus_sqrt: the members, states of one run with a constant rate at
+        equal distances, are averaged with the weights that stand for each of them (`lrsched.merge_weights`). A baseline
+        of the same name must be that decay trained, and is held against it.
       weight_averages: average the weights as well (soups), and look for barriers between members; only where all are
         of one run or of runs that left one another.
       batches: of training images, for the batch statistics of averaged weights and for the loss on a barrier's way.
@@ -49,6 +53,7 @@ class EnsembleConfig:
     runs: tyro.conf.Positional[tuple[str, ...]]
     members: str = "whole"
     baselines: tuple[str, ...] = ()
+    merge: tuple[str, ...] = ()
     data_dir: str | None = None
     weight_averages: bool = True
     batches: int = 50
@@ -128,6 +133,7 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     gathered = _gather(config)
     task, labels = gathered.task, gathered.labels
     files.check_writable("out", _out(config))
+    weights = merged.weights_of(config.merge, gathered.members, gathered.baselines, task) if config.merge else {}
     at = evaluator(task, batches=config.batches)
     predictions: dict[str, Predicted] = {}
     evaluations = 0
@@ -140,18 +146,24 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     averaging = config.weight_averages and networks.share_a_trunk(gathered.members)
     if averaging:
         averages = average_weights(at, gathered.members, labels, points=config.points, report=report)
+    merges = merged.NOTHING
+    if weights:
+        merges = merged.merge(at, gathered.members, weights, gathered.baselines, labels)
     first = gathered.members[0].config
     normalised = bool(gathered.members[0].variables["batch_stats"])
     document = {
         "config": provenance.config_fields(config),
         "task": {"data": first.data, "model": first.model, "holdout_fraction": first.holdout_fraction},
         **_describe(gathered),
-        **_score(gathered, predictions, averages, bins=config.bins),
+        **_score(gathered, predictions, averages, merges, bins=config.bins),
         "notes": [
             *_notes(config, labels, normalised=normalised, averaging=averaging),
             *_cut_notes(gathered.members, gathered.aside),
+            *([merged.NOTE] if weights else []),
         ],
-        "evaluations": evaluations + averages.evaluations,  # networks times splits that were not in the cache
+        "evaluations": evaluations
+        + averages.evaluations
+        + merges.evaluations,  # networks times splits that were not in the cache
         **beginning.provenance(task.data, devices=len(task.devices)),
     }
     path = _out(config) / "record.json"
@@ -186,7 +198,9 @@ def _describe(gathered: _Gathered) -> Row:
     }
 
 
-def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Averages, *, bins: int) -> Row:
+def _score(
+    gathered: _Gathered, predictions: dict[str, Predicted], averages: Averages, merges: merged.Merged, *, bins: int
+) -> Row:
     """Every way of combining the members, with its errors and its cost."""
     members, labels = gathered.members, gathered.labels
     predicted = [predictions[network.digest] for network in members]
@@ -199,6 +213,7 @@ def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Ave
         *(("cut cycle", "cut", [one], Combined(predictions[one.digest])) for one in gathered.aside),
         *((name, "ensemble", members, one) for name, one in combined.items()),
         *((name, "weights", members, one) for name, one in averages.combined.items()),
+        *merges.rows,
         *((name, "baseline", gathered.baselines[name], one) for name, one in beside.items()),
     ]
     rows = [
@@ -219,9 +234,10 @@ def _score(gathered: _Gathered, predictions: dict[str, Predicted], averages: Ave
             for name, those in gathered.baselines.items()
             if labels.held is not None and networks.independent(those)
         ],
-        "comparisons": scores.compare_all(
-            whole, predicted, {name: one.predicted for name, one in beside.items()}, labels
-        ),
+        "comparisons": [
+            *scores.compare_all(whole, predicted, {name: one.predicted for name, one in beside.items()}, labels),
+            *merges.comparisons,
+        ],
         "reliability": {
             "last member": scores.measure_reliability(predicted[-1], labels, bins=bins),
             "ensemble": scores.measure_reliability(whole, labels, bins=bins),

@@ -68,6 +68,11 @@ class Evaluator:
         )
         return {"params": params, "batch_stats": statistics}
 
+    def average(self, networks: Sequence[Network], weights: Sequence[float]) -> tuple[Predicted, int]:
+        """`predict` of these networks' weights averaged so, with batch statistics of their own."""
+        tree = soups.mean_tree([network.variables["params"] for network in networks], np.asarray(weights))
+        return self.predict(self.complete(tree, networks[0]))
+
     def training_loss(self, variables: dict[str, Any]) -> float:
         """Mean loss over the training images of `part`, unaltered, in nats."""
         logits = predict.logits(variables, model=self.task.model, data=self.part, batch_size=self.size)
