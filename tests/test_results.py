@@ -8,6 +8,8 @@ import re
 from typing import Any
 
 import anytime
+import decay_after
+import laws_on_gpt
 import pytest
 import shared_trunks
 import theory
@@ -27,6 +29,8 @@ KINDS = {
     "suggestions": range_test.write_results,
     "shared_trunks": shared_trunks.write_results,
     "anytime": anytime.write_results,
+    "decay_after": decay_after.write_results,
+    "laws_on": laws_on_gpt.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 

@@ -126,7 +126,7 @@ def merge(
     predicted = {name: at.average(networks, each) for name, _, networks, each in rows}
     found = {name: each for name, (each, _) in predicted.items()}
     comparisons = [
-        {"first": f"merged as {words}", "second": words + again}
+        {"first": f"weights merged as {words}", "second": words + again}
         | scores.compare(found[f"merged as {words}"], found[words + again], labels)
         for words in weights
         if words in single
