@@ -7,7 +7,7 @@ Claim     The weights of `lrsched.merge_weights` make of a constant-rate run's s
 Source    WSM, arXiv:2507.17634 (language models, no BatchNorm); LAWA: Kaddour, arXiv:2209.14981.
 Command   python experiments/decay_after.py [--out runs/decay_after]
 Time      Some 30,000 updates of ResNet-8 on the digits: 10 minutes on two CPU cores.
-Expected  Not measured yet.
+Expected  n = 10: 0.64 to 0.86 % trained, 0.67 to 0.81 % merged, no decay's two separated; 1.59 % at the trunk's end.
 """
 
 import argparse
@@ -175,7 +175,8 @@ def _cell(values: Mapping[int, float], field: str) -> str:
 
 def _separate(record: Mapping[str, Any], field: str, name: str) -> str:
     """Which arms are separated from the best one, in a sentence."""
-    arms = {arm: by_seed(record, arm, field) for arm in next(iter(record["decay_after"].values()))}
+    names = [*(f"{kind} {decay}" for decay in record["decays"] for kind in (TRAINED, MERGED)), LAST, EMA]
+    arms = {arm: by_seed(record, arm, field) for arm in names}
     best = min(arms, key=lambda arm: statistics.mean(list(arms[arm].values())))
     apart = pairs.tell_apart(arms[best], {arm: each for arm, each in arms.items() if arm != best})
     alike = [arm for arm, separated in apart.items() if not separated]

@@ -26,7 +26,7 @@ def test_script_writes_record_table_and_figure(tmp_path: pathlib.Path) -> None:
     words = ["--epochs", "2", "--snapshots", "3", "--decays", "linear", "--rates", "0.1", "--seeds", "0", "1"]
     assert decay_after.main([*words, "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "record.json").read_text())
-    assert set(record["decay_after"]["0"]) == {"trained linear", "merged linear", "last state", decay_after.EMA}
+    assert set(record["decay_after"]["0"]) == {"trained linear", "merged linear", decay_after.LAST, decay_after.EMA}
     text = (tmp_path / "table.md").read_text()
     assert text == decay_after.write_results(record, tmp_path / "again")
     assert "mean ± sd over 2 seeds; 2 epochs" in text
