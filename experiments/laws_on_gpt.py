@@ -29,13 +29,13 @@ from scipy import stats
 
 from lrsched import display, files
 from lrsched.analysis import drawing, markdown
+from lrsched.commands import _loss_curves
 from lrsched.forecast import fits
 from lrsched.forecast.curves import Curve
 from lrsched.runs import many
 from lrsched.runs.config import RunConfig
 from lrsched.runs.records import Beginning
 from lrsched.runs.report import Record
-from lrsched.runs.task import Run
 from lrsched.training import devices
 
 WARMUP = "warmup:5%+"
@@ -76,22 +76,31 @@ def configs(task: Mapping[str, Any], seeds: int) -> list[RunConfig]:
     ]
 
 
-def curve(name: str, run: Run, records: Sequence[Record]) -> Curve:
+def gather(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The runs by shape and budget, each with all its seeds, in the order of `configs`."""
+    cells = {(shape, budget): list[Record]() for budget in BUDGETS for shape in FITTED + OTHERS}
+    for record in sorted(records, key=lambda record: int(record["config"]["seed"])):
+        cells[record["label"].removeprefix(WARMUP), record["config"]["budget"]].append(record)
+    return cells
+
+
+def curve(name: str, seeds: Sequence[Record]) -> Curve:
     """The mean over the seeds of the held-out loss, on the way and at the end.
 
     Raises:
       ValueError: if a run diverged.
     """
-    if any(record["diverged_at"] is not None for record in records):
-        raise ValueError(f"runs must not diverge, one of {name} at {run.config.budget} did: lower the peak rate.")
+    if any(record["diverged_at"] is not None for record in seeds):
+        budget = seeds[0]["config"]["budget"]
+        raise ValueError(f"runs must not diverge, one of {name} at {budget} did: lower the peak rate.")
     each = [
         dict(zip(one["evaluations"]["steps"], one["evaluations"]["losses"], strict=True))
         | {one["total_steps"]: one["holdout_loss"]}
-        for one in records
+        for one in seeds
     ]
     steps = sorted(each[0])
     losses = [statistics.fmean(losses[step] for losses in each) for step in steps]
-    return Curve(name, run.plan.lr.table(), np.array(steps), np.array(losses))
+    return Curve(name, _loss_curves.rates(seeds[0]), np.array(steps), np.array(losses))
 
 
 def predict(curves: Mapping[tuple[str, str], Curve]) -> dict[str, Any]:
@@ -143,25 +152,27 @@ def measure(task: Mapping[str, Any], out: pathlib.Path, *, seeds: int, workers: 
     todo = many.resolve_all(configs(task, seeds), data_dir=None, count=workers)
     with display.progress("laws") as report:
         made = many.train_all(todo, out, count=workers, report=report, share_trunks=True)
-    shapes, curves = FITTED + OTHERS, dict[tuple[str, str], Curve]()
-    spreads = list[float]()
-    for first in range(0, len(todo), seeds):
-        run, records = todo[first], made[first : first + seeds]
-        shape = shapes[first // seeds % len(shapes)]
-        curves[shape, run.config.budget] = curve(shape, run, records)
-        losses = [record["holdout_loss"] for record in records]
-        spreads.append(statistics.stdev(losses) / len(losses) ** 0.5 if seeds > 1 else 0.0)
-    places, measured = list(curves), [float(one.losses[-1]) for one in curves.values()]
+    return summarise(made) | beginning.provenance(todo[0].task.data)
+
+
+def summarise(records: Sequence[Record]) -> Record:
+    """What table and figure are made of, from the runs alone."""
+    cells = gather(records)
+    curves = {place: curve(place[0], seeds) for place, seeds in cells.items()}
+    measured = [float(one.losses[-1]) for one in curves.values()]
+    losses = [[record["holdout_loss"] for record in seeds] for seeds in cells.values()]
     predicted = predict(curves)
-    scores = {name: score(each, measured, places) for name, each in predicted.items() if not isinstance(each, str)}
+    config = records[0]["config"]
     return {
-        "laws_on": {name: task[name] for name in ("data", "model", "peak_value", "max_epochs")} | {"seeds": seeds},
-        "places": places,
+        "laws_on": {name: config[name] for name in ("data", "model", "peak_value", "max_epochs")}
+        | {"seeds": len(losses[0])},
+        "places": list(curves),
         "measured": measured,
-        "standard_errors": spreads,
+        "standard_errors": [statistics.stdev(each) / len(each) ** 0.5 if len(each) > 1 else 0.0 for each in losses],
         "predicted": predicted,
-        "scores": scores,
-        **beginning.provenance(todo[0].task.data),
+        "scores": {
+            name: score(each, measured, list(curves)) for name, each in predicted.items() if not isinstance(each, str)
+        },
     }
 
 
