@@ -14,6 +14,7 @@ import lrsched
 
 ROOT = pathlib.Path(__file__).parent.parent
 UV = shutil.which("uv")
+INSTALL = ("pip", "install", "-q", "--compile-bytecode")  # once, as pip does, and not at every start below
 
 
 def run(*command: str, cwd: pathlib.Path, fails: bool = False) -> str:
@@ -42,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, p
     (wheel,) = folder.glob("*.whl")
     run(UV, "venv", "-q", "--python", sys.executable, str(folder / "env"), cwd=folder)
     python = folder / "env" / "bin" / "python"
-    run(UV, "pip", "install", "-q", "--python", str(python), str(wheel), cwd=folder)
+    run(UV, *INSTALL, "--python", str(python), str(wheel), cwd=folder)
     return python, wheel
 
 
@@ -73,7 +74,7 @@ def test_wheel_with_the_extra_trains_in_an_empty_folder(
 ) -> None:
     python, wheel = installed
     command = str(python.parent / "lrsched")
-    run(str(UV), "pip", "install", "-q", "--python", str(python), f"{wheel}[train]", cwd=tmp_path)
+    run(str(UV), *INSTALL, "--python", str(python), f"{wheel}[train]", cwd=tmp_path)
     run(command, "study", "--schedules", "rex", "--budgets", "5%", "--seeds", "1", "--out", "runs/one", cwd=tmp_path)
     assert {"records.jsonl", "table.md", "losses.svg"} <= {path.name for path in (tmp_path / "runs" / "one").iterdir()}
     page = run(command, "schedules", "--html", "page.html", cwd=tmp_path)

@@ -17,7 +17,7 @@ from lrsched.runs.studies import SavedStudy
 
 SHARED: dict[str, Any] = {
     "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 40,
-    "workers": 1,
+    "workers": 1, "model": "mlp",
 }  # fmt: skip
 
 

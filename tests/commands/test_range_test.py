@@ -189,7 +189,8 @@ def test_command_writes_record_table_and_figure_and_they_are_rebuilt(tmp_path: p
 
 
 def small(out: pathlib.Path, **changes: Any) -> RangeTestConfig:
-    return RangeTestConfig(ramp=Ramp(**{"length": "12", "seeds": 2, "end_value": 1.0, **changes}), out=str(out))
+    ramp = Ramp(**{"length": "12", "seeds": 2, "end_value": 1.0, **changes})
+    return RangeTestConfig(ramp=ramp, model="mlp", out=str(out))
 
 
 def said_of(config: RangeTestConfig) -> tuple[list[str], Outcome]:

@@ -21,7 +21,7 @@ from lrsched.runs.ramps import Ramp
 from lrsched.runs.task import resolve
 from lrsched.schedules import language, registry
 
-SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
+SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1, model="mlp")
 RAMP = Ramp(length="20", seeds=1, beta=0.5, skip_end=0)
 
 

@@ -29,7 +29,14 @@ SIX = ("rex", "linear", "cosine", "step", "exponential", "onecycle:variant=rex_p
 
 
 def small(**words: object) -> StudyConfig:
-    few = {"schedules": ("rex", "linear"), "budgets": ("1ep",), "seeds": 1, "selection_seeds": 1, "max_epochs": 1.0}
+    few = {
+        "schedules": ("rex", "linear"),
+        "budgets": ("1ep",),
+        "seeds": 1,
+        "selection_seeds": 1,
+        "max_epochs": 1.0,
+        "model": "mlp",
+    }
     return StudyConfig(**{**few, **words})  # type: ignore[arg-type]
 
 
@@ -77,11 +84,12 @@ def test_record_says_where_its_numbers_come_from(grid: tuple[Outcome, pathlib.Pa
 
 @pytest.mark.slow
 def test_every_field_of_a_configuration_reaches_the_training() -> None:
-    base = RunConfig(max_epochs=2 / 41)
+    base = RunConfig(max_epochs=2 / 41, model="mlp")  # compiled fastest
     changes: list[dict[str, Any]] = [
-        {}, {"augment": False}, {"sync_batch_norm": True}, {"weight_decay": 0.1}, {"weight_decay_mode": "decoupled"},
+        {}, {"augment": False}, {"weight_decay": 0.1}, {"weight_decay_mode": "decoupled"},
         {"momentum_form": "caffe", "schedule": "linear"}, {"schedule": "linear"}, {"momentum": "0.5"}, {"seed": 1},
-        {"peak_value": 0.2}, {"batch_size": 64}, {"optimizer": "nesterov"}, {"model": "cnn"},
+        {"peak_value": 0.2}, {"batch_size": 64}, {"optimizer": "nesterov"}, {"model": "resnet8"},
+        {"model": "resnet8", "sync_batch_norm": True},
     ]  # fmt: skip
     digests = [helpers.train(dataclasses.replace(base, **each))["params_digest"] for each in changes]
     assert len(set(digests)) == len(changes)
@@ -274,7 +282,12 @@ def test_configuration_of_a_value_is_json() -> None:
 @pytest.mark.slow
 def test_divergence_in_the_last_update_ends_in_a_record(tmp_path: pathlib.Path) -> None:
     config = StudyConfig(
-        schedules=("constant",), budgets=("0.01ep",), seeds=("1",), peak_values=(1e38,), out=str(tmp_path / "out")
+        schedules=("constant",),
+        budgets=("0.01ep",),
+        seeds=("1",),
+        peak_values=(1e38,),
+        model="mlp",
+        out=str(tmp_path / "out"),
     )
     (record,) = command.run(config).result
     assert (record["total_steps"], record["diverged_at"], record["test_error"]) == (1, 1, None)
@@ -289,6 +302,7 @@ def test_one_budget_in_two_spellings_is_refused(budgets: tuple[str, str]) -> Non
 @pytest.mark.slow
 def test_grid_is_extended_until_the_best_rate_is_inside(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("linear",), "budgets": ("30st",), "batch_size": 40, "workers": 1}
+    shared["model"] = "mlp"
     heard, report = helpers.listen()
     command.run(StudyConfig(**shared, peak_values=(0.003, 0.01), extend_grid=True, out=str(tmp_path)), report)
     (cell,) = gather(*studies.load(tmp_path)[:2])
@@ -299,7 +313,14 @@ def test_grid_is_extended_until_the_best_rate_is_inside(tmp_path: pathlib.Path) 
 
 @pytest.mark.slow
 def test_study_is_a_file_and_its_own_file_asks_for_the_same(tmp_path: pathlib.Path) -> None:
-    document = {"schedules": ["rex"], "budgets": ["6st"], "seeds": 2, "peak_values": [0.1], "augment": False}
+    document = {
+        "schedules": ["rex"],
+        "budgets": ["6st"],
+        "seeds": 2,
+        "peak_values": [0.1],
+        "augment": False,
+        "model": "mlp",
+    }
     (tmp_path / "study.json").write_text(json.dumps(document))
     outcome = ls.study(file=tmp_path / "study.json", out=str(tmp_path / "out"), workers=1)
     assert [(record["config"]["augment"], record["seed"]) for record in outcome.result] == [(False, 0), (False, 1)]

@@ -16,7 +16,7 @@ from lrsched.runs import task as tasks
 from lrsched.runs.config import RunConfig
 from lrsched.training import data as datasets
 
-SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1)
+SHORT = RunConfig(schedule="onecycle", max_epochs=0.3, holdout_fraction=0.1, model="mlp")
 
 
 def tuned(out: pathlib.Path, **changes: Any) -> TuneConfig:
@@ -77,7 +77,8 @@ def test_tune_on_other_data_makes_trials_of_its_own(tmp_path: pathlib.Path, monk
 
 @pytest.mark.slow
 def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pathlib.Path) -> None:
-    outcome = tune.run(tuned(tmp_path, rates=(1.0, 1e7), trials=3))
+    config = dataclasses.replace(SHORT, model="resnet8")  # which some of these rates train
+    outcome = tune.run(tuned(tmp_path, config=config, rates=(1.0, 1e7), trials=3))
     assert [one.sampler for one in outcome.result] == ["grid", "random", "tpe"]
     assert outcome.result[1].values != outcome.result[2].values  # the first draws of TPE are random, and its own
     assert {len(one.values) for one in outcome.result} == {3}

@@ -17,7 +17,7 @@ from lrsched.runs import claims, interrupts, many, records, workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 
-TWO = [RunConfig(schedule=schedule, budget="0.4ep") for schedule in ("rex", "linear")]  # 18 updates each
+TWO = [RunConfig(schedule=schedule, budget="0.4ep", model="mlp") for schedule in ("rex", "linear")]  # 18 updates each
 
 
 def make(out: pathlib.Path, todo: list[RunConfig] = TWO, count: int = 1) -> tuple[list[Record], list[str]]:

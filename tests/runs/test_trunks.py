@@ -184,7 +184,9 @@ def test_a_run_killed_behind_its_junction_goes_on_from_there(
 @pytest.mark.slow
 def test_two_workers_share_trunks(tmp_path: pathlib.Path) -> None:
     configs = [
-        RunConfig(schedule=f"{name}@50-75", budget="60st", seed=seed) for seed in (0, 1) for name in ("rex", "step")
+        RunConfig(schedule=f"{name}@50-75", budget="60st", seed=seed, model="mlp")
+        for seed in (0, 1)
+        for name in ("rex", "step")
     ]
     shared, separate = (make(tmp_path / str(share), configs, count=2, share=share)[0] for share in (True, False))
     assert all_numbers(shared) == all_numbers(separate)
@@ -193,7 +195,9 @@ def test_two_workers_share_trunks(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_trunk_that_diverges_ends_each_run_as_alone(tmp_path: pathlib.Path) -> None:
-    configs = [RunConfig(schedule=f"{name}@50-75", budget="60st", peak_value=1e25) for name in ("rex", "linear")]
+    configs = [
+        RunConfig(schedule=f"{name}@50-75", budget="60st", peak_value=1e25, model="mlp") for name in ("rex", "linear")
+    ]
     shared, separate = (make(tmp_path / str(share), configs, share=share)[0] for share in (True, False))
     assert all_numbers(shared) == all_numbers(separate)
     assert [record["diverged_at"] < 30 for record in shared] == [True, True]
@@ -311,7 +315,9 @@ def test_a_junction_that_another_process_removes_is_passed_over(tmp_path: pathli
 
 def test_workers_begin_with_a_run_of_each_trunk() -> None:
     configs = [
-        RunConfig(schedule=f"{name}@50-75", budget="60st", seed=seed) for seed in (0, 1) for name in ("rex", "step")
+        RunConfig(schedule=f"{name}@50-75", budget="60st", seed=seed, model="mlp")
+        for seed in (0, 1)
+        for name in ("rex", "step")
     ]
     runs = [resolve(config) for config in configs]
     assert list(trunks.sort(dict(enumerate(runs)), trunks.find(runs))) == [0, 2, 1, 3]
