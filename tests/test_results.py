@@ -98,6 +98,19 @@ def test_record_is_of_a_commit_and_of_the_runs_beside_it(folder: pathlib.Path) -
         assert {network["run"] for network in networks} == {row["run"] for row in rows}
 
 
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if "laws_on" in read(folder)], ids=name)
+def test_laws_are_held_against_the_runs_beside_them(folder: pathlib.Path) -> None:
+    record, cells = read(folder), laws_on_gpt.gather(records.read(folder / "records.jsonl").rows)
+    assert [list(place) for place in cells] == record["places"]
+    ends = [laws_on_gpt.curve(shape, seeds).losses[-1] for (shape, _), seeds in cells.items()]
+    assert ends == pytest.approx(record["measured"], rel=1e-12)
+    for law, predicted in record["predicted"].items():
+        found = laws_on_gpt.score(predicted, ends, list(cells))
+        assert list(found.values()) == [
+            value if value is None else pytest.approx(value, rel=1e-9) for value in record["scores"][law].values()
+        ]
+
+
 def test_runs_that_shared_trunks_came_to_the_weights_of_those_that_did_not() -> None:
     folder = RESULTS / "shared_trunks"
     shared, separate = (records.read(place / "records.jsonl").rows for place in (folder, folder / "separate"))
