@@ -62,7 +62,12 @@ Machine Learning and Systems, 2022. arXiv:2107.04197
     Source:
       This library's table of references; diffrax's `citation` has the idea.
     """
-    return ("\n\n" if bibtex else "\n").join(map(as_bibtex if bibtex else as_text, references_of(what)))
+    return format_references(references_of(what), bibtex=bibtex)
+
+
+def format_references(found: list[Reference], *, bibtex: bool = False) -> str:
+    """References as text, a line each, or as BibTeX."""
+    return ("\n\n" if bibtex else "\n").join(map(as_bibtex if bibtex else as_text, found))
 
 
 def references_of(what: Any) -> list[Reference]:

@@ -76,6 +76,30 @@ class Schedule:
             self._check_budget(int(total_steps))
         return rebind(self, total_steps)
 
+    def plot(self, axes: Any = None, **look: Any) -> Any:
+        """Draws the rate over the updates, with Matplotlib (of the extra `train`).
+
+        Args:
+          axes: to draw on; None: those of a new figure.
+          look: of the line, as for Matplotlib's `plot`: label, color, linestyle.
+        Returns:
+          the axes.
+        Raises:
+          ModuleNotFoundError: if Matplotlib is not installed.
+        Example:
+          >>> axes = rex(0.1, total_steps=100).plot(label="REX")
+          >>> axes = linear(0.1, total_steps=100).plot(axes, label="linear")
+          >>> len(axes.get_lines()), axes.get_xlabel()
+          (2, 'update')
+
+        """
+        from lrsched.schedules import plotting
+
+        axes = plotting.new_axes(axes)
+        plotting.draw_over_updates(axes, self, **look)
+        axes.set(xlabel="update", ylabel="learning rate")
+        return axes
+
     @property
     def cycle_ends(self) -> tuple[int, ...]:
         """Updates completed when each cycle ends; the last is the budget. A decay is one cycle."""

@@ -318,9 +318,7 @@ def of_peak(name: str, value: Any, peak_value: Number) -> Any:
     if length is None or length.unit != "%" or not length.number >= 0:
         raise ValueError(f"{name} must be a rate, or a percentage of the peak (10%), got {short(value)}.")
     if peak_value is None or isinstance(peak_value, str):
-        raise ValueError(
-            f"{name} may be a percentage ({value}) where there is a peak_value that it is part of, got none."
-        )
+        raise ValueError(f"{name} may be a part of a peak_value ({value}) where there is one, got none.")
     return peak_value * (length.number / 100)
 
 

@@ -159,6 +159,16 @@ def anytime(
     return rsqrt(peak_value, total_steps=total_steps, warmup=warmup, timescale=timescale)
 
 
+def _above_zero(name: str, value: Number) -> Any:
+    """A number above 0, as a float where it is concrete."""
+    if not is_concrete(value):
+        return value
+    check_number(name, value, at_least=0.0)
+    if value == 0:
+        raise ValueError(f"{name} must be above 0, got {short(value)}.")
+    return float(value)
+
+
 @documented
 def power(
     peak_value: Number,
@@ -196,32 +206,17 @@ def power(
     Example:
       >>> schedule = power(0.02, total_steps=300_000, warmup=250, cooldown="10%")
       >>> print(f"{schedule(125):.4f} {schedule(250):.4f} {schedule(100_000):.6f}")   # 4096 * (1e5 * 2**22)**-0.51
-      0.0100 0.0200 0.004826
+      0.0100 0.0200 0.004840
 
     Source:
       Shen et al., "Power Scheduler", arXiv:2408.13359, equations 7 and 8 (a = 4, b = -0.51).
     """
-    for name, value in {"amplitude": amplitude, "batch_size": batch_size, "sequence_length": sequence_length}.items():
-        check_number(name, value, at_least=0.0)
-        if is_concrete(value) and value == 0 and name != "amplitude":
-            raise ValueError(f"{name} must be above 0, got {short(value)}.")
-    size: Any = batch_size
-    tokens: Any = size * sequence_length
-    tokens = float(tokens) if is_concrete(tokens) else tokens
-    law = PowerLaw(
-        peak_value,
-        total_steps,
-        amplitude * size * tokens**exponent,
-        exponent,
-        duration(warmup, name="warmup"),
-        duration(cooldown, name="cooldown"),
-    )
+    check_number("amplitude", amplitude, at_least=0.0)
+    size, tokens = _above_zero("batch_size", batch_size), _above_zero("sequence_length", sequence_length)
+    first, last = duration(warmup, name="warmup"), duration(cooldown, name="cooldown")
+    law = PowerLaw(peak_value, total_steps, amplitude * size * (size * tokens) ** exponent, exponent, first, last)
     falling = profiles.named(check_choice("shape", shape, POWER_COOLDOWNS))
-    phases = [
-        rising.warmup(1.0, total_steps=1),
-        rising.hold(1.0),
-        decay(1.0, profile=falling, total_steps=1),
-    ]
+    phases = [rising.warmup(1.0, total_steps=1), rising.hold(1.0), decay(1.0, profile=falling, total_steps=1)]
     return Product(sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps), law)
 
 
