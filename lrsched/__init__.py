@@ -12,6 +12,7 @@ from lrsched.forecast.bounds import best_rate, bound, rate_ratio
 from lrsched.forecast.merging import merge_weights
 from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
+from lrsched.schedules.citations import cite
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.combine import clip, jumps, per_label, product, sequence
 from lrsched.schedules.core import Schedule, decay
@@ -23,6 +24,7 @@ from lrsched.schedules.families.decays import (
     constant,
     cosine,
     exponential,
+    k_decay,
     linear,
     mirror_cosine,
     one_minus_sqrt,
@@ -32,9 +34,10 @@ from lrsched.schedules.families.decays import (
     tanh,
 )
 from lrsched.schedules.families.fractal import chebyshev_steps, fractal, refined
+from lrsched.schedules.families.horizon_free import anytime, exp_hyperbolic, hyperbolic, power
 from lrsched.schedules.families.inverse import exponential_decay, inverse_sqrt, inverse_time, noam, rsqrt
 from lrsched.schedules.families.onecycle import onecycle, onecycle_momentum
-from lrsched.schedules.families.phased import delayed, demon, infinite, knee, wsd
+from lrsched.schedules.families.phased import delayed, demon, infinite, knee, slanted_triangular, wsd, wsd_s
 from lrsched.schedules.families.piecewise import multi_step, piecewise_constant, piecewise_interpolate, step
 from lrsched.schedules.families.plateau import plateau
 from lrsched.schedules.families.rising import growth, warmup
@@ -49,9 +52,11 @@ __all__ = [
     "Plan",
     "Schedule",
     "after",
+    "anytime",
     "best_rate",
     "bound",
     "chebyshev_steps",
+    "cite",
     "clip",
     "clr",
     "constant",
@@ -59,6 +64,7 @@ __all__ = [
     "decay",
     "delayed",
     "demon",
+    "exp_hyperbolic",
     "exponential",
     "exponential_decay",
     "fge",
@@ -69,10 +75,12 @@ __all__ = [
     "from_torch",
     "from_torch_momentum",
     "growth",
+    "hyperbolic",
     "infinite",
     "inverse_sqrt",
     "inverse_time",
     "jumps",
+    "k_decay",
     "knee",
     "linear",
     "load_run",
@@ -89,6 +97,7 @@ __all__ = [
     "plan",
     "plateau",
     "polynomial",
+    "power",
     "product",
     "profiles",
     "range_test",
@@ -99,6 +108,7 @@ __all__ = [
     "sampling",
     "sequence",
     "sgdr",
+    "slanted_triangular",
     "snapshot_cosine",
     "square",
     "step",
@@ -111,4 +121,5 @@ __all__ = [
     "warmup",
     "whole",
     "wsd",
+    "wsd_s",
 ]

@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrsched.analysis.range_test import advice, table
+from lrsched.analysis.range_test import advice, figures, table
 from lrsched.analysis.range_test.curves import Curves, Suggestion, suggest
 from lrsched.analysis.range_test.ramp import as_float, as_int, make_ramp
 from lrsched.analysis.range_test.reading import Reading
 from lrsched.analysis.range_test.watch import Watch, default_window
+from lrsched.schedules.plotting import new_axes
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
 Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
@@ -54,6 +55,26 @@ class RangeTest(NamedTuple):
     def table(self) -> str:
         """The suggestions as Markdown."""
         return table.format_markdown(self.suggestions)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draws the loss over the rate, and each suggestion as a vertical line, with Matplotlib (of the extra `train`).
+
+        Args:
+          axes: to draw on; None: those of a new figure.
+        Returns:
+          the axes.
+        Raises:
+          ModuleNotFoundError: if Matplotlib is not installed.
+        Example:
+          >>> quadratic = lambda x, _, rate: (x - rate * x, 0.5 * x * x)
+          >>> axes = range_test(quadratic, 1.0, [None] * 100, init_value=1e-3, end_value=100.0).plot()
+          >>> axes.get_xscale(), axes.get_ylabel()
+          ('log', 'training loss')
+
+        """
+        axes = new_axes(axes)
+        figures.draw_on(axes, self.curves, self.suggestions)
+        return axes
 
 
 def range_test(

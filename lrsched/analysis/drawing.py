@@ -1,6 +1,7 @@
 """What all figures share: one style, the look of each schedule, and how a figure is saved.
 
-No other module imports matplotlib. It is imported when something is drawn, and the user's settings of it do not matter.
+It is imported when something is drawn, and the user's settings of it do not matter. No other module imports matplotlib,
+but for `plot` of a schedule, which draws in the user's style.
 """
 
 from __future__ import annotations

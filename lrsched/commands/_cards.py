@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from lrsched.analysis.schedules import gallery
 from lrsched.schedules import language, registry
+from lrsched.schedules.citations import references_of
 from lrsched.schedules.codec import from_json, to_json
 from lrsched.schedules.combine import sequence
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.plans import Plan
+from lrsched.schedules.references import as_text
 
 
 class Drawn(NamedTuple):
@@ -49,6 +51,7 @@ def card(drawn: Drawn, kind: Mapping[str, Callable[..., Schedule]] = registry.SC
         notes=notes,
         returns=" ".join(parts["Returns"].split()),
         source=parts["Source"],
+        references=tuple(map(as_text, references_of(drawn.words if kind is registry.SCHEDULES else drawn.plan))),
         arguments=tuple(
             gallery.Argument(
                 parameter.name,

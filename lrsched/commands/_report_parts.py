@@ -26,7 +26,7 @@ from lrsched.commands import _search_results, _study_results, ensemble, range_te
 from lrsched.runs import studies
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
-from lrsched.schedules import language
+from lrsched.schedules import citations, language, references
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,16 @@ def read_study(folder: pathlib.Path) -> Findings:
         schedules=_study_results.curves(rows),
         commands=commands,
         measure=_study_results.measure(rows),
+        sources=_sources(rows),
     )
+
+
+def _sources(rows: Sequence[Record]) -> tuple[str, ...]:
+    """The references of the schedules of some runs, each once."""
+    words = {record["label"]: record["config"]["schedule"] for record in rows}
+    ours = [one for one in words.values() if not language.is_foreign(one)]
+    found = dict.fromkeys(each for one in ours for each in citations.references_of(one))
+    return tuple(map(references.as_text, found))
 
 
 _NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]

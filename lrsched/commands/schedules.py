@@ -18,7 +18,7 @@ from lrsched.analysis.schedules import gallery, terminal
 from lrsched.commands import Outcome
 from lrsched.commands._cards import Drawn, card, describe, sections
 from lrsched.runs.report import Report, ignore
-from lrsched.schedules import language, plans, registry
+from lrsched.schedules import citations, language, plans, references, registry
 from lrsched.schedules.combine import Jump, jumps
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.families import onecycle
@@ -59,6 +59,8 @@ class SchedulesConfig:
       momentum: a number or a momentum schedule; None: each schedule's own (1cycle's), else 0.9.
       out: a picture to write instead of drawing in the terminal: FILE.png or FILE.svg.
       html: a page to write, with every schedule (or those named) to search and to lay over each other.
+      cite: prints the sources of what is named, or of all, each once, in place of drawing.
+      bibtex: with --cite: as entries of BibTeX.
     """
 
     words: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -69,6 +71,8 @@ class SchedulesConfig:
     momentum: str | None = None
     out: str | None = None
     html: str | None = None
+    cite: bool = False
+    bibtex: bool = False
 
 
 class Difference(NamedTuple):
@@ -111,6 +115,8 @@ def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> s
         raise ValueError(f"total_steps must be at least 1 and at most {limit} here, got {config.total_steps}.")
     if config.steps_per_epoch is not None:
         check_steps("steps_per_epoch", config.steps_per_epoch)
+    if config.cite or config.bibtex:
+        return _cited(config)
     if not words and not config.html:
         return listing(width)
     drawn = [draw_up(one, config) for one in (words[1:] if diff else words or sorted([*registry.SCHEDULES, *FORMS]))]
@@ -156,6 +162,19 @@ def draw_up(words: str, config: SchedulesConfig) -> Drawn:
     with contextlib.suppress(ValueError):  # a momentum schedule
         momentum = None if momentum is None else float(momentum)
     return Drawn(label, full, plans.plan(full, budget, momentum=momentum))
+
+
+def _cited(config: SchedulesConfig) -> str:
+    """The sources of the schedules that are named, or of every one there is, with one line for what has none."""
+    if not config.cite or config.out or config.html or config.words[:1] == ("diff",):
+        raise ValueError(
+            "cite names schedules, with --bibtex or without, and nothing else: lrsched schedules rex --cite."
+        )
+    drawn = [draw_up(words, config).plan for words in config.words or (*registry.SCHEDULES, *FORMS)]
+    found = [each for one in drawn for each in citations.references_of(one)]
+    if not config.words:
+        found += [each for made in MOMENTA.values() for each in references.named_in(citations.source_of(made))]
+    return citations.format_references(list(dict.fromkeys(found)), bibtex=config.bibtex) or "no source on record."
 
 
 def listing(width: int = 80) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lrsched.schedules import profiles
 from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import of_peak
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.progress import Progress, progress_at
 from lrsched.schedules.sampling import EveryStep, Sampling, given
@@ -74,6 +75,30 @@ class Schedule:
         if is_concrete(total_steps):
             self._check_budget(int(total_steps))
         return rebind(self, total_steps)
+
+    def plot(self, axes: Any = None, **look: Any) -> Any:
+        """Draws the rate over the updates, with Matplotlib (of the extra `train`).
+
+        Args:
+          axes: to draw on; None: those of a new figure.
+          look: of the line, as for Matplotlib's `plot`: label, color, linestyle.
+        Returns:
+          the axes.
+        Raises:
+          ModuleNotFoundError: if Matplotlib is not installed.
+        Example:
+          >>> axes = rex(0.1, total_steps=100).plot(label="REX")
+          >>> axes = linear(0.1, total_steps=100).plot(axes, label="linear")
+          >>> len(axes.get_lines()), axes.get_xlabel()
+          (2, 'update')
+
+        """
+        from lrsched.schedules import plotting
+
+        axes = plotting.new_axes(axes)
+        plotting.draw_over_updates(axes, self, **look)
+        axes.set(xlabel="update", ylabel="learning rate")
+        return axes
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:
@@ -171,7 +196,7 @@ def decay(
     Args:
       profile: a shape from `lrsched.profiles`, or its name.
       sampling: when the profile is sampled, from `lrsched.sampling`, or its name; every update by default.
-      end_value: what a profile of 0 stands for; at least 0.
+      end_value: what a profile of 0 stands for; at least 0, or a percentage of the peak ("10%").
     Example:
       >>> halves = decay(0.1, profile=profiles.rex(), sampling=sampling.at(0.5, 0.75), total_steps=300)
       >>> print(f"{halves(149):.4f} {halves(150):.4f}")   # held; then 0.1 * 2/3
@@ -181,5 +206,6 @@ def decay(
       Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, section 3.
     """
     check_number("peak_value", peak_value, at_least=0.0)
+    end_value = of_peak("end_value", end_value, peak_value)
     check_number("end_value", end_value, at_least=0.0)
     return Decay(peak_value, total_steps, profiles.named(profile), given(sampling), end_value)

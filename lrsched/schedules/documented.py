@@ -13,7 +13,10 @@ F = TypeVar("F", bound=Callable[..., object])
 ARGUMENTS = {
     "peak_value": "rate of the first update; at least 0.",
     "total_steps": "budget in updates; at least 1. May be a traced array.",
-    "end_value": "the rate at total_steps, which a run of total_steps updates never applies; at least 0.",
+    "end_value": (
+        "the rate at total_steps, which a run of total_steps updates never applies (with sampling\n"
+        '    "inclusive" its last one does); at least 0, or a percentage of the peak ("10%").'
+    ),
     "sampling": "when the rate is sampled: of `lrsched.sampling`, or its name; every update by default.",
     "steps_per_epoch": "updates in an epoch, where a length is in epochs.",
     "batch_size": "examples in an update, where a length is in examples.",

@@ -306,6 +306,22 @@ def _whole(name: str, found: Fraction, value: Any, parts: bool) -> int | Fractio
     return found
 
 
+def of_peak(name: str, value: Any, peak_value: Number) -> Any:
+    """A rate: the number that it is, or of a percentage ("10%") that part of the peak.
+
+    Raises:
+      ValueError: for another text.
+    """
+    if not isinstance(value, str):
+        return value
+    length = read(value)
+    if length is None or length.unit != "%" or not length.number >= 0:
+        raise ValueError(f"{name} must be a rate, or a percentage of the peak (10%), got {short(value)}.")
+    if peak_value is None or isinstance(peak_value, str):
+        raise ValueError(f"{name} may be a part of a peak_value ({value}) where there is one, got none.")
+    return peak_value * (length.number / 100)
+
+
 def in_steps(total: Any, length: Ratio | Number) -> Any:
     """A part in updates, in the integer type of `total`: a fraction of `total` rounded down, or steps as they are."""
     if isinstance(length, Ratio):

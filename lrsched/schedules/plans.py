@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules import registry
+from lrsched.schedules import plotting, registry
 from lrsched.schedules.core import Schedule, check_values
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
@@ -59,6 +59,31 @@ class Plan:
         lr, momentum = after(self.lr, step), after(self.momentum, step)
         per_epoch = self.budget.steps_per_epoch
         return plan(lr, Budget.of_steps(self.total_steps - int(step), per_epoch), momentum=momentum)
+
+    def plot(self, axes: Any = None, **look: Any) -> Any:
+        """Draws the rate over the updates, a grey line where a cycle ends, and at the right the momentum if it changes.
+
+        Args:
+          axes: to draw on; None: those of a new figure of Matplotlib (of the extra `train`).
+          look: of the rate's line, as for Matplotlib's `plot`: label, color, linestyle.
+        Returns:
+          the axes of the rate.
+        Raises:
+          ModuleNotFoundError: if Matplotlib is not installed.
+        Example:
+          >>> axes = plan("onecycle", 100, peak_value=0.1).plot()
+          >>> [one.get_ylabel() for one in axes.get_figure().get_axes()]
+          ['learning rate', 'momentum']
+
+        """
+        axes = self.lr.plot(axes, **look)
+        for end in self.cycle_ends[:-1]:
+            axes.axvline(end, color="0.8", linewidth=0.8, zorder=0)
+        if np.ptp(self.momentum.table()) > 0:
+            beside = axes.twinx()
+            plotting.draw_over_updates(beside, self.momentum, color="0.5", linestyle="--")
+            beside.set_ylabel("momentum")
+        return axes
 
     def digest(self) -> str:
         """SHA-256 of words and budget: equal digests mean equal plans."""

@@ -14,37 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from lrsched.schedules.progress import Progress, Ratio, fraction_of, ratio, sin_squared
-from lrsched.schedules.values import (
-    LARGEST_STEP,
-    Number,
-    as_tuple,
-    check_choice,
-    check_number,
-    is_concrete,
-    namespace,
-    value_class,
-)
-
-
-class Profile:
-    """A shape. A profile defines `_value`, and `_complement` where 1 - `_value` would lose digits."""
-
-    def __call__(self, progress: Progress | Any) -> Any:
-        return self._value(progress if isinstance(progress, Progress) else Progress.of(progress))
-
-    def complement(self, progress: Progress | Any) -> Any:
-        return self._complement(progress if isinstance(progress, Progress) else Progress.of(progress))
-
-    def _value(self, p: Progress) -> Any:
-        """The formula. The base class has none, and a shape made up here would train somebody's network: only a new
-        class that forgot its own gets this far, and test_contracts, which calls all of PROFILES, finds it."""
-        raise NotImplementedError(f"{type(self).__name__} must define _value, the profile's formula")
-
-    def _complement(self, p: Progress) -> Any:
-        return 1.0 - self._value(p)
+from lrsched.schedules.progress import Progress, Ratio, ratio, sin_squared
+from lrsched.schedules.shapes import Delayed, KDecay, Profile
+from lrsched.schedules.values import Number, as_tuple, check_choice, check_number, is_concrete, namespace, value_class
 
 
 @value_class
@@ -207,6 +179,29 @@ class MirrorCosine(Profile):
 
 
 @value_class
+class Inverse(Profile):
+    """Inverse: one over the rate rises by the same amount. f(z) = (1 - z) / (1 + (over - 1) z).
+
+    With a peak of `over` times the end value the rate is peak / (1 + (over - 1) z). It is REX with d = 1 - over.
+
+    Args:
+      over: the peak over the end value; at least 1, which is the line.
+    Source: Wen et al., arXiv:2410.05192.
+    """
+
+    over: Number = 10.0
+
+    def _check(self) -> None:
+        check_number("over", self.over, at_least=1.0)
+
+    def _value(self, p: Progress) -> Any:
+        return p.w / (1.0 + (self.over - 1.0) * p.z)
+
+    def _complement(self, p: Progress) -> Any:
+        return self.over * p.z / (1.0 + (self.over - 1.0) * p.z)
+
+
+@value_class
 class Square(Profile):
     """Square: flat first, then ever steeper. f(z) = 1 - z**2. Source: Code of Haegele et al., arXiv:2405.18392."""
 
@@ -248,36 +243,8 @@ class Tanh(Profile):
         return 1.0 / (1.0 + exp(part.dtype.type(2.0) * end) * exp(-2.0 * (self.upper - self.lower) * part))
 
 
-@value_class
-class Delayed(Profile):
-    """1 until a fraction, then the whole of another profile over what is left."""
-
-    profile: Profile
-    fraction: Ratio
-
-    def _check(self) -> None:
-        if is_concrete(self.fraction) and self.fraction.numerator == self.fraction.denominator:
-            raise ValueError(f"fraction must be below 1, got {float(self.fraction)}.")
-
-    def _value(self, p: Progress) -> Any:
-        return self.profile(self._rest(p))
-
-    def _complement(self, p: Progress) -> Any:
-        return self.profile.complement(self._rest(p))
-
-    def _rest(self, p: Progress) -> Progress:
-        """Progress within what lies behind the fraction: in the finest integers that fit, off by at most 2**-30."""
-        xp = namespace(p.done)
-        if np.issubdtype(p.done.dtype, np.integer):
-            scale = LARGEST_STEP // p.total
-            start = fraction_of(p.total * scale, self.fraction)
-        else:
-            scale = xp.ones_like(p.total)
-            start = p.total * xp.asarray(self.fraction.numerator, p.total.dtype) / self.fraction.denominator
-        return Progress(xp.maximum(p.done * scale - start, 0), p.total * scale - start)
-
-
 constant, linear, cosine, exponential, polynomial, rex = Constant, Linear, Cosine, Exponential, Polynomial, Rex
+inverse = Inverse
 triangle, one_minus_sqrt, mirror_cosine, square, tanh = Triangle, OneMinusSqrt, MirrorCosine, Square, Tanh
 
 
@@ -304,6 +271,20 @@ def delayed(profile: str | Profile = "linear", fraction: Number = 0.5) -> Delaye
     Source: Chen, Wolfe, Kyrillidis, arXiv:2107.04197, figure 3.
     """
     return Delayed(named(profile), ratio("fraction", fraction))
+
+
+def k_decay(profile: str | Profile = "cosine", k: Number = 2.0) -> KDecay:
+    """K-decay: another profile of a power of progress, which stays up longer (k > 1) or falls sooner (k < 1).
+
+    f(z) = profile(z**k).
+
+    Args:
+      profile: a smooth one: linear, cosine, exponential, polynomial, rex, one_minus_sqrt, mirror_cosine, square, tanh;
+        by its name, or a value.
+      k: above 0; 1 is the profile itself. The paper finds values above 1 better.
+    Source: Zhang, Li, "k-decay", arXiv:2004.05909.
+    """
+    return KDecay(named(profile), k)
 
 
 #: Profiles by name, with their default numbers.

@@ -14,12 +14,13 @@ from lrsched.schedules import codec, foreign, sampling
 from lrsched.schedules.combine import Clip, Product, product, sequence
 from lrsched.schedules.combine import Sequence as Segments
 from lrsched.schedules.core import Schedule, rebind
-from lrsched.schedules.durations import Rest, duration, with_units
+from lrsched.schedules.durations import Rest, duration, of_peak, with_units
 from lrsched.schedules.families import (
     cycles,
     cycles_linear,
     decays,
     fractal,
+    horizon_free,
     inverse,
     onecycle,
     phased,
@@ -33,10 +34,13 @@ Factory = Callable[..., Schedule]
 
 _FACTORIES: tuple[Factory, ...] = (
     *decays.DECAYS,
+    horizon_free.anytime,
     phased.delayed,
+    horizon_free.exp_hyperbolic,
     inverse.exponential_decay,
     fractal.fractal,
     rising.growth,
+    horizon_free.hyperbolic,
     phased.infinite,
     inverse.inverse_sqrt,
     inverse.inverse_time,
@@ -46,7 +50,9 @@ _FACTORIES: tuple[Factory, ...] = (
     onecycle.onecycle,
     piecewise.piecewise_constant,
     piecewise.piecewise_interpolate,
+    horizon_free.power,
     inverse.rsqrt,
+    phased.slanted_triangular,
     piecewise.step,
     cycles_linear.clr,
     cycles_linear.fge,
@@ -55,6 +61,7 @@ _FACTORIES: tuple[Factory, ...] = (
     cycles_linear.swa,
     rising.warmup,
     phased.wsd,
+    phased.wsd_s,
 )
 #: Every schedule with a name: factory(peak_value, *, total_steps, ...).
 SCHEDULES: dict[str, Factory] = {each.__name__: each for each in _FACTORIES}
@@ -89,8 +96,10 @@ def _first(segment: Mapping[str, Any], kind: Mapping[str, Factory]) -> str:
 
 
 def lacks_peak(rate: Mapping[str, Any], *, kind: Mapping[str, Factory] = SCHEDULES) -> bool:
-    """Whether parsed words lack a peak, of the whole or of a segment; a schedule value has its rates."""
-    return "kind" not in rate and any(_first(one, kind) not in one for one in rate.get("sequence", [rate]))
+    """Whether parsed words lack a peak, of the whole or of a segment, or have a part ("20%") of one."""
+    return "kind" not in rate and any(
+        isinstance(one.get(_first(one, kind), ""), str) for one in rate.get("sequence", [rate])
+    )
 
 
 def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Factory] = SCHEDULES) -> dict[str, Any]:
@@ -108,7 +117,9 @@ def with_peak(rate: Mapping[str, Any], peak_value: Any, *, kind: Mapping[str, Fa
     if lacks_peak(rate, kind=kind) == (peak_value is None):
         raise ValueError("peak_value must be given once: in the words or beside them.")
     peak = None if peak_value is None else np.asarray(peak_value).item()
-    full = [{**segment, _first(segment, kind): segment.get(_first(segment, kind), peak)} for segment in segments]
+    names = [_first(segment, kind) for segment in segments]
+    own = [of_peak(name, segment.get(name, peak), peak) for name, segment in zip(names, segments, strict=True)]
+    full = [{**segment, name: value} for segment, name, value in zip(segments, names, own, strict=True)]
     return {"sequence": full} if "sequence" in rate else full[0]
 
 
@@ -173,7 +184,7 @@ def build(
     name = given.pop("schedule")
     make = factory(name, kind)
     first, *_ = inspect.signature(make).parameters
-    peak = given.pop(first, first_value)
+    peak = of_peak(first, given.pop(first, first_value), first_value)
     if kind is MOMENTA and peak is not None:
         check_number(first, peak, at_least=0.0, below=1.0)
     if foreign.is_path(name):

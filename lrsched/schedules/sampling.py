@@ -59,6 +59,13 @@ class Every:
 
 
 @value_class
+class Inclusive:
+    def __call__(self, progress: Progress) -> Progress:
+        last = namespace(progress.done).maximum(progress.total - 1, 1)
+        return Progress(namespace(progress.done).minimum(progress.done, progress.total - 1), last)
+
+
+@value_class
 class At:
     fractions: tuple[Ratio, ...]
 
@@ -87,6 +94,19 @@ def every_step() -> Sampling:
       0.7
     """
     return EveryStep()
+
+
+def inclusive() -> Sampling:
+    """Inclusive: as at every update, but the last update of a budget is at the end of the profile: z = t / (T - 1).
+
+    By the rule of this library a run never applies the profile's end. Where a library counts the other way (PyTorch's
+    OneCycleLR, a table made with linspace), this is its convention by name. A budget of one update is at the start.
+
+    Example:
+      >>> [f"{linear(1.0, total_steps=5, sampling=rate)(4):.2f}" for rate in (every_step(), inclusive())]
+      ['0.20', '0.00']
+    """
+    return Inclusive()
 
 
 def every_steps(steps: Number) -> Sampling:
@@ -156,8 +176,8 @@ def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | N
     """Named: a sampling rate from words.
 
     Args:
-      words: a name of PAPER, a percentage ("5%": every 5 %), steps ("7st": every 7 updates), epochs ("1ep", "epoch") or
-        examples ("50000ex").
+      words: a name of PAPER, "inclusive" (every update, the last one at the end), a percentage ("5%": every 5 %), steps
+        ("7st": every 7 updates), epochs ("1ep", "epoch") or examples ("50000ex").
       steps_per_epoch: updates in an epoch, for words with epochs.
       batch_size: examples in an update, for words with examples.
     Raises:
@@ -168,12 +188,14 @@ def named(words: str, *, steps_per_epoch: int | None = None, batch_size: int | N
     """
     if isinstance(words, str) and words in PAPER:
         return PAPER[words]
+    if words == "inclusive":
+        return Inclusive()
     text = "1ep" if words == "epoch" else words
     length = read(text)
     if length is None or length.unit not in ("%", "st", "ep", "ex") or not length.number > 0:
         raise ValueError(
-            f"sampling must be one of {', '.join(PAPER)}, or a length with its unit (5%, 7st, 1ep, 50000ex), got "
-            f"{short(words)}."
+            f"sampling must be one of {', '.join(PAPER)}, inclusive, or a length with its unit (5%, 7st, 1ep, "
+            f"50000ex), got {short(words)}."
         )
     found = duration(text, name="sampling", above_zero=True, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
     return Every(found) if isinstance(found, Ratio) else EverySteps(found)

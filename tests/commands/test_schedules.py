@@ -264,3 +264,23 @@ def test_weird_words_end_in_one_line(words: list[str], message: str, capsys: pyt
     output = capsys.readouterr()
     assert len(output.err.splitlines()) == 1
     assert re.search(message, output.err)
+
+
+def test_cite_gives_each_source_of_what_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "rex", "rex@50-75", "warmup:5%+cosine", "--cite")
+    assert [line.rpartition(" ")[2] for line in lines] == ["arXiv:2107.04197", "arXiv:1706.02677", "arXiv:1608.03983"]
+    assert said(capsys, "rex", "--cite", "--bibtex")[0] == "@inproceedings{chen2022rex,"
+
+
+def test_cite_without_names_gives_all_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "--cite")
+    assert len(set(lines)) == len(lines) > 25
+    assert any("arXiv:1910.04952" in line for line in lines)  # Demon, of the momentum
+
+
+@pytest.mark.parametrize(
+    "words", [["rex", "--bibtex"], ["diff", "rex", "linear", "--cite"], ["--cite", "--html", "a.html"]]
+)
+def test_cite_refuses_what_does_not_go_with_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schedules", *words]) == 2
+    assert "cite names schedules" in capsys.readouterr().err

@@ -200,3 +200,22 @@ def test_jumps_are_the_discontinuities_with_their_sizes() -> None:
 def test_wrong_numbers_are_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(ls.rex(0.1, total_steps=10))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_phase_of_no_length_vanishes_wherever_it_is(place: int) -> None:
+    phases = [lrsched.warmup(0.3, total_steps=5), lrsched.rex(0.3, total_steps=15)]
+    lengths: list[int | str] = [5, 15]
+    with_none = lrsched.sequence(
+        [*phases[:place], lrsched.constant(7.0, total_steps=1), *phases[place:]],
+        durations=[*lengths[:place], 0, *lengths[place:]],
+    )
+    without = lrsched.sequence(phases)
+    np.testing.assert_array_equal(with_none.table(range(25)), without.table(range(25)))
+    np.testing.assert_array_equal(with_none(np.arange(25)), without(np.arange(25)))
+    assert with_none.cycle_ends == without.cycle_ends
+
+
+def test_warmup_of_no_length_begins_at_the_peak() -> None:
+    for words in ("warmup:0st+cosine", "warmup:0%+cosine", "wsd:warmup=0", "knee:warmup=0", "slanted_triangular:cut=0"):
+        assert float(lrsched.plan(words, 100, peak_value=0.3).lr(0)) == pytest.approx(0.3), words

@@ -279,3 +279,13 @@ def test_long_decay_of_cycles_in_float32_meets_float64(schedule: Schedule) -> No
     seen = table > 1e-36  # below it float32 has fewer digits
     assert table[seen].min() < 1e-34
     np.testing.assert_allclose(schedule(steps)[seen], table[seen], rtol=1e-6)
+
+
+def test_warmup_longer_than_a_cycle_is_cut_to_leave_its_cosine_one_update() -> None:
+    # the documented clamp of `sgdr`: the peak is reached in every cycle, and no rate jumps past it
+    made = lrsched.sgdr(1.0, total_steps=70, first_cycle=10, warmup=15)
+    table = made.table()
+    np.testing.assert_allclose(table[:10], np.arange(10) / 9)
+    np.testing.assert_allclose(table[10:26], np.arange(16) / 15)
+    assert made.cycle_ends == (10, 30, 70)
+    assert [jump.step for jump in lrsched.jumps(made, larger_than=0.5)] == [10]  # where the first cycle ends

@@ -44,6 +44,24 @@ def test_sampling_holds_in_its_own_segment() -> None:
     np.testing.assert_allclose(table[[99, 100, 149, 150, 174, 175, 199]], [0.99, 1, 1, 0.5, 0.5, 0.25, 0.25])
 
 
+def test_ramp_hold_power_and_line_are_sayable_as_parts_of_one_peak() -> None:
+    # modded-nanogpt's four phases: up, the peak, a power of 0.6 down to a part of it, and a line from there to 0
+    words = "warmup:2%+constant:48%+polynomial:40%,power=0.6,end_value=20%+linear:10%,peak_value=20%"
+    for peak in (0.1, 0.5):
+        table = ls.plan(words, 100, peak_value=peak).lr.table() / peak
+        np.testing.assert_allclose(table[[0, 1, 2, 49, 50]], [0, 0.5, 1, 1, 1])
+        np.testing.assert_allclose(table[[70, 89]], [0.2 + 0.8 * 0.5**0.6, 0.2 + 0.8 * (1 / 40) ** 0.6])
+        np.testing.assert_allclose(table[[90, 95, 99]], [0.2, 0.1, 0.02])
+    assert language.label(language.label(words)) == language.label(words)
+
+
+def test_part_of_a_peak_needs_one() -> None:
+    with pytest.raises(ValueError, match="peak_value must be given once"):
+        ls.plan("rex:50%,peak_value=0.1+linear:peak_value=20%", 100)
+    with pytest.raises(ValueError, match=r"peak_value must be a rate, or a percentage of the peak \(10%\), got 'high'"):
+        ls.plan("rex:50%+linear:peak_value=high", 100, peak_value=0.1)
+
+
 def test_peak_of_json_is_that_of_segments_without_one() -> None:
     segments = [{"schedule": "warmup", "duration": "5%"}, {"schedule": "rex", "peak_value": 0.3}]
     full = language.parse({"sequence": segments, "peak_value": 0.1})

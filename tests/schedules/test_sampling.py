@@ -5,6 +5,7 @@ import pytest
 
 import lrsched
 from lrsched import profiles, sampling
+from lrsched.schedules import language
 
 
 def changes(rate: sampling.Sampling, total_steps: int) -> list[int]:
@@ -64,3 +65,18 @@ def test_at_refuses_fractions_that_do_not_ascend_within_the_budget(fractions: tu
 def test_sampling_refuses_what_is_no_name(words: object) -> None:
     with pytest.raises(ValueError, match="sampling must be one of 50-75, .*, got"):
         sampling.named(words)
+
+
+def test_inclusive_reaches_the_end_of_the_profile_at_the_last_update() -> None:
+    for total in (2, 3, 10, 1173):
+        made = lrsched.linear(1.0, total_steps=total, end_value=0.1, sampling="inclusive")
+        np.testing.assert_allclose(made.table(), np.linspace(1.0, 0.1, total), rtol=1e-12)
+        np.testing.assert_allclose(made(np.arange(total + 5))[total - 1 :], 0.1, rtol=1e-6)
+    assert lrsched.linear(1.0, total_steps=1, sampling="inclusive").table().tolist() == [1.0]
+
+
+def test_inclusive_is_a_word_that_records_hold() -> None:
+    words = "warmup:2st+cosine@inclusive"
+    assert language.parse(words)["sequence"][1]["sampling"] == "inclusive"
+    assert language.label(words) == words
+    assert lrsched.plan(words, 10, peak_value=1.0).lr.table()[-1] == 0.0

@@ -41,27 +41,50 @@ def draw_loss_over_rate(curves: Curves, suggestions: Mapping[str, Suggestion], p
     Raises:
       ValueError: if no value is finite.
     """
+    marks = _marked(suggestions)
+    with drawing.figure(path, (6.4, 4.0)) as figure:
+        axes = figure.add_subplot()
+        _draw_curves(axes, curves, marks, bars=len(marks))
+        _mark_rates(figure, axes, marks)
+
+
+def draw_on(axes: Axes, curves: Curves, suggestions: Mapping[str, Suggestion]) -> None:
+    """Draws a range test on somebody's axes, in their style: the curves, and a line with its name for each suggestion.
+
+    Raises:
+      ValueError: if no value is finite.
+    """
+    marks = _marked(suggestions)
+    _draw_curves(axes, curves, marks)
+    for i, (name, found) in enumerate(marks.items(), start=1):
+        colour = drawing.COLOURS[i % len(drawing.COLOURS)]
+        axes.axvline(found.value, color=colour, linewidth=0.9, label=f"{name} {found.value:.2g}", zorder=2.5)
+    axes.legend(fontsize="small")
+
+
+def _marked(suggestions: Mapping[str, Suggestion]) -> dict[str, Suggestion]:
+    return {name: found for name, found in suggestions.items() if found.value is not None}
+
+
+def _draw_curves(axes: Axes, curves: Curves, marks: Mapping[str, Suggestion], *, bars: int = 0) -> None:
+    """The curves over a logarithmic axis, with room at the foot for so many bars."""
     if not np.isfinite(curves.smooth[:, curves.rates > 0]).any():
         raise ValueError("curves must hold at least one finite value at a rate above 0, got none.")
     accuracy = curves.quantity == "holdout_accuracy"
     seen = curves.rates > 0
     scale = 100.0 if accuracy else 1.0
     rates, raw, smooth = curves.rates[seen], scale * curves.values[:, seen], scale * curves.smooth[:, seen]
-    with drawing.figure(path, (6.4, 4.0)) as figure:
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        thin = axes.plot(rates, np.where(np.isfinite(raw), raw, np.nan).T, color="0.6", linewidth=0.5, zorder=1.5)
-        thin[0].set_label("as measured, by seed" if len(raw) > 1 else "as measured")
-        drawing.draw_band(axes, rates, smooth, {**drawing.look(0), "label": _summarise(curves)})
-        marks = {name: found for name, found in suggestions.items() if found.value is not None}
-        low, high = _choose_heights(raw, smooth, bounded=accuracy)
-        axes.set_ylim(low - BAR * len(marks) * (high - low), high)
-        drawing.cross_ends(axes, rates, smooth, drawing.COLOURS[0], label="end of a ramp: the loss blew up")
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel(TITLES[curves.quantity])
-        shown = [*rates.tolist(), *(found.value for found in marks.values())]
-        axes.set_xlim(min(shown), max(shown) if len(rates) > 1 else 2 * max(shown))
-        _mark_rates(figure, axes, marks)
+    axes.set_xscale("log")
+    thin = axes.plot(rates, np.where(np.isfinite(raw), raw, np.nan).T, color="0.6", linewidth=0.5, zorder=1.5)
+    thin[0].set_label("as measured, by seed" if len(raw) > 1 else "as measured")
+    drawing.draw_band(axes, rates, smooth, {**drawing.look(0), "label": _summarise(curves)})
+    low, high = _choose_heights(raw, smooth, bounded=accuracy)
+    axes.set_ylim(low - BAR * bars * (high - low), high)
+    drawing.cross_ends(axes, rates, smooth, drawing.COLOURS[0], label="end of a ramp: the loss blew up")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel(TITLES[curves.quantity])
+    shown = [*rates.tolist(), *(found.value for found in marks.values())]
+    axes.set_xlim(min(shown), max(shown) if len(rates) > 1 else 2 * max(shown))
 
 
 def _summarise(curves: Curves) -> str:

@@ -163,5 +163,13 @@ def list_runs(records: Sequence[Record]) -> Table | None:
     return Table("runs", "Every run", columns, tuple(rows), folded=True)
 
 
+def list_sources(sources: Sequence[str]) -> Table | None:
+    """The papers and programs that the schedules come from; None if none is known."""
+    if not sources:
+        return None
+    rows = tuple((Entry(escape(source)),) for source in sources)
+    return Table("sources", "Where the schedules come from", (Column("source"),), rows)
+
+
 def _percent(error: float | None) -> Entry:
     return Entry("-") if error is None else Entry(f"{100 * error:.2f}", 100 * float(error))

@@ -28,6 +28,7 @@ class Findings(NamedTuple):
       schedules: label -> progress, rate over peak, momentum.
       commands: lines that make the study again.
       measure: what the errors are.
+      sources: of the schedules, a line each.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Findings(NamedTuple):
     schedules: curves.Curves
     commands: tuple[str, ...]
     measure: str = "test error"
+    sources: tuple[str, ...] = ()
 
 
 def describe_study(study: Findings) -> Part:
@@ -67,7 +69,11 @@ def describe_study(study: Findings) -> Part:
         "What was chosen": [_say_chosen(study), statistics.tabulate_settings(cells)],
         "Beside the paper": [standings.tabulate_ledger(study.entries)],
         "What was applied": [provenance.audit(everything)],
-        "Provenance": [provenance.describe(everything), provenance.list_runs(everything)],
+        "Provenance": [
+            provenance.describe(everything),
+            provenance.list_runs(everything),
+            provenance.list_sources(study.sources),
+        ],
         "To repeat it": [_say_known(study), Lines(study.commands)],
     }
     return Part(

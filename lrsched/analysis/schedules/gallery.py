@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import importlib.resources
 import json
+import re
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ class Card(NamedTuple):
     json: str
     rate: np.ndarray
     momentum: np.ndarray
+    references: tuple[str, ...] = ()  # its sources in full, a line each
 
 
 def render_page(cards: Sequence[Card]) -> str:
@@ -72,12 +74,25 @@ def render_page(cards: Sequence[Card]) -> str:
         "COUNT": str(len(cards)),
         "STEPS": str(lengths.pop()),
         "OPTIONS": "".join(f"<option>{html.escape(name)}</option>" for name in names),
+        "REFERENCES": _render_references(cards),
         "CARDS": "\n".join(_render_card(card, first[card.source]) for card in cards),
         "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # no way out of the script element
     }
     for name, text in parts.items():
         template = template.replace(f"<!--{name}-->", text)
     return template
+
+
+def _render_references(cards: Sequence[Card]) -> str:
+    """The sources of all cards, each once, in the order of the alphabet; nothing if no card has one."""
+    found = sorted({each for card in cards for each in card.references})
+    items = "".join(f"<li>{_with_link(html.escape(each))}</li>" for each in found)
+    return f'<section id="references"><h2>References</h2><ul>{items}</ul></section>' if items else ""
+
+
+def _with_link(text: str) -> str:
+    """A reference whose arXiv number is a link."""
+    return re.sub(r"arXiv:(\d{4}\.\d{5})$", r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', text)
 
 
 def _render_card(card: Card, told_on: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import Duration, duration, in_steps
+from lrsched.schedules.durations import Duration, duration, in_steps, of_peak
 from lrsched.schedules.families import _cycles
 from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power
@@ -146,7 +146,7 @@ def sgdr(
         cosine then takes what is left, at least one update.
       cycle_lengths: the lengths one by one, in place of first_cycle and cycle_mult; the last repeats. All three, the
         lengths of the cycles, are structure: they cannot be traced.
-      end_value: the floor; a cycle's last update is applied just above it.
+      end_value: the floor, or a percentage of the peak ("1%"); a cycle's last update is applied just above it.
     Returns:
       lr(0) = peak_value, or end_value with a warmup;
       lr(total_steps) = end_value if a cycle ends there (else what the cut one has come to), constant after.
@@ -162,6 +162,7 @@ def sgdr(
       a restart; here, as in the codes, a cycle is half open.
     """
     check_number("peak_value", peak_value, at_least=0.0)
+    end_value = of_peak("end_value", end_value, peak_value)
     check_number("end_value", end_value, at_least=0.0)
     check_steps("total_steps", total_steps)
     name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, decay
 from lrsched.schedules.documented import documented
+from lrsched.schedules.profiles import Profile
 from lrsched.schedules.sampling import Sampling
 from lrsched.schedules.values import Number
 
@@ -251,6 +252,37 @@ def tanh(
     """
     profile = profiles.tanh(lower, upper)
     return decay(peak_value, profile=profile, total_steps=total_steps, sampling=sampling, end_value=end_value)
+
+
+@documented
+def k_decay(
+    peak_value: Number,
+    *,
+    total_steps: Number,
+    k: Number = 2.0,
+    profile: str | Profile = "cosine",
+    end_value: Number = 0.0,
+    sampling: Sampling | str | None = None,
+) -> Decay:
+    """K-decay: another decay with a power of progress for progress; with k above 1 it stays up longer.
+
+    lr(t) = end_value + (peak_value - end_value) * profile((t / total_steps)**k).
+
+    Args:
+      k: above 0; 1 is the profile itself.
+      profile: a name ("cosine", "polynomial", ...) or a profile of `lrsched.profiles`; not one in steps.
+    Returns:
+      lr(0) = peak_value, lr(total_steps) = end_value for a profile that
+      ends at 0, constant after.
+    Example:
+      >>> print(f"{k_decay(0.1, total_steps=100)(50):.6f}")   # (1 + cos(pi / 4)) / 2 = 0.8535534
+      0.085355
+
+    Source:
+      Zhang, Li, "k-decay", arXiv:2004.05909; timm's `k_decay` of CosineLRScheduler.
+    """
+    made = profiles.k_decay(profile, k)
+    return decay(peak_value, profile=made, total_steps=total_steps, sampling=sampling, end_value=end_value)
 
 
 #: Every function above, for the registry.

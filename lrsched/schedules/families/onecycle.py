@@ -188,7 +188,7 @@ def onecycle_momentum(
       0.950 0.850 0.950 0.9341
 
     Source:
-      As for `onecycle`. Smith's table 1 has 0.95 to 0.80 for ResNet-56, his text 0.85.
+      As for `onecycle`. Table 1 of Smith, arXiv:1803.09820, has 0.95 to 0.80 for ResNet-56, his text 0.85.
     """
     check_steps("total_steps", total_steps)
     numbers, ends, cosine = _resolved(variant, peak_position, tail_position, annealing)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 from lrsched.schedules import profiles
 from lrsched.schedules.combine import Sequence, sequence
 from lrsched.schedules.core import Decay, decay
 from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import of_peak
 from lrsched.schedules.families import rising
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.sampling import Sampling
-from lrsched.schedules.values import Number, check_number
+from lrsched.schedules.values import LARGEST_STEP, Number, as_tuple, check_choice, check_number, is_concrete
 
 #: The cooldowns of Haegele et al.'s code, in its order.
 COOLDOWNS = ("linear", "one_minus_sqrt", "cosine", "mirror_cosine", "square")
-
-
-def _hold(value: Number) -> rising.Growth:
-    """A phase at one rate, which (unlike `constant`) ends no cycle."""
-    return rising.Growth(value, 1, profiles.constant())
 
 
 @documented
@@ -44,8 +41,8 @@ def wsd(
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
       shape: "linear", "one_minus_sqrt", "cosine", "mirror_cosine" or "square".
-      init_value: rate of the first update, if there is a warmup.
-      end_value: the rate at total_steps, if there is a cooldown.
+      init_value: rate of the first update, if there is a warmup; a rate or a percentage of the peak ("1%").
+      end_value: the rate at total_steps, if there is a cooldown; likewise.
     Returns:
       lr(0) = init_value if the warmup has an update, else
       peak_value; lr(total_steps) = end_value if the cooldown has one; constant after.
@@ -63,10 +60,110 @@ def wsd(
         raise ValueError(f"shape must be one of {', '.join(COOLDOWNS)}, got {shape!r}.")
     phases = [
         rising.warmup(peak_value, total_steps=1, init_value=init_value),
-        _hold(peak_value),
+        rising.hold(peak_value),
         decay(peak_value, profile=profiles.named(shape), total_steps=1, end_value=end_value),
     ]
     return sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps)
+
+
+@documented
+def wsd_s(
+    peak_value: Number,
+    *,
+    total_steps: Number,
+    cycle_lengths: SequenceOf[Number | str] = (0.25, 0.25, 0.5),
+    warmup: Number | str = 0.05,
+    cooldown: Number | str = 0.1,
+    shape: str = "inverse",
+    end_value: Number = "10%",
+) -> Sequence:
+    """WSD-S: hold and decay, again and again, each time going on from the decayed state.
+
+    In each cycle of length C: peak_value until C - D, then down to end_value by the shape, D = cooldown; "inverse":
+    lr = 1 / ((1 - x) / peak_value + x / end_value), x the progress in the decay. The first cycle has a warmup.
+
+    Args:
+      peak_value: the rate between the decays; at least 0.
+      cycle_lengths: each in steps (500, "500st") or as a fraction of the budget (0.25, "25%"), rounded down; the last
+        takes what is left.
+      warmup: of the first cycle: steps, or a fraction of that cycle.
+      cooldown: of every cycle: steps, or a fraction of it.
+      shape: "inverse" (the paper's, which needs an end above 0), or a cooldown of `wsd`.
+      end_value: the rate at each decayed point, which belongs to the next cycle; a rate or a percentage of the peak.
+    Returns:
+      lr(0) = 0 if the warmup has an update; lr(total_steps) =
+      end_value if the last cooldown has one, constant after. `cycle_ends` are the decayed points.
+    Raises:
+      ValueError: if a concrete number is outside what is allowed, or a cycle is shorter than its warmup and cooldown.
+    Example:
+      >>> schedule = wsd_s(0.1, total_steps=1000, warmup=50)
+      >>> schedule.cycle_ends, [f"{schedule(t):.4f}" for t in (25, 475, 500, 975)]   # the last: 1 / (10 / 2 + 100 / 2)
+      ((250, 500, 1000), ['0.0500', '0.1000', '0.1000', '0.0182'])
+
+    Source:
+      Wen et al., "Understanding Warmup-Stable-Decay Learning Rates", arXiv:2410.05192; the code of levanter, whose
+      "inv" shape gives the first update of a decay the rate of its second. In lingua's a decay lasts a part of all
+      updates so far.
+    """
+    end = of_peak("end_value", end_value, peak_value)
+    if check_choice("shape", shape, ("inverse", *COOLDOWNS)) == "inverse":
+        falling: Profile = profiles.inverse(_over(peak_value, end))
+    else:
+        falling = profiles.named(shape)
+    lengths = as_tuple(cycle_lengths)
+    phases = [rising.warmup(peak_value, total_steps=1), rising.hold(peak_value)]
+    last = decay(peak_value, profile=falling, total_steps=1, end_value=end)
+    # Cycles know no length of their own: the longest there is, into which every warmup in steps fits.
+    one = [
+        sequence([*kind, last], durations=[*given, cooldown], total_steps=LARGEST_STEP)
+        for kind, given in ((phases, [warmup, "rest"]), (phases[1:], ["rest"]))
+    ]
+    cycles = [one[0], *[one[1]] * (len(lengths) - 1)]
+    return sequence(cycles, durations=[*lengths[:-1], "rest"], total_steps=total_steps)
+
+
+def _over(peak_value: Number, end_value: Number) -> Any:
+    """How many times the end the peak is."""
+    if is_concrete(end_value) and end_value == 0 and not (is_concrete(peak_value) and peak_value == 0):
+        raise ValueError("end_value must be above 0 for the inverse shape, got 0.")
+    return 1.0 if is_concrete(peak_value) and peak_value == 0 else peak_value / end_value
+
+
+@documented
+def slanted_triangular(
+    peak_value: Number, *, total_steps: Number, cut: Number | str = 0.1, ratio: Number = 32.0
+) -> Sequence:
+    """Slanted triangular: a short line up and a long line down, from and to the peak over a ratio.
+
+    lr(t) = peak_value * (1 + p * (ratio - 1)) / ratio,   p = t / cut for t < cut, then 1 - (t - cut) / (T - cut),
+    T = total_steps.
+
+    Args:
+      peak_value: the rate at the cut; at least 0.
+      cut: steps (500, "500st") or a fraction of the budget (0.1, "10%"), rounded down.
+      ratio: how many times the lowest rate the peak is; at least 1.
+    Returns:
+      lr(0) = peak_value / ratio if the cut has an update, else
+      peak_value; lr(total_steps) = peak_value / ratio, constant after.
+    Raises:
+      ValueError: if a concrete number is outside what is allowed, or the cut does not fit into total_steps.
+    Example:
+      >>> schedule = slanted_triangular(0.32, total_steps=100)
+      >>> print(f"{schedule(0):.3f} {schedule(5):.3f} {schedule(10):.3f} {schedule(55):.3f}")
+      0.010 0.165 0.320 0.165
+
+    Source:
+      Howard, Ruder, "ULMFiT", arXiv:1801.06146, equation 3, which has cut * (1 / cut_frac - 1) for T - cut: the same
+      unless the cut was rounded.
+    """
+    check_number("peak_value", peak_value, at_least=0.0)
+    check_number("ratio", ratio, at_least=1.0)
+    low: Any = peak_value / ratio
+    phases = [
+        rising.warmup(peak_value, total_steps=1, init_value=low),
+        decay(peak_value, profile=profiles.linear(), total_steps=1, end_value=low),
+    ]
+    return sequence(phases, durations=[cut, "rest"], total_steps=total_steps)
 
 
 @documented
@@ -96,7 +193,7 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
     """
     phases = [
         rising.warmup(peak_value, total_steps=1),
-        _hold(peak_value),
+        rising.hold(peak_value),
         decay(peak_value, profile=profiles.linear(), total_steps=1),
     ]
     return sequence(phases, durations=[warmup, explore, "rest"], total_steps=total_steps)
@@ -119,7 +216,7 @@ def delayed(
     Args:
       profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
       fraction: how long the peak is held; in [0, 1).
-      end_value: what a profile of 0 stands for.
+      end_value: what a profile of 0 stands for; at least 0, or a percentage of the peak ("10%").
       sampling: when the whole is sampled; every update by default.
     Returns:
       lr(0) = peak_value, lr(total_steps) = end_value for a profile that
@@ -182,7 +279,7 @@ def infinite(
         rising.Rise(
             level, 1, profiles.cosine(), init_value=peak_value
         ),  # a cosine from peak to level that ends no cycle
-        _hold(level),
+        rising.hold(level),
         decay(level, profile=profiles.exponential(gamma), total_steps=1),
     ]
     return sequence(phases, durations=[warmup, cooldown, "rest", anneal], total_steps=total_steps)

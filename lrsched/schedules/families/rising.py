@@ -7,6 +7,7 @@ from typing import Any
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Schedule, between, check_rates
 from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import of_peak
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Exponential, Linear, Profile
 from lrsched.schedules.progress import progress_at
@@ -60,6 +61,11 @@ class Rise(Schedule):
         return ()
 
 
+def hold(value: Number) -> Growth:
+    """A phase at one rate, which (unlike `constant`) ends no cycle."""
+    return Growth(value, 1, profiles.constant())
+
+
 @documented
 def warmup(
     peak_value: Number,
@@ -77,7 +83,8 @@ def warmup(
     Args:
       peak_value: the rate at total_steps; at least 0.
       total_steps: length of the warmup in updates; at least 1. May be a traced array.
-      init_value: rate of the first update. 0 wastes that update: peak_value / total_steps does not.
+      init_value: rate of the first update, or a percentage of the peak ("1%"). 0 wastes that update: peak_value /
+        total_steps does not.
       sampling: when the ramp is sampled; every update by default.
       shape: "linear", or "exponential" (a straight line where rates are drawn logarithmically), whose init_value and
         peak_value are above 0.
@@ -94,6 +101,7 @@ def warmup(
       Goyal et al., arXiv:1706.02677, section 2.2.
     """
     check_number("peak_value", peak_value, at_least=0.0)
+    init_value = of_peak("init_value", init_value, peak_value)
     check_number("init_value", init_value, at_least=0.0)
     check_steps("total_steps", total_steps)
     if check_choice("shape", shape, ("linear", "exponential")) == "linear":
@@ -121,7 +129,8 @@ def growth(
       peak_value: the rate at total_steps, for mirror="value" if the profile ends at 0; at least 0.
       profile: a name ("linear", "rex", "cosine", ...) or a profile of `lrsched.profiles`.
       mirror: "time" or "value". REX rises steeply at first in time and late in value; the line is the same in both.
-      init_value: rate of the first update, for mirror="time" if the profile ends at 0; at least 0.
+      init_value: rate of the first update, for mirror="time" if the profile ends at 0; at least 0, or a percentage of
+        the peak.
     Returns:
       constant from total_steps on.
     Raises:
@@ -135,6 +144,7 @@ def growth(
       This library's; Wolfe's LRSchedules code has growing profiles for cyclical schedules.
     """
     check_number("peak_value", peak_value, at_least=0.0)
+    init_value = of_peak("init_value", init_value, peak_value)
     check_number("init_value", init_value, at_least=0.0)
     check_steps("total_steps", total_steps)
     mirrored = Growth if check_choice("mirror", mirror, ("time", "value")) == "time" else Rise

@@ -87,6 +87,12 @@ def test_every_part_that_a_reader_asks_for_is_there(study: MakeStudy) -> None:
     assert dict(facts.pairs)["Time"] == "36 s in 24 runs"
 
 
+def test_sources_of_the_schedules_are_in_the_provenance(study: MakeStudy) -> None:
+    part = describe_study(study(APART)._replace(sources=("A. <One>. 2022.", "B. Two. 2020.")))
+    (table,) = [table for table in part.tables() if table.name == "sources"]
+    assert [row[0].text for row in table.rows] == ["A. &lt;One>. 2022.", "B. Two. 2020."]
+
+
 def test_provenance_says_how_many_runs_had_what(study: MakeStudy) -> None:
     found = study(APART)
     other = [{**record, "commit": "d" * 40 + "+"} if i == 0 else record for i, record in enumerate(found.records)]

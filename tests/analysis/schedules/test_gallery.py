@@ -190,3 +190,12 @@ def test_page_in_a_browser_searches_and_lays_over(tmp_path):
     assert report["picked"][:2] == ["constant", "linear"]
     assert report["copied"] == [["saw"], "copied"]
     assert report["same"] == "constant and constant have the same rates."
+
+
+def test_references_of_all_cards_are_listed_once_with_a_link() -> None:
+    two = ("B. Second. 2022. arXiv:2107.04197", "A. <First>. 1951. https://doi.org/10.1214/x")
+    reader = Reader(render_page([card("rex", references=two), card("linear", references=two[:1])]))
+    items = [text for _, text in reader.all("li")]
+    assert items == [two[1], two[0]]
+    assert "https://arxiv.org/abs/2107.04197" in [attributes.get("href") for attributes, _ in reader.all("a")]
+    assert "References" not in render_page([card("rex")])
