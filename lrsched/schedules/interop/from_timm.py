@@ -231,7 +231,8 @@ def _created(sched: str, lr: Number, **given: Any) -> Schedule:
         if sched == "multistep":
             places = [place * one for place in listed("decay_milestones", a["decay_milestones"])]
             return _multi_step(lr, decay_t=places, decay_rate=a["decay_rate"], **rest)
-        period = 1 if sched == "constant" else (90 if a["decay_epochs"] is None else a["decay_epochs"]) * one
+        every = 90 if a["decay_epochs"] is None else a["decay_epochs"]
+        period = 1 if sched == "constant" else length("decay_epochs", every, above=0.0) * one
         return _step(lr, decay_t=period, decay_rate=1.0 if sched == "constant" else a["decay_rate"], **rest)
     if sched in ("wsd", "rsqrt"):
         made = _created_wsd(sched, lr, a, epochs if prefix else epochs - warm, one, rest)
