@@ -41,8 +41,10 @@ from lrsched.schedules.families.phased import delayed, demon, infinite, knee, sl
 from lrsched.schedules.families.piecewise import multi_step, piecewise_constant, piecewise_interpolate, step
 from lrsched.schedules.families.plateau import plateau
 from lrsched.schedules.families.rising import growth, warmup
+from lrsched.schedules.interop.from_hf import from_hf
 from lrsched.schedules.interop.from_keras import from_keras
 from lrsched.schedules.interop.from_optax import from_optax
+from lrsched.schedules.interop.from_timm import from_timm
 from lrsched.schedules.interop.from_torch import from_torch, from_torch_momentum
 from lrsched.schedules.plans import Plan, plan
 
@@ -69,9 +71,11 @@ __all__ = [
     "exponential_decay",
     "fge",
     "fractal",
+    "from_hf",
     "from_json",
     "from_keras",
     "from_optax",
+    "from_timm",
     "from_torch",
     "from_torch_momentum",
     "growth",

@@ -77,6 +77,37 @@ class Truncated(Schedule):
 
 
 @value_class
+class Held(Schedule):
+    """schedule(t // every): a schedule stepped once in so many updates, as one that counts epochs is."""
+
+    schedule: Schedule
+    every: Number
+    total_steps: Number
+
+    def _check(self) -> None:
+        check_steps("every", self.every)
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        cut = int(self.total_steps)
+        ends = (int(self.every) * end for end in self.schedule.cycle_ends)
+        return tuple(dict.fromkeys([*(end for end in ends if end < cut), cut]))
+
+    def _value(self, step: Any) -> Any:
+        xp = namespace(step)
+        total, every = (xp.asarray(n, step.dtype) for n in (self.total_steps, self.every))
+        return self.schedule._value(xp.clip(step, 0, total) // every)
+
+    def _check_budget(self, total_steps: int) -> None:
+        if is_concrete(self.every):
+            self.schedule._check_budget(-(-total_steps // int(self.every)))
+
+    def _rebind(self, total_steps: Any) -> Self:
+        inner = rebind(self.schedule, -(-total_steps // self.every))
+        return unchecked(self, schedule=inner, total_steps=total_steps)
+
+
+@value_class
 class Whole:
     """A schedule's values as whole numbers of at least 1: what Optax asks for steps."""
 
