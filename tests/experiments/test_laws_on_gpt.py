@@ -26,6 +26,12 @@ def _curves() -> dict[tuple[str, str], Curve]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def one_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The annealing law alone: a fit takes seconds, and those of the others are tested with them."""
+    monkeypatch.setattr(fits, "LAWS", {name: law for name, law in fits.LAWS.items() if name == "annealing"})
+
+
 @pytest.mark.slow
 def test_law_that_made_the_curves_beats_the_baselines() -> None:
     curves = _curves()
