@@ -122,6 +122,7 @@ def follow(config: RunConfig, epochs: tuple[int, ...]) -> Followed:
     errors = collections.defaultdict[str, Errors](list)
     steps = task.updates(run.initial_state(), seed=config.seed, rates=rates, momenta=momenta)
     for completed, (state, _) in enumerate(steps, start=1):
+        jax.block_until_ready(state)  # several virtual devices may wait for each other's sums for good
         if averages:
             params = jax.device_get(state.params)
             share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is

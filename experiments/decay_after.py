@@ -52,7 +52,7 @@ def follow(run: Run, state: Any) -> Iterator[Any]:
     """The states of a run after each of its updates from this one on."""
     rates, momenta = (runs.values(each, run.total_steps) for each in (run.plan.lr, run.plan.momentum))
     for made, _ in run.task.updates(state, seed=run.config.seed, rates=rates, momenta=momenta):
-        yield made
+        yield jax.block_until_ready(made)  # several virtual devices may wait for each other's sums for good
 
 
 class Trunk(NamedTuple):
@@ -80,7 +80,7 @@ def train_trunk(run: Run, *, snapshots: int) -> Trunk:
         share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is
         mean = params if mean is None else soups.interpolate(mean, params, alpha=share)
         if completed == half:
-            middle = jax.tree.map(jnp.copy, state)
+            middle = jax.block_until_ready(jax.tree.map(jnp.copy, state))
         elif completed > half and (completed - half) % (half // snapshots) == 0:
             kept.append(params)
     return Trunk(run, middle, state, kept, mean)
@@ -98,7 +98,7 @@ def measure(rate: float, seed: int, *, holdout: float, epochs: int, snapshots: i
 
     for decay in decays:
         run = configure(f"constant+{decay}:50%", rate, seed, holdout, epochs)
-        *_, last = follow(run, jax.tree.map(jnp.copy, trunk.middle))
+        *_, last = follow(run, jax.block_until_ready(jax.tree.map(jnp.copy, trunk.middle)))
         add(f"{TRAINED} {decay}", jax.device_get(last.params), last)
         weights = merge_weights(profiles.named(decay), snapshots=snapshots)
         add(f"{MERGED} {decay}", soups.mean_tree(trunk.snapshots, weights), trunk.last)
