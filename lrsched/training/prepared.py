@@ -11,8 +11,8 @@ import io
 import json
 import pathlib
 import warnings
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -28,6 +28,7 @@ SPLITS = ("train", "test")
 IMAGE_FORMATS = ("PNG", "JPEG")  # Pillow has others, and one of them starts Ghostscript
 BLOCK = 1024  # examples read at once
 
+T = TypeVar("T")
 Images = UInt8[np.ndarray, "examples h w c"]
 Labels = Int32[np.ndarray, " examples"]
 
@@ -197,11 +198,34 @@ def examples(
       ValueError: naming the damaged file.
     """
     import tensorflow_datasets as tfds
-    from array_record.python.array_record_data_source import ArrayRecordDataSource
 
     # Pillow decodes here, because TFDS's own way depends on whether OpenCV is installed.
     as_bytes = {"image": tfds.decode.SkipDecoding()}
     classes = features["label"].num_classes
+
+    def take(record: bytes) -> tuple[Any, int]:
+        example = features.deserialize_example_np(record, decoders=as_bytes)
+        label = int(example["label"])
+        if not 0 <= label < classes:
+            raise ValueError(f"the label {label} among {classes} classes")
+        return (decode(example["image"]) if decode else example["image"]), label
+
+    return _each(name, root, folder, split, take)
+
+
+def texts(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> Iterator[bytes]:
+    """The bytes of each example of a split of texts, in order.
+
+    Raises:
+      ValueError: naming the damaged file.
+    """
+    return _each(name, root, folder, split, lambda record: bytes(features.deserialize_example_np(record)["text"]))
+
+
+def _each(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, take: Callable[[bytes], T]) -> Iterator[T]:
+    """What is taken from each record of a split, in order; what cannot be taken is damage of the record's file."""
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
     with damage_of(folder / INFO, name, root):
         lengths = _lengths(folder, split)
     for index, length in enumerate(lengths):
@@ -213,32 +237,7 @@ def examples(
                     raise ValueError(f"{len(records)} examples, where {INFO} has {length}")
                 for start in range(0, length, BLOCK):
                     for record in records.__getitems__(range(start, min(start + BLOCK, length))):
-                        example = features.deserialize_example_np(record, decoders=as_bytes)
-                        label = int(example["label"])
-                        if not 0 <= label < classes:
-                            raise ValueError(f"the label {label} among {classes} classes")
-                        yield (decode(example["image"]) if decode else example["image"]), label
-
-
-def texts(name: str, root: pathlib.Path, folder: pathlib.Path, split: str, features: Any) -> Iterator[bytes]:
-    """The bytes of each example of a split of texts, in order.
-
-    Raises:
-      ValueError: naming the damaged file.
-    """
-    from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-    with damage_of(folder / INFO, name, root):
-        lengths = _lengths(folder, split)
-    for index, length in enumerate(lengths):
-        file = folder / f"{name}-{split}.array_record-{index:05d}-of-{len(lengths):05d}"
-        with damage_of(file, name, root):
-            _check_is_file(file)
-            with ArrayRecordDataSource(str(file)) as records:
-                if len(records) != length:
-                    raise ValueError(f"{len(records)} examples, where {INFO} has {length}")
-                for record in records.__getitems__(range(length)):
-                    yield bytes(features.deserialize_example_np(record)["text"])
+                        yield take(record)
 
 
 def _lengths(folder: pathlib.Path, split: str) -> list[int]:
