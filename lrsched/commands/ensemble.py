@@ -146,9 +146,7 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     averaging = config.weight_averages and networks.share_a_trunk(gathered.members)
     if averaging:
         averages = average_weights(at, gathered.members, labels, points=config.points, report=report)
-    merges = merged.NOTHING
-    if weights:
-        merges = merged.merge(at, gathered.members, weights, gathered.baselines, labels)
+    merges = merged.merge(at, gathered.members, weights, gathered.baselines, labels) if weights else merged.NOTHING
     first = gathered.members[0].config
     normalised = bool(gathered.members[0].variables["batch_stats"])
     document = {
@@ -161,9 +159,8 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
             *_cut_notes(gathered.members, gathered.aside),
             *([merged.NOTE] if weights else []),
         ],
-        "evaluations": evaluations
-        + averages.evaluations
-        + merges.evaluations,  # networks times splits that were not in the cache
+        # Networks times splits that were not in the cache.
+        "evaluations": evaluations + averages.evaluations + merges.evaluations,
         **beginning.provenance(task.data, devices=len(task.devices)),
     }
     path = _out(config) / "record.json"

@@ -16,6 +16,7 @@ from lrsched.runs.networks import Network
 from lrsched.runs.task import Task, resolve
 from lrsched.schedules import profiles
 
+LAST = "last member"
 _SAME = 1e-6  # relative: rates that differ by less are rounding
 
 
@@ -27,10 +28,12 @@ def weights_of(
     Args:
       members: in the order of their updates.
     Raises:
-      ValueError: if these states cannot stand for a decay, a name is not one of a profile that falls, or the baseline
-        of that name is no cooldown over the same updates.
+      ValueError: if these states cannot stand for a decay, a name is not one of a profile that falls, or a baseline of
+        that name is no cooldown over the same updates.
     """
     begins = _check_trunk(members, task)
+    if LAST in baselines:
+        raise ValueError(f"baselines must not be named {LAST} beside merge, which has a row of that name.")
     found = {}
     for name in names:
         if name not in profiles.PROFILES:
@@ -90,7 +93,6 @@ class Merged(NamedTuple):
 
 
 NOTHING = Merged([], [], 0)
-LAST = "last member"
 NOTE = (
     "Merged: the members' weights, averaged as merge_weights has it, stand for a decay that begins one interval before "
     "the first member. Merged as linear is their plain mean, which is LAWA's and the uniform soup. Their batch "
@@ -113,11 +115,11 @@ def merge(
     of the k members' plain mean.
 
     Args:
-      weights: of the members, by the words of each decay (`weights_of`).
+      weights: of the members, by the profile of each decay (`weights_of`).
     """
     count = len(members)
     decay = 1 - 2 / (count + 1)
-    shares = {f"merged as {words}": list(each) for words, each in weights.items()}
+    shares = {f"merged as {profile}": list(each) for profile, each in weights.items()}
     shares[f"EMA of members, decay {decay:.2g}"] = [decay**age for age in reversed(range(count))]
     rows = [(name, "merged", list(members), each) for name, each in shares.items()]
     again = ", re-estimated" if members[0].variables["batch_stats"] else ""
@@ -126,10 +128,10 @@ def merge(
     predicted = {name: at.average(networks, each) for name, _, networks, each in rows}
     found = {name: each for name, (each, _) in predicted.items()}
     comparisons = [
-        {"first": f"weights merged as {words}", "second": words + again}
-        | scores.compare(found[f"merged as {words}"], found[words + again], labels)
-        for words in weights
-        if words in single
+        {"first": f"weights merged as {profile}", "second": profile + again}
+        | scores.compare(found[f"merged as {profile}"], found[profile + again], labels)
+        for profile in weights
+        if profile in single
     ]
     shown = [
         (name, kind, networks, Combined(found[name], [share / sum(each) for share in each]))

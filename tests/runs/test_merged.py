@@ -71,6 +71,7 @@ def test_merged_states_are_averages_with_statistics_of_their_own(made: pathlib.P
         (["rex"], {"steps": (30, 20)}, "in order and at equal distances, .* got 30, 20"),
         (["rex"], {"steps": (20, 41)}, "of which the decay begins one before the first, got 20, 41"),
         (["rex"], {"runs": ("linear@40", "short@30")}, "merge must be given states of one run, got .*linear, .*short"),
+        (["rex"], {"baselines": ("last member=short",)}, "baselines must not be named last member beside merge"),
         (["linear"], {"baselines": ("linear=short",)}, "under the name linear the cooldown .* got .*short@30"),
     ],
 )
