@@ -125,8 +125,7 @@ def follow(config: RunConfig, epochs: tuple[int, ...]) -> Followed:
         jax.block_until_ready(state)  # several virtual devices may wait for each other's sums for good
         if averages:
             params = jax.device_get(state.params)
-            share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is
-            mean = params if mean is None else soups.interpolate(mean, params, alpha=share)
+            mean = exponential_mean(mean, params, completed)
             if completed % (per_epoch // LAWA_PER_EPOCH) == 0:
                 latest.append(params)
         if completed in {each * per_epoch for each in epochs}:
@@ -138,6 +137,12 @@ def follow(config: RunConfig, epochs: tuple[int, ...]) -> Followed:
                 found = task.evaluate(variables, task.holdout or task.test)
                 errors[name].append(round(1 - found.accuracy, 10))
     return Followed(dict(errors), provenance.digest(state.params))
+
+
+def exponential_mean(mean: Any, params: Any, completed: int) -> Any:
+    """The exponential average of the weights after so many updates, from that of one update before (of none: None)."""
+    share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is
+    return params if mean is None else soups.interpolate(mean, params, alpha=share)
 
 
 def estimated(task: Task, params: Any, state: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from anytime import EMA_DECAY, estimated, minus, spread
+from anytime import EMA_DECAY, estimated, exponential_mean, minus, spread
 
 from lrsched import files
 from lrsched.analysis import drawing, markdown, pairs, statistics
@@ -77,8 +77,7 @@ def train_trunk(run: Run, *, snapshots: int) -> Trunk:
     kept, mean, middle, state = list[Any](), None, None, None
     for completed, state in enumerate(follow(run, run.initial_state()), start=1):
         params = jax.device_get(state.params)
-        share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is
-        mean = params if mean is None else soups.interpolate(mean, params, alpha=share)
+        mean = exponential_mean(mean, params, completed)
         if completed == half:
             middle = jax.block_until_ready(jax.tree.map(jnp.copy, state))
         elif completed > half and (completed - half) % (half // snapshots) == 0:
