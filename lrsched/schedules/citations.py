@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from lrsched.schedules import language, profiles, registry
+from lrsched.schedules import codec, language, profiles, registry, sampling
 from lrsched.schedules.combine import Sequence
 from lrsched.schedules.core import Decay, Schedule, decay
 from lrsched.schedules.families.inverse import InverseSqrt
@@ -95,7 +94,7 @@ def _of_words(words: Any, kind: Mapping[str, Callable[..., Schedule]] = registry
         return
     full = language.parse(words, kind=kind)
     if "kind" in full:
-        yield from _of_value(registry.codec.from_document(full))
+        yield from _of_value(codec.from_document(full))
         return
     for one in full.get("sequence", [full]):
         yield source_of(registry.factory(one["schedule"], kind))
@@ -124,7 +123,7 @@ def _of_value(value: Any) -> Iterator[str]:
         yield source_of(registry.SCHEDULES[own])
     elif name in _MADE_BY:
         yield source_of(registry.SCHEDULES[_MADE_BY[name]])
-    if re.match("(At|Every|EverySteps)$", type(getattr(value, "sampling", None)).__name__):
+    if isinstance(getattr(value, "sampling", None), sampling.At | sampling.Every | sampling.EverySteps):
         yield source_of(decay)
     for field in dataclasses.fields(value):
         part = getattr(value, field.name)
