@@ -11,7 +11,7 @@ Command   python experiments/laws_on_gpt.py --data gcide.txt [--model gpt] [--ou
           python experiments/laws_on_gpt.py --task resnet8 [--out runs/laws_on_resnet8]
 Text      gcide.txt: the first 1,600,000 bytes of Debian's dict-gcide 0.48.5+nmu2 (the GNU Collaborative International
           Dictionary of English): zcat /usr/share/dictd/gcide.dict.dz | head -c 1600000 > gcide.txt
-Time      72 runs each: 80 minutes of two busy CPU cores on the text, some minutes on the digits. One pass over
+Time      72 runs each: 80 minutes of two busy CPU cores on the text, two on the digits. One pass over
           that text is 682 updates of 16 windows.
 Expected  On the text 0.05 to 0.07 nats of error for three laws, 0.13 for "same as linear", 0.09 for "lower for longer";
           on the digits no law is closer than "same as linear" (0.02).
