@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_schedule, check_values
+from lrsched.schedules.core import Schedule, check_schedule, check_values, fitted
 from lrsched.schedules.values import VALUES, short
 
 DEEPEST = 60  # objects and lists within each other
@@ -108,7 +108,7 @@ def from_document(found: Any) -> Schedule:
     schedule = _decode(found, 0)
     if not isinstance(schedule, Schedule):
         raise ValueError(f"JSON must hold a schedule, got {short(found)}.")
-    return schedule
+    return fitted(schedule)
 
 
 def _encode(value: Any, depth: int) -> Any:

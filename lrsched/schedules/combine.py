@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates, check_schedule, rebind
+from lrsched.schedules.core import Schedule, check_rates, check_schedule, fitted, rebind
 from lrsched.schedules.durations import Duration, Rest, duration, in_steps
 from lrsched.schedules.progress import Ratio, clamp
 from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real, short, unchecked, value_class
@@ -31,11 +32,9 @@ class Sequence(Schedule):
             raise ValueError(
                 "durations may hold 'rest' once (in words: one part without a duration), got it more often."
             )
-        _check_durations(self.durations, self.total_steps)
-        if is_concrete(self.total_steps):
-            self._check_budget(int(self.total_steps))
 
     def _check_budget(self, total_steps: int) -> None:
+        """Not of a new value: a segment is one that knows no budget of its own."""
         _check_durations(self.durations, total_steps)
         if all(map(is_concrete, self.durations)):
             for segment, length in zip(self.segments, self.lengths(np.int64(total_steps)), strict=True):
@@ -76,19 +75,21 @@ class Sequence(Schedule):
         return tuple(dict.fromkeys([*ends, int(self.total_steps)]))
 
 
-def _check_durations(durations: SequenceOf[Duration], total_steps: Number) -> None:
+def _check_durations(durations: SequenceOf[Duration], total_steps: Number, names: SequenceOf[str] = ()) -> None:
     """Refuses durations that the budget cannot hold, or (with no part that scales) does not equal."""
-    fixed = [d for d in durations if not isinstance(d, Ratio | Rest)]
-    scaling = [d for d in durations if isinstance(d, Ratio)]
     if not all(map(is_concrete, [*durations, total_steps])):
         return
-    needed = sum(int(d) for d in fixed) + sum(int(in_steps(np.int64(total_steps), d)) for d in scaling)
-    exact = len(fixed) == len(durations)
-    if len(scaling) == len(durations) and total_steps - needed >= len(scaling):  # more than rounding down leaves
-        raise ValueError(f"durations must fill total_steps = {total_steps} or hold 'rest', got {needed} steps.")
+    lengths = [0 if isinstance(d, Rest) else int(in_steps(np.int64(total_steps), d)) for d in durations]
+    needed, scaling = sum(lengths), sum(isinstance(d, Ratio) for d in durations)
+    exact = not any(isinstance(d, Ratio | Rest) for d in durations)
     if needed > total_steps or (exact and needed != total_steps):
-        relation = "sum to" if exact else "fit into"
-        raise ValueError(f"durations must {relation} total_steps = {total_steps}, got {needed} steps.")
+        relation = f"{'sum to' if exact else 'fit into'} total_steps = {total_steps}"
+    elif scaling == len(durations) and total_steps - needed >= scaling:  # more than rounding down leaves
+        relation = f"fill total_steps = {total_steps} or hold 'rest'"
+    else:
+        return
+    parts = [f"{name} {n}".strip() for name, n in itertools.zip_longest(names, lengths, fillvalue="") if n]
+    raise ValueError(f"durations must {relation}, got {needed} steps: {' + '.join(parts) or 'none'}.")
 
 
 class Jump(NamedTuple):
@@ -311,4 +312,12 @@ def sequence(
         if any(isinstance(d, Ratio | Rest) for d in parts):
             raise ValueError("total_steps must be given when a duration is a fraction or 'rest', got None.")
         total_steps = sum(parts)
-    return Sequence(tuple(segments), parts, total_steps)
+    return phases([("", *each) for each in zip(segments, parts, strict=True)], total_steps)
+
+
+def phases(parts: SequenceOf[tuple[str, Schedule, Any]], total_steps: Number) -> Sequence:
+    """The sequence of parts with names, which are said where their durations do not fit: (name, schedule, duration)."""
+    durations: Any = tuple(duration(length, name=name or "duration", rest=True) for name, _, length in parts)
+    made = Sequence(tuple(segment for _, segment, _ in parts), durations, total_steps)
+    _check_durations(durations, total_steps, [name for name, *_ in parts])
+    return fitted(made)

@@ -136,6 +136,16 @@ def check_schedule(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a schedule, such as rex(0.1, total_steps=100), got {short(value)}.")
 
 
+def fitted(schedule: S) -> S:
+    """The schedule. Raises ValueError if what does not scale with the budget does not fit into the schedule's own.
+
+    No class does so when a value is made: what is made may be a segment, which knows no budget of its own.
+    """
+    if is_concrete(schedule.total_steps):
+        schedule._check_budget(int(schedule.total_steps))
+    return schedule
+
+
 def check_rates(schedule: Any, *names: str) -> None:
     """Raises ValueError unless these fields, rates or multiples of one, are at least 0."""
     for name in names:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_schedule, rebind
+from lrsched.schedules.core import Schedule, check_schedule, fitted, rebind
 from lrsched.schedules.values import Number, check_steps, is_concrete, namespace, unchecked, value_class
 
 
@@ -66,6 +66,9 @@ class Truncated(Schedule):
     schedule: Schedule
     total_steps: Number
 
+    def _check(self) -> None:
+        fitted(self.schedule)
+
     @property
     def cycle_ends(self) -> tuple[int, ...]:
         cut = int(self.total_steps)
@@ -86,6 +89,7 @@ class Held(Schedule):
 
     def _check(self) -> None:
         check_steps("every", self.every)
+        fitted(self.schedule)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:

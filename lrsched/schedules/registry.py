@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from lrsched.schedules import codec, foreign, sampling
-from lrsched.schedules.combine import Clip, Product, product, sequence
+from lrsched.schedules.combine import Clip, Product, phases, product
 from lrsched.schedules.combine import Sequence as Segments
 from lrsched.schedules.core import Schedule, rebind
 from lrsched.schedules.durations import Rest, duration, of_peak, with_units
@@ -223,12 +223,15 @@ def _build_sequence(
 ) -> Schedule:
     """Each segment is checked at its own length, and like every sequence's knows none of its own."""
     durations = [duration(segment["duration"], rest=True, **sizes) for segment in segments]
-    nothing = [decays.constant(0.0, total_steps=1)] * len(segments)
+    names, nothing = (
+        [segment["schedule"] for segment in segments],
+        [decays.constant(0.0, total_steps=1)] * len(segments),
+    )
     total = total_steps if isinstance(total_steps, jax.Array) else np.int64(total_steps)
     schedules = []
-    lengths = sequence(nothing, durations=durations, total_steps=total_steps).lengths(total)
+    lengths = phases(list(zip(names, nothing, durations, strict=True)), total_steps).lengths(total)
     for segment, length in zip(segments, lengths, strict=True):
         parsed = {key: value for key, value in segment.items() if key != "duration"}
         steps = max(int(length), 1) if is_concrete(length) else length
         schedules.append(rebind(build(parsed, first_value, total_steps=steps, kind=kind, **sizes), 1))
-    return sequence(schedules, durations=durations, total_steps=total_steps)
+    return phases(list(zip(names, schedules, durations, strict=True)), total_steps)

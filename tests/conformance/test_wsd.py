@@ -90,7 +90,7 @@ def test_warmup_and_decay_that_overlap_jump_elsewhere_and_are_refused_here() -> 
     for theirs in (rates.megatron, rates.olmo, rates.nanochat):
         table = [theirs(k, s) for k in range(s.total)]
         assert min(np.diff(table)) < -0.3
-    with pytest.raises(ValueError, match="must fit into total_steps = 10, got"):
+    with pytest.raises(ValueError, match=r"fit into total_steps = 10, got 14 steps: warmup 6 \+ cooldown 8\.$"):
         made(rates.plain_words(s), s.total)
 
 

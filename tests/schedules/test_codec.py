@@ -136,7 +136,7 @@ def test_text_that_to_json_never_writes_is_refused(text: str, message: str) -> N
 
 def test_rates_beyond_float32_are_refused_whatever_they_come_from() -> None:
     grown = json.loads(ls.to_json(ls.exponential_decay(0.1, total_steps=60, transition_steps=1)))
-    with pytest.raises(ValueError, match="rates of at least 0 that float32 holds, got"):
+    with pytest.raises(ValueError, match="decay_rate must give rates that float32 holds, got"):
         ls.from_json(json.dumps({**grown, "log_rate": 20.0}))
 
 
@@ -242,3 +242,54 @@ def test_from_json_refuses_a_kind_that_is_no_name(kind: object) -> None:
 def test_from_json_refuses_fields_that_hold_something_else(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ls.from_json(json.dumps({**LINEAR, **fields}))
+
+
+#: Every length that a schedule takes, in steps, of 60.
+IN_STEPS = (
+    "anytime:60st,warmup=10st,timescale=7st",
+    "clr:60st,half_cycle=10st",
+    "exp_hyperbolic:60st,upper_bound=100st",
+    "exponential_decay:60st,transition_steps=7st",
+    "fge:60st,cycle=10st",
+    "hyperbolic:60st,upper_bound=100st",
+    "infinite:60st,warmup=10st,cooldown=10st,anneal=40st",
+    "inverse_sqrt:60st,warmup=10st",
+    "inverse_time:60st,transition_steps=7.5st",
+    "knee:60st,warmup=10st,explore=20st",
+    "multi_step:60st,boundaries=20st/50%",
+    "noam:60st,warmup=10st",
+    "onecycle:60st,peak_position=20st,tail_position=50st",
+    "piecewise_constant:60st,boundaries=20st/40st",
+    "piecewise_interpolate:60st,boundaries=20st/50%",
+    "power:60st,warmup=10st,cooldown=10st",
+    "rsqrt:60st,warmup=10st,timescale=7st,cooldown=10st",
+    "sgdr:60st,first_cycle=10st,warmup=3st",
+    "sgdr:60st,cycle_lengths=10st/20st/30st",
+    "slanted_triangular:60st,cut=20st",
+    "swa:60st,start=10st,cycle=4st",
+    "wsd:60st,warmup=10st,cooldown=50st",
+    "wsd_s:60st,cycle_lengths=20st/40st,warmup=10st,cooldown=10st",
+)
+
+
+@pytest.mark.parametrize("words", IN_STEPS)
+def test_schedule_with_lengths_in_steps_is_read_back_from_within_a_sequence(words: str) -> None:
+    schedule = registry.build(language.parse(f"{words}+linear"), 0.3, total_steps=100)
+    assert ls.from_json(ls.to_json(schedule)) == schedule
+    moved = ls.truncated(ls.product(schedule.at(200), 0.5), 150)
+    assert ls.from_json(ls.to_json(moved)) == moved
+
+
+def test_every_length_of_a_registered_schedule_is_among_those_read_back() -> None:
+    for name, made in registry.SCHEDULES.items():
+        for argument in inspect.signature(made).parameters.values():
+            if "Number | str" in str(argument.annotation):
+                assert any(words.startswith(f"{name}:") and f"{argument.name}=" in words for words in IN_STEPS), name
+
+
+def test_segment_that_does_not_fit_is_refused_with_the_length_that_it_has() -> None:
+    found = json.loads(ls.to_json(registry.build(language.parse("wsd:60st,warmup=50st+linear"), 0.3, total_steps=100)))
+    found["durations"][0] = 40
+    for document in (found, {"kind": "Truncated", "schedule": found, "total_steps": 70}):
+        with pytest.raises(ValueError, match=r"fit into total_steps = 40, got 58 steps: 50 \+ 8\.$"):
+            ls.from_json(json.dumps(document))

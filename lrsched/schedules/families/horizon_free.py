@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.combine import Product, sequence
+from lrsched.schedules.combine import Product, phases
 from lrsched.schedules.core import Schedule, check_rates, decay
 from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps, of_peak, read
@@ -216,8 +216,12 @@ def power(
     first, last = duration(warmup, name="warmup"), duration(cooldown, name="cooldown")
     law = PowerLaw(peak_value, total_steps, amplitude * size * (size * tokens) ** exponent, exponent, first, last)
     falling = profiles.named(check_choice("shape", shape, POWER_COOLDOWNS))
-    phases = [rising.warmup(1.0, total_steps=1), rising.hold(1.0), decay(1.0, profile=falling, total_steps=1)]
-    return Product(sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps), law)
+    parts = [
+        ("warmup", rising.warmup(1.0, total_steps=1), first),
+        ("hold", rising.hold(1.0), "rest"),
+        ("cooldown", decay(1.0, profile=falling, total_steps=1), last),
+    ]
+    return Product(phases(parts, total_steps), law)
 
 
 def _upper(upper_bound: Number | str) -> dict[str, Any]:

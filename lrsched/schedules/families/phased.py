@@ -6,7 +6,7 @@ from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 from lrsched.schedules import profiles
-from lrsched.schedules.combine import Sequence, sequence
+from lrsched.schedules.combine import Sequence, phases, sequence
 from lrsched.schedules.core import Decay, decay
 from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import of_peak
@@ -58,12 +58,12 @@ def wsd(
       Haegele et al., arXiv:2405.18392 (its code begins at peak_value / 100); Hu et al., "MiniCPM", arXiv:2404.06395.
     """
     falling = profiles.named(check_choice("shape", shape, COOLDOWNS) if isinstance(shape, str) else shape)
-    phases = [
-        rising.warmup(peak_value, total_steps=1, init_value=init_value),
-        rising.hold(peak_value),
-        decay(peak_value, profile=falling, total_steps=1, end_value=end_value),
+    parts = [
+        ("warmup", rising.warmup(peak_value, total_steps=1, init_value=init_value), warmup),
+        ("hold", rising.hold(peak_value), "rest"),
+        ("cooldown", decay(peak_value, profile=falling, total_steps=1, end_value=end_value), cooldown),
     ]
-    return sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps)
+    return phases(parts, total_steps)
 
 
 @documented
@@ -111,13 +111,13 @@ def wsd_s(
     else:
         falling = profiles.named(shape)
     lengths = as_tuple(cycle_lengths)
-    phases = [rising.warmup(peak_value, total_steps=1), rising.hold(peak_value)]
-    last = decay(peak_value, profile=falling, total_steps=1, end_value=end)
-    # Cycles know no length of their own: the longest there is, into which every warmup in steps fits.
-    one = [
-        sequence([*kind, last], durations=[*given, cooldown], total_steps=LARGEST_STEP)
-        for kind, given in ((phases, [warmup, "rest"]), (phases[1:], ["rest"]))
+    parts = [
+        ("warmup", rising.warmup(peak_value, total_steps=1), warmup),
+        ("hold", rising.hold(peak_value), "rest"),
+        ("cooldown", decay(peak_value, profile=falling, total_steps=1, end_value=end), cooldown),
     ]
+    # Cycles know no length of their own: the longest there is, into which every warmup in steps fits.
+    one = [phases(kind, LARGEST_STEP) for kind in (parts, parts[1:])]
     cycles = [one[0], *[one[1]] * (len(lengths) - 1)]
     return sequence(cycles, durations=[*lengths[:-1], "rest"], total_steps=total_steps)
 
@@ -159,11 +159,11 @@ def slanted_triangular(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("ratio", ratio, at_least=1.0)
     low: Any = peak_value / ratio
-    phases = [
-        rising.warmup(peak_value, total_steps=1, init_value=low),
-        decay(peak_value, profile=profiles.linear(), total_steps=1, end_value=low),
+    parts = [
+        ("cut", rising.warmup(peak_value, total_steps=1, init_value=low), cut),
+        ("decay", decay(peak_value, profile=profiles.linear(), total_steps=1, end_value=low), "rest"),
     ]
-    return sequence(phases, durations=[cut, "rest"], total_steps=total_steps)
+    return phases(parts, total_steps)
 
 
 @documented
@@ -191,12 +191,12 @@ def knee(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0, e
       Iyer et al., "Wide-minima Density Hypothesis and the Explore-Exploit Learning Rate Schedule", arXiv:2003.03977.
       Its code counts steps from 1, so its first update is our step 1 and its last has rate 0.
     """
-    phases = [
-        rising.warmup(peak_value, total_steps=1),
-        rising.hold(peak_value),
-        decay(peak_value, profile=profiles.linear(), total_steps=1),
+    parts = [
+        ("warmup", rising.warmup(peak_value, total_steps=1), warmup),
+        ("explore", rising.hold(peak_value), explore),
+        ("decay", decay(peak_value, profile=profiles.linear(), total_steps=1), "rest"),
     ]
-    return sequence(phases, durations=[warmup, explore, "rest"], total_steps=total_steps)
+    return phases(parts, total_steps)
 
 
 @documented
@@ -274,15 +274,14 @@ def infinite(
     check_number("peak_value", peak_value, at_least=0.0)
     gamma = logarithm("end_fraction", end_fraction) - logarithm("constant_fraction", constant_fraction)
     level: Any = peak_value * constant_fraction
-    phases = [
-        rising.warmup(peak_value, total_steps=1),
-        rising.Rise(
-            level, 1, profiles.cosine(), init_value=peak_value
-        ),  # a cosine from peak to level that ends no cycle
-        rising.hold(level),
-        decay(level, profile=profiles.exponential(gamma), total_steps=1),
+    down = rising.Rise(level, 1, profiles.cosine(), init_value=peak_value)  # from peak to level; it ends no cycle
+    parts = [
+        ("warmup", rising.warmup(peak_value, total_steps=1), warmup),
+        ("cooldown", down, cooldown),
+        ("hold", rising.hold(level), "rest"),
+        ("anneal", decay(level, profile=profiles.exponential(gamma), total_steps=1), anneal),
     ]
-    return sequence(phases, durations=[warmup, cooldown, "rest", anneal], total_steps=total_steps)
+    return phases(parts, total_steps)
 
 
 def demon(init_value: Number = 0.9, *, total_steps: Number, sampling: Sampling | str | None = None) -> Decay:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.schedules import profiles
-from lrsched.schedules.core import Decay, Schedule, decay
+from lrsched.schedules.core import Decay, Schedule, decay, fitted
 from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.profiles import Profile
@@ -19,7 +19,6 @@ from lrsched.schedules.values import (
     Number,
     as_tuple,
     check_number,
-    check_steps,
     is_concrete,
     namespace,
     real,
@@ -37,7 +36,10 @@ class PiecewiseConstant(Schedule):
     values: tuple[Number, ...]
 
     def _check(self) -> None:
-        _points(self.peak_value, self.total_steps, self.boundaries, self.values)
+        _points(self.peak_value, self.boundaries, self.values)
+
+    def _check_budget(self, total_steps: int) -> None:
+        _check_ascent(self.boundaries, total_steps)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
@@ -59,7 +61,10 @@ class PiecewiseInterpolate(Schedule):
     profile: Profile
 
     def _check(self) -> None:
-        _points(self.peak_value, self.total_steps, self.boundaries, self.values)
+        _points(self.peak_value, self.boundaries, self.values)
+
+    def _check_budget(self, total_steps: int) -> None:
+        _check_ascent(self.boundaries, total_steps)
 
     def _value(self, step: Any) -> Any:
         xp = namespace(step)
@@ -75,22 +80,22 @@ class PiecewiseInterpolate(Schedule):
         return real(step, self.peak_value) * share
 
 
-def _points(
-    peak_value: Number, total_steps: Number, boundaries: tuple[Any, ...], values: tuple[Number, ...]
-) -> tuple[Duration, ...]:
-    """The boundaries as positions, checked with all they belong to."""
+def _points(peak_value: Number, boundaries: tuple[Any, ...], values: tuple[Number, ...]) -> tuple[Any, ...]:
+    """The boundaries as positions, checked with all they belong to but the budget."""
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
     for value in values:
         check_number("values", value, at_least=0.0)
     if len(values) != len(boundaries) + 1:
         raise ValueError(f"values must be one more than the boundaries ({len(boundaries) + 1}), got {len(values)}.")
-    places = tuple(duration(boundary, name="boundaries") for boundary in boundaries)
-    if all(map(is_concrete, (*places, total_steps))):
+    return tuple(duration(boundary, name="boundaries") for boundary in boundaries)
+
+
+def _check_ascent(places: tuple[Duration, ...], total_steps: int) -> None:
+    """Raises ValueError unless concrete boundaries ascend in this budget."""
+    if all(map(is_concrete, places)):
         steps = [int(in_steps(np.int64(total_steps), place)) for place in places]
         if steps != sorted(steps):
             raise ValueError(f"boundaries must ascend, got steps {', '.join(map(str, steps))}.")
-    return places
 
 
 @documented
@@ -160,7 +165,7 @@ def multi_step(
     for value in factors:
         check_number("factor", value, at_least=0.0)
     values = tuple(itertools.accumulate(factors, lambda product, value: product * value, initial=1.0))
-    return PiecewiseConstant(peak_value, total_steps, _points(peak_value, total_steps, places, values), values)
+    return fitted(PiecewiseConstant(peak_value, total_steps, _points(peak_value, places, values), values))
 
 
 @documented
@@ -192,8 +197,8 @@ def piecewise_constant(
       The definition of optax.piecewise_constant_schedule; Keras's PiecewiseConstantDecay changes one step later.
     """
     levels = as_tuple(values)
-    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
-    return PiecewiseConstant(peak_value, total_steps, places, levels)
+    places = _points(peak_value, as_tuple(boundaries), levels)
+    return fitted(PiecewiseConstant(peak_value, total_steps, places, levels))
 
 
 @documented
@@ -231,5 +236,5 @@ def piecewise_interpolate(
     if interpolation not in ("linear", "cosine"):
         raise ValueError(f"interpolation must be one of linear, cosine, got {interpolation!r}.")
     levels = as_tuple(values)
-    places = _points(peak_value, total_steps, as_tuple(boundaries), levels)
-    return PiecewiseInterpolate(peak_value, total_steps, places, levels, profiles.named(interpolation))
+    places = _points(peak_value, as_tuple(boundaries), levels)
+    return fitted(PiecewiseInterpolate(peak_value, total_steps, places, levels, profiles.named(interpolation)))
