@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrsched.schedules.progress import Progress, Ratio, ratio, sin_squared
-from lrsched.schedules.shapes import Delayed, KDecay, Profile
+from lrsched.schedules.shapes import Delayed, ExponentialToZero, KDecay, Profile
 from lrsched.schedules.values import Number, as_tuple, check_choice, check_number, is_concrete, namespace, value_class
 
 
@@ -244,7 +244,7 @@ class Tanh(Profile):
 
 
 constant, linear, cosine, exponential, polynomial, rex = Constant, Linear, Cosine, Exponential, Polynomial, Rex
-inverse = Inverse
+inverse, exponential_to_zero = Inverse, ExponentialToZero
 triangle, one_minus_sqrt, mirror_cosine, square, tanh = Triangle, OneMinusSqrt, MirrorCosine, Square, Tanh
 
 

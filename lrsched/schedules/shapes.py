@@ -45,6 +45,37 @@ def _given(progress: Any) -> Any:
 
 
 @value_class
+class ExponentialToZero(Profile):
+    """Exponential to zero: the same factor over equal parts, shifted so that it ends at 0.
+
+    f(z) = (ratio**z - ratio) / (1 - ratio).
+
+    Args:
+      ratio: where it would end unshifted; in (0, 1), and near 1 it is the line. 1/2 is Megatron-LM's, 1/10 timm's.
+    Source: Hu et al., "MiniCPM", arXiv:2404.06395 (0.5**z); the shift is of Megatron-LM and timm's WSDLRScheduler.
+    """
+
+    ratio: Number = 0.5
+
+    def _check(self) -> None:
+        check_number("ratio", self.ratio, at_least=0.0, below=1.0)
+        if is_concrete(self.ratio) and self.ratio == 0:
+            raise ValueError("ratio must be above 0, got 0.")
+
+    def _value(self, p: Progress) -> Any:
+        xp, log = namespace(p.z), self._log(p)
+        return xp.exp(log * p.z) * xp.expm1(log * p.w) / xp.expm1(log)
+
+    def _complement(self, p: Progress) -> Any:
+        xp, log = namespace(p.z), self._log(p)
+        return xp.expm1(log * p.z) / xp.expm1(log)
+
+    def _log(self, p: Progress) -> Any:
+        xp = namespace(p.z)
+        return xp.log(xp.asarray(self.ratio, p.z.dtype))
+
+
+@value_class
 class Delayed(Profile):
     """1 until a fraction, then the whole of another profile over what is left."""
 

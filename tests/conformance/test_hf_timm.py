@@ -154,7 +154,7 @@ TIMM_REFUSED: list[tuple[str, Arguments, str]] = [
     ("StepLRScheduler", {"decay_t": 9, "t_in_epochs": False}, "StepLRScheduler: .*total_steps"),
     ("MultiStepLRScheduler", {"decay_t": [9, 3], "t_in_epochs": False, "total_steps": 9}, "decay_t must ascend"),
     ("WSDLRScheduler", {"t_initial": 9, "decay_t": 10, "t_in_epochs": False}, "decay_t must be at most t_initial = 9"),
-    ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "decay_fn": "exp", "t_in_epochs": False}, "decay_fn must be"),
+    ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "decay_fn": "root", "t_in_epochs": False}, "decay_fn must be"),
 ]  # fmt: skip
 
 

@@ -51,6 +51,10 @@ GOLDEN: dict[str, tuple[lrsched.Schedule, dict[int, float]]] = {
         lrsched.wsd(1.0, total_steps=1000, shape="square"),
         {850: 0.9375, 900: 0.75, 950: 0.4375, 999: 0.009975},
     ),
+    "wsd exponential_to_zero": (  # Megatron-LM: 2 * 0.5**z - 1
+        lrsched.wsd(1.0, total_steps=1000, shape="exponential_to_zero"),
+        {800: 1, 850: 2**0.75 - 1, 900: 2**0.5 - 1, 950: 2**0.25 - 1, 999: 2**0.005 - 1, 1000: 0},
+    ),
     # its code counts from 1: our step is its counter
     "knee": (
         lrsched.knee(1.0, total_steps=100, warmup=10, explore=50),

@@ -16,8 +16,8 @@ from lrsched.schedules.profiles import Profile
 from lrsched.schedules.sampling import Sampling
 from lrsched.schedules.values import LARGEST_STEP, Number, as_tuple, check_choice, check_number, is_concrete
 
-#: The cooldowns of Haegele et al.'s code, in its order.
-COOLDOWNS = ("linear", "one_minus_sqrt", "cosine", "mirror_cosine", "square")
+#: The cooldowns of Haegele et al.'s code, in its order, and Megatron-LM's own.
+COOLDOWNS = ("linear", "one_minus_sqrt", "cosine", "mirror_cosine", "square", "exponential_to_zero")
 
 
 @documented
@@ -27,7 +27,7 @@ def wsd(
     total_steps: Number,
     warmup: Number | str = 0.05,
     cooldown: Number | str = 0.2,
-    shape: str = "one_minus_sqrt",
+    shape: str | Profile = "one_minus_sqrt",
     init_value: Number = 0.0,
     end_value: Number = 0.0,
 ) -> Sequence:
@@ -40,7 +40,8 @@ def wsd(
       peak_value: the rate between warmup and cooldown; at least 0.
       warmup: steps (500, "500st") or a fraction of the budget (0.05, "5%"), rounded down.
       cooldown: likewise.
-      shape: "linear", "one_minus_sqrt", "cosine", "mirror_cosine" or "square".
+      shape: "linear", "one_minus_sqrt", "cosine", "mirror_cosine", "square" or "exponential_to_zero"; or a profile of
+        `lrsched.profiles`.
       init_value: rate of the first update, if there is a warmup; a rate or a percentage of the peak ("1%").
       end_value: the rate at total_steps, if there is a cooldown; likewise.
     Returns:
@@ -56,12 +57,11 @@ def wsd(
     Source:
       Haegele et al., arXiv:2405.18392 (its code begins at peak_value / 100); Hu et al., "MiniCPM", arXiv:2404.06395.
     """
-    if shape not in COOLDOWNS:
-        raise ValueError(f"shape must be one of {', '.join(COOLDOWNS)}, got {shape!r}.")
+    falling = profiles.named(check_choice("shape", shape, COOLDOWNS) if isinstance(shape, str) else shape)
     phases = [
         rising.warmup(peak_value, total_steps=1, init_value=init_value),
         rising.hold(peak_value),
-        decay(peak_value, profile=profiles.named(shape), total_steps=1, end_value=end_value),
+        decay(peak_value, profile=falling, total_steps=1, end_value=end_value),
     ]
     return sequence(phases, durations=[warmup, "rest", cooldown], total_steps=total_steps)
 

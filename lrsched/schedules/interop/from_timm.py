@@ -36,7 +36,6 @@ from lrsched.schedules.values import Number, is_concrete
 
 NOISE = ("noise_range_t", "noise_pct", "noise_std", "noise_seed", "initialize")
 DECAYS = {"linear": "linear", "1-sqrt": "one_minus_sqrt", "cosine": "cosine"}
-POWERS = {0.5: "one_minus_sqrt", 1.0: "linear", 2.0: "square"}
 MOST_CYCLES = 1000
 
 
@@ -144,6 +143,16 @@ def _multi_step(
     return _stepped(_begun(fall, lr, rest, True), rest, total)
 
 
+def _falling(decay_fn: str, decay_power: Number, decay_ratio: Number) -> str | Profile:
+    if decay_fn == "power":
+        return profiles.k_decay("linear", number("decay_power", decay_power, above=0.0))
+    if decay_fn == "exp":
+        return profiles.exponential_to_zero(number("decay_ratio", decay_ratio, above=0.0))
+    if decay_fn not in DECAYS:
+        raise ValueError(f"decay_fn must be one of {', '.join(DECAYS)}, power, exp, got {decay_fn!r}.")
+    return DECAYS[decay_fn]
+
+
 def _wsd(
     lr: Number,
     *,
@@ -163,9 +172,7 @@ def _wsd(
     both, fall = whole("t_initial", t_initial, at_least=1), whole("decay_t", decay_t, at_least=1)
     low = number("lr_min", lr_min, at_least=0.0)
     first = number("warmup_lr_init", rest.get("warmup_lr_init", 0.0), at_least=0.0)
-    shape = POWERS.get(decay_power) if decay_fn == "power" else DECAYS.get(decay_fn)
-    if shape is None:
-        raise ValueError(f"decay_fn must be one of {', '.join(DECAYS)}, or power with 0.5, 1 or 2, got {decay_fn!r}.")
+    shape = _falling(decay_fn, decay_power, decay_ratio)
     if is_concrete(fall) and is_concrete(both) and fall > both:
         raise ValueError(f"decay_t must be at most t_initial = {both}, got {fall}.")
     if stable_fn == "constant":
