@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import pytest
 
@@ -51,7 +52,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, p
 def test_core_is_at_most_twenty_packages_and_shows_schedules(
     installed: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
-    python, _ = installed
+    python, wheel = installed
+    with zipfile.ZipFile(wheel) as content:
+        assert {"lrsched/docs/recipes.md", "lrsched/commands/README.md"} <= set(content.namelist())
     command = str(python.parent / "lrsched")
     packages = run(str(UV), "pip", "list", "--python", str(python), cwd=tmp_path).splitlines()[2:]
     assert len(packages) - 1 <= 20

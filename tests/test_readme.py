@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import run_snippet
 
 from lrsched import cli, parsing
 from lrsched.training import prepare
@@ -72,13 +73,6 @@ def small(line: str) -> list[str]:
 
 def lines_of(*parts: str) -> list[str]:
     return [line for line in SHELL if any(part in line for part in parts)]
-
-
-def execute(code: str) -> None:
-    import jax
-
-    with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
-        exec(compile(code, "a snippet", "exec"), {"__name__": "__main__"})
 
 
 def is_in_order(block: Block) -> bool:
@@ -178,7 +172,7 @@ def test_what_writes_and_reads_runs_works_one_after_another(
     assert len(blocks) >= {"readme": 1, "manual": 7}[document]
     for block in blocks:
         if block.kind == "python":
-            execute(block.text)
+            run_snippet(block.text)
         else:
             assert cli.main(small(block.text)) == 0, capsys.readouterr().err
             assert "written:" in capsys.readouterr().out
@@ -277,10 +271,11 @@ def test_commands_about_the_program_itself_run(line: str, tmp_path: pathlib.Path
 
 @pytest.mark.parametrize("code", [block.text for block in BLOCKS if block.kind == "python" and not is_in_order(block)])
 def test_snippets_run(code: str) -> None:
-    execute(code)
+    run_snippet(code)
 
 
-LINKS = [(name, link) for name, text in TEXTS.items() for link in re.findall(r"\]\(([^)]+)\)", text)]
+PAGES = DOCUMENTS | {path.stem: path for path in (ROOT / "lrsched" / "docs").glob("*.md")}
+LINKS = [(name, link) for name, path in PAGES.items() for link in re.findall(r"\]\(([^)]+)\)", path.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize(("document", "link"), LINKS)
@@ -288,7 +283,7 @@ def test_links_lead_somewhere(document: str, link: str) -> None:
     if link.startswith("https://"):
         return
     path, _, anchor = link.partition("#")
-    target = DOCUMENTS[document].parent / path if path else DOCUMENTS[document]
+    target = PAGES[document].parent / path if path else PAGES[document]
     assert target.exists()
     if anchor:
         headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), flags=re.MULTILINE)
