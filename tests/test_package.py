@@ -69,6 +69,7 @@ def test_core_is_at_most_twenty_packages_and_shows_schedules(
         said = run(command, *line.split(), cwd=tmp_path, fails=True)
         assert re.fullmatch(r"lrsched: \w+ is not installed, which this needs: pip install 'lrsched\[\w+\]'\n", said)
     assert list(tmp_path.iterdir()) == []
+    assert "3 pages beside it" in run(command, "schedules", "rex", "--html", "site", cwd=tmp_path)  # those that ship
 
 
 @pytest.mark.slow
