@@ -8,8 +8,8 @@ import tempfile
 for _name in ("JAX_ENABLE_X64", "JAX_DEBUG_NANS", "LRSCHED_PLAIN", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
     os.environ.pop(_name, None)  # the user's own settings are not what is tested
 os.environ["JAX_PLATFORMS"] = "cpu"
-# A network compiles in less than half the time, and the small ones of the suite train no slower. Flags that XLA does not
-# know end the process, so each is used with the versions that have it, and a level in XLA_FLAGS already is left alone.
+# Networks compile in less than half the time, and the small ones of the suite train no slower. A flag that XLA does not
+# know ends the process, so the second is for the versions that have it. A level in XLA_FLAGS already is left alone.
 _flags = [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=4"]
 if "--xla_backend_optimization_level" not in _flags[0]:
     _flags.append("--xla_backend_optimization_level=0")
