@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import pytest
 
 from lrsched.runs import run as runs
@@ -41,6 +42,14 @@ def listen(stop_after: int | None = None) -> tuple[list[str], Callable[[Any], No
             raise Stopped
 
     return messages, report
+
+
+def run_snippet(code: str) -> dict[str, Any]:
+    """Runs a snippet of the documentation, under JAX's own promotion: what its names stand for at its end."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
+        exec(compile(code, "a snippet", "exec"), names)
+    return names
 
 
 def public_curves() -> pathlib.Path:

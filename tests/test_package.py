@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import pytest
 
@@ -51,7 +52,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, p
 def test_core_is_at_most_twenty_packages_and_shows_schedules(
     installed: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
-    python, _ = installed
+    python, wheel = installed
+    with zipfile.ZipFile(wheel) as content:
+        assert {"lrsched/docs/recipes.md", "lrsched/commands/README.md"} <= set(content.namelist())
     command = str(python.parent / "lrsched")
     packages = run(str(UV), "pip", "list", "--python", str(python), cwd=tmp_path).splitlines()[2:]
     assert len(packages) - 1 <= 20
@@ -66,6 +69,7 @@ def test_core_is_at_most_twenty_packages_and_shows_schedules(
         said = run(command, *line.split(), cwd=tmp_path, fails=True)
         assert re.fullmatch(r"lrsched: \w+ is not installed, which this needs: pip install 'lrsched\[\w+\]'\n", said)
     assert list(tmp_path.iterdir()) == []
+    assert "3 pages beside it" in run(command, "schedules", "rex", "--html", "site", cwd=tmp_path)  # those that ship
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Every command and snippet of the README and of the command line's manual is run."""
+"""Every command and snippet of the README, of the command line's manual and of the page on choosing is run."""
 
 import importlib
 import itertools
@@ -12,12 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import run_snippet
 
 from lrsched import cli, parsing
 from lrsched.training import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
-DOCUMENTS = {"readme": ROOT / "README.md", "manual": ROOT / "lrsched" / "commands" / "README.md"}
+DOCUMENTS = {
+    "readme": ROOT / "README.md",
+    "manual": ROOT / "lrsched" / "commands" / "README.md",
+    "choosing": ROOT / "lrsched" / "docs" / "choosing.md",
+}
 TEXTS = {name: path.read_text("utf-8") for name, path in DOCUMENTS.items()}
 
 
@@ -72,13 +77,6 @@ def small(line: str) -> list[str]:
 
 def lines_of(*parts: str) -> list[str]:
     return [line for line in SHELL if any(part in line for part in parts)]
-
-
-def execute(code: str) -> None:
-    import jax
-
-    with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
-        exec(compile(code, "a snippet", "exec"), {"__name__": "__main__"})
 
 
 def is_in_order(block: Block) -> bool:
@@ -169,7 +167,7 @@ def test_data_commands_are_understood(line: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ["readme", "manual"])
 def test_what_writes_and_reads_runs_works_one_after_another(
     document: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +176,7 @@ def test_what_writes_and_reads_runs_works_one_after_another(
     assert len(blocks) >= {"readme": 1, "manual": 7}[document]
     for block in blocks:
         if block.kind == "python":
-            execute(block.text)
+            run_snippet(block.text)
         else:
             assert cli.main(small(block.text)) == 0, capsys.readouterr().err
             assert "written:" in capsys.readouterr().out
@@ -277,10 +275,11 @@ def test_commands_about_the_program_itself_run(line: str, tmp_path: pathlib.Path
 
 @pytest.mark.parametrize("code", [block.text for block in BLOCKS if block.kind == "python" and not is_in_order(block)])
 def test_snippets_run(code: str) -> None:
-    execute(code)
+    run_snippet(code)
 
 
-LINKS = [(name, link) for name, text in TEXTS.items() for link in re.findall(r"\]\(([^)]+)\)", text)]
+PAGES = DOCUMENTS | {"recipes": ROOT / "lrsched" / "docs" / "recipes.md"}
+LINKS = [(name, link) for name, path in PAGES.items() for link in re.findall(r"\]\(([^)]+)\)", path.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize(("document", "link"), LINKS)
@@ -288,7 +287,7 @@ def test_links_lead_somewhere(document: str, link: str) -> None:
     if link.startswith("https://"):
         return
     path, _, anchor = link.partition("#")
-    target = DOCUMENTS[document].parent / path if path else DOCUMENTS[document]
+    target = PAGES[document].parent / path if path else PAGES[document]
     assert target.exists()
     if anchor:
         headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), flags=re.MULTILINE)

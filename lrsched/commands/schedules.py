@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 import re
 import textwrap
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ MOMENTA = {name: made for name, made in registry.MOMENTA.items() if made not in 
 class SchedulesConfig:
     """Schedules: lists them all, draws those that you name, or says where two differ.
 
-    Without names, the list (with --html, a page of them all). `diff A B` says where the two differ most.
+    Without names, the list (with --html, a page of them all, or the documentation). `diff A B` says where two differ
+    most.
 
     Example: lrsched schedules rex linear@50-75 onecycle --total-steps 300
 
@@ -58,7 +60,8 @@ class SchedulesConfig:
       sampling: sampling rate of them all: every, 50-75, 5-25, a percentage (5%) or steps (7st).
       momentum: a number or a momentum schedule; None: each schedule's own (1cycle's), else 0.9.
       out: a picture to write instead of drawing in the terminal: FILE.png or FILE.svg.
-      html: a page to write, with every schedule (or those named) to search and to lay over each other.
+      html: a page to write (FILE.html), with every schedule (or those named) to search and to lay over each other; or a
+        folder, for all of the documentation with that page as its front.
       cite: prints the sources of what is named, or of all, each once, in place of drawing.
       bibtex: with --cite: as entries of BibTeX.
     """
@@ -126,11 +129,7 @@ def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> s
         cards = [card(one) for one in drawn]
         if not words:
             cards += [momentum_card(name, config) for name in MOMENTA if name not in registry.SCHEDULES]
-        page = files.local_folder("html", config.html)
-        if not page.parent.is_dir():
-            raise ValueError(f"html must be a file in a folder that is there, got {page}.")
-        files.write_text(page, gallery.render_page(cards))
-        return f"written: {page}"
+        return _page(files.local_folder("html", config.html), cards)
     labels = [one.label for one in drawn]
     if len(set(labels)) < len(labels):
         raise ValueError(f"schedules must differ from each other, got {', '.join(labels)}.")
@@ -140,6 +139,21 @@ def show(config: SchedulesConfig, *, width: int = 80, colour: bool = False) -> s
     rates, momenta = ({one.label: one.plan.table()[name] for one in drawn} for name in ("lr", "momentum"))
     text = terminal.draw(rates, momenta, width=max(width, 40), colour=colour)
     return text if len(drawn) > 1 else f"{text}\n\n{describe(card(drawn[0]), max(width, 40))}"
+
+
+def _page(path: pathlib.Path, cards: Sequence[gallery.Card]) -> str:
+    """Writes the page of the cards, or in a folder the whole documentation with it as the front."""
+    if path.is_dir() or not path.suffix:
+        from lrsched.commands import _site  # reads Markdown, which nothing else here does
+
+        count = _site.write_site(path, cards)
+        return f"written: {path / 'index.html'} and {count - 1} pages beside it"
+    if path.suffix != ".html":
+        raise ValueError(f"html must be a page, FILE.html, or a folder, a name without an ending, got {path}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"html must be a file in a folder that is there, got {path}.")
+    files.write_text(path, gallery.render_page(cards))
+    return f"written: {path}"
 
 
 def draw_up(words: str, config: SchedulesConfig) -> Drawn:
@@ -189,7 +203,7 @@ def listing(width: int = 80) -> str:
             first, *more = textwrap.wrap(said["Summary"], room)
             lines += [f"  {name:{left - 2}}{first}", *(" " * left + line for line in more)]
             lines += [" " * (left + 2) + line for line in textwrap.wrap(said["Source"], room - 2)]
-    return "\n".join([*lines, "", "Draw some: lrsched schedules rex linear@50-75. All on a page: --html FILE."])
+    return "\n".join([*lines, "", "Draw some: lrsched schedules rex linear@50-75. All on a page: --html FILE.html."])
 
 
 def momentum_card(name: str, config: SchedulesConfig) -> gallery.Card:

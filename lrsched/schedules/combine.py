@@ -215,34 +215,46 @@ def clip(schedule: Schedule, *, minimum: Number = 0.0, maximum: Number) -> Clip:
     return Clip(schedule, minimum, maximum)
 
 
-def per_label(schedule: Schedule, multipliers: Mapping[str, Number]) -> dict[str, Product]:
-    """Per label: one schedule for several groups of parameters, each with a multiplier; for `optax.multi_transform`.
+def per_label(
+    schedule: Schedule | Mapping[str, Schedule], multipliers: Mapping[str, Number] | None = None
+) -> dict[str, Schedule]:
+    """Per label: a schedule for each group of parameters, one with multipliers or each its own; for `optax.partition`.
 
-    lr_label(t) = multipliers[label] * schedule(t).
+    lr_label(t) = multipliers[label] * schedule[label](t).
 
     Args:
-      schedule: what all groups follow.
-      multipliers: label -> factor, at least 0; 0 freezes a group.
+      schedule: what all groups follow; or label -> what that group follows, all under one budget.
+      multipliers: label -> factor, at least 0; 0 freezes a group. None: 1 for each label of schedule.
     Returns:
       label -> schedule.
     Raises:
-      ValueError: if there is no label, or a concrete factor is below 0.
+      ValueError: if there is no label, labels or budgets differ, or a concrete factor is below 0.
     Example:
-      >>> import optax
       >>> groups = per_label(rex(0.1, total_steps=100), {"body": 0.1, "head": 1.0})
-      >>> tx = optax.multi_transform({k: optax.sgd(s) for k, s in groups.items()}, {"w": "body", "b": "head"})
       >>> print(f"{groups['body'](0):.3f} {groups['head'](0):.3f}")
       0.010 0.100
+      >>> groups = per_label({"muon": linear(0.02, total_steps=100), "adam": wsd(0.001, total_steps=100)})
+      >>> print(f"{groups['muon'](50):.3f} {groups['adam'](50):.3f}")
+      0.010 0.001
 
     Source:
       Howard, Ruder, "ULMFiT", arXiv:1801.06146, section 3.2 (discriminative rates).
     """
-    check_schedule("schedule", schedule)
-    if not isinstance(multipliers, Mapping) or not multipliers:
-        raise ValueError(
-            f"multipliers must name at least one label, got {short(multipliers) if multipliers else 'none'}."
-        )
-    return {label: product(schedule, factor) for label, factor in multipliers.items()}
+    labels = schedule if isinstance(schedule, Mapping) and multipliers is None else multipliers
+    if not isinstance(labels, Mapping) or not labels:
+        raise ValueError(f"multipliers must name at least one label, got {short(labels) if labels else 'none'}.")
+    schedules = dict(schedule) if isinstance(schedule, Mapping) else dict.fromkeys(labels, schedule)
+    if schedules.keys() != labels.keys():
+        raise ValueError(f"multipliers must have the labels {', '.join(schedules)}, got {', '.join(labels)}.")
+    for each in schedules.values():
+        check_schedule("schedule", each)
+    budgets = {label: int(each.total_steps) for label, each in schedules.items() if is_concrete(each.total_steps)}
+    if len(set(budgets.values())) > 1:
+        said = ", ".join(f"{label} {steps}" for label, steps in budgets.items())
+        raise ValueError(f"schedules of all labels must have one total_steps, got {said}.")
+    if multipliers is None:
+        return schedules
+    return {label: product(schedules[label], factor) for label, factor in multipliers.items()}
 
 
 def jumps(schedule: Schedule, *, larger_than: float = 0.1) -> list[Jump]:

@@ -165,16 +165,54 @@ def test_product_scales_with_a_traced_factor() -> None:
     np.testing.assert_allclose(got, ls.rex(0.3, total_steps=10).table([3]) * [0, 1, 2], rtol=1e-6)
 
 
-def test_per_label_drives_optax_multi_transform() -> None:
-    groups = ls.per_label(ls.linear(0.1, total_steps=10), {"body": 0.1, "head": 1.0})
+def test_per_label_drives_optax_partition_with_each_groups_own_rate() -> None:
+    shared, own = ls.linear(0.1, total_steps=10), {"body": ls.rex(0.3, total_steps=10), "head": warm(10, 2)}
+    made = {
+        "multipliers": ls.per_label(shared, {"body": 0.1, "head": 1.0}),
+        "schedules": ls.per_label(own),
+        "both": ls.per_label(own, {"body": 0.0, "head": 2.0}),
+    }
+    want = {
+        "multipliers": {"body": 0.1 * shared.table(), "head": shared.table()},
+        "schedules": {label: each.table() for label, each in own.items()},
+        "both": {"body": np.zeros(10), "head": 2 * own["head"].table()},
+    }
     params = {"w": jnp.ones(2), "b": jnp.ones(2)}
-    tx = optax.multi_transform({k: optax.sgd(s) for k, s in groups.items()}, {"w": "body", "b": "head"})
-    with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
-        state = tx.init(params)
-        for rate in ls.linear(0.1, total_steps=10).table()[:3]:
-            updates, state = tx.update(params, state, params)
-            np.testing.assert_allclose(updates["w"], -0.1 * rate * np.ones(2), rtol=1e-6)
-            np.testing.assert_allclose(updates["b"], -rate * np.ones(2), rtol=1e-6)
+    for name, groups in made.items():
+        tx = optax.partition({k: optax.sgd(s) for k, s in groups.items()}, {"w": "body", "b": "head"})
+        with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
+            state = tx.init(params)
+            for step in range(4):
+                updates, state = tx.update(params, state, params)
+                for leaf, label in (("w", "body"), ("b", "head")):
+                    applied = np.full(2, -want[name][label][step])
+                    np.testing.assert_allclose(updates[leaf], applied, rtol=1e-6, err_msg=name)
+
+
+def test_schedules_per_label_may_have_a_traced_budget() -> None:
+    def rate(total: jax.Array) -> jax.Array:
+        return ls.per_label({"a": ls.rex(0.1, total_steps=total), "b": ls.linear(0.1, total_steps=total)})["b"](5)
+
+    np.testing.assert_allclose(jax.vmap(rate)(jnp.array([10, 20])), [0.05, 0.075], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "multipliers", "message"),
+    [
+        ({}, None, "multipliers must name at least one label, got none"),
+        (ls.rex(0.1, total_steps=5), None, "multipliers must name at least one label, got none"),
+        ({"a": ls.rex(0.1, total_steps=5)}, {"b": 1.0}, "multipliers must have the labels a, got b"),
+        ({"a": ls.rex(0.1, total_steps=5), "b": 0.1}, None, "schedule must be a schedule, .* got 0.1"),
+        (
+            {"muon": ls.rex(0.1, total_steps=5), "adam": ls.rex(0.1, total_steps=7)},
+            None,
+            r"^schedules of all labels must have one total_steps, got muon 5, adam 7\.$",
+        ),
+    ],
+)
+def test_labels_and_budgets_that_do_not_fit_are_refused(schedule: Any, multipliers: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ls.per_label(schedule, multipliers)
 
 
 def test_jumps_are_the_discontinuities_with_their_sizes() -> None:

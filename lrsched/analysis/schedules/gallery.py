@@ -44,11 +44,12 @@ class Card(NamedTuple):
     references: tuple[str, ...] = ()  # its sources in full, a line each
 
 
-def render_page(cards: Sequence[Card]) -> str:
+def render_page(cards: Sequence[Card], navigation: str = "") -> str:
     """The page: a search, two schedules laid over each other, and a card per schedule.
 
     Args:
       cards: with names that differ; their curves have one length.
+      navigation: HTML at the top of the page.
     Returns:
       HTML that loads nothing; the same text from the same cards. A source that several cards share is written on the
       first of them, to which the others link.
@@ -71,6 +72,7 @@ def render_page(cards: Sequence[Card]) -> str:
         importlib.resources.files("lrsched.analysis.schedules").joinpath("gallery.html").read_text(encoding="utf-8")
     )
     parts = {
+        "NAVIGATION": navigation,
         "COUNT": str(len(cards)),
         "STEPS": str(lengths.pop()),
         "OPTIONS": "".join(f"<option>{html.escape(name)}</option>" for name in names),
