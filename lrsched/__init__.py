@@ -14,7 +14,7 @@ from lrsched.range_test import range_test
 from lrsched.schedules import profiles, sampling
 from lrsched.schedules.citations import cite
 from lrsched.schedules.codec import from_json, to_json
-from lrsched.schedules.combine import clip, jumps, per_label, product, sequence
+from lrsched.schedules.combine import clip, jumps, product, sequence
 from lrsched.schedules.core import Schedule, decay
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after, truncated, whole
@@ -41,6 +41,7 @@ from lrsched.schedules.families.phased import delayed, demon, infinite, knee, sl
 from lrsched.schedules.families.piecewise import multi_step, piecewise_constant, piecewise_interpolate, step
 from lrsched.schedules.families.plateau import plateau
 from lrsched.schedules.families.rising import growth, warmup
+from lrsched.schedules.groups import per_label
 from lrsched.schedules.interop.from_hf import from_hf
 from lrsched.schedules.interop.from_keras import from_keras
 from lrsched.schedules.interop.from_optax import from_optax

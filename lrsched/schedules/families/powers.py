@@ -57,7 +57,8 @@ def _halves(value: Number) -> tuple[Any, Any]:
     return plain, np.float32(float(value) - float(plain))
 
 
-def check_largest(name: str, given: Number, log_of_largest: Number) -> None:
-    """Raises ValueError if the largest rate that a factor leads to, by its concrete logarithm, is none of float32's."""
-    if is_concrete(given) and is_concrete(log_of_largest) and not log_of_largest <= math.log(LARGEST_RATE):
-        raise ValueError(f"{name} must give rates that float32 holds, got {given:g}.")
+def check_largest(name: str, log_factor: float, log_of_largest: float) -> None:
+    """Raises ValueError if the largest rate that a factor leads to is none of float32's; both by their logarithms."""
+    if not log_of_largest <= math.log(LARGEST_RATE):
+        factor = math.exp(log_factor) if log_factor < 700.0 else math.inf
+        raise ValueError(f"{name} must give rates that float32 holds, got {factor:g}.")
