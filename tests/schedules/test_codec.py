@@ -1,5 +1,6 @@
 """Schedules by JSON, and their classes called directly: nothing gets past the checks of the factories."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -258,7 +259,8 @@ IN_STEPS = (
     "knee:60st,warmup=10st,explore=20st",
     "multi_step:60st,boundaries=20st/50%",
     "noam:60st,warmup=10st",
-    "onecycle:60st,peak_position=20st,tail_position=50st",
+    "onecycle:60st,variant=rex_paper,peak_position=20st",
+    "onecycle:60st,variant=optax_linear,peak_position=20st,tail_position=50st",
     "piecewise_constant:60st,boundaries=20st/40st",
     "piecewise_interpolate:60st,boundaries=20st/50%",
     "power:60st,warmup=10st,cooldown=10st",
@@ -288,7 +290,9 @@ def test_every_length_of_a_registered_schedule_is_among_those_read_back() -> Non
 
 
 def test_segment_that_does_not_fit_is_refused_with_the_length_that_it_has() -> None:
-    found = json.loads(ls.to_json(registry.build(language.parse("wsd:60st,warmup=50st+linear"), 0.3, total_steps=100)))
+    found = json.loads(
+        ls.to_json(registry.build(language.parse("wsd:60st,warmup=50st,cooldown=8st+linear"), 0.3, total_steps=100))
+    )
     found["durations"][0] = 40
     for document in (found, {"kind": "Truncated", "schedule": found, "total_steps": 70}):
         with pytest.raises(ValueError, match=r"fit into total_steps = 40, got 58 steps: 50 \+ 8\.$"):

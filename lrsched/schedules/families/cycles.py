@@ -61,7 +61,7 @@ class Restarts(Schedule):
             last = np.int64(total_steps - 1)
             index, _ = locate(self.cycles.layout(last + 1), last, last + 1, repeats=self.cycles.repeats)
             largest = math.log(self.peak_value) + self.log_decay * float(index)
-            check_largest("restart_decay", math.exp(self.log_decay), largest)
+            check_largest("restart_decay", self.log_decay, largest)
 
     def _share(self, here: Progress) -> Any:
         if is_concrete(self.warmup) and self.warmup == 0:

@@ -66,7 +66,7 @@ class Triangles(Schedule):
         if all(map(is_concrete, numbers)) and self.log_by_step > 0:
             largest = max(self.peak_value, self.low_value)
             if largest > 0:
-                check_largest("gamma", math.exp(self.log_by_step), math.log(largest) + self.log_by_step * total_steps)
+                check_largest("gamma", self.log_by_step, math.log(largest) + self.log_by_step * total_steps)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:

@@ -69,7 +69,7 @@ class ExponentialDecay(Schedule):
         if all(map(is_concrete, known)) and self.peak_value > 0 and self.log_rate > 0:
             t, n = _position_in(np.int64(total_steps), total_steps, self.transition_steps)
             largest = math.log(self.peak_value) + self.log_rate * float(t // n if self.staircase else t / n)
-            check_largest("decay_rate", math.exp(self.log_rate), largest)
+            check_largest("decay_rate", self.log_rate, largest)
 
 
 @value_class

@@ -57,7 +57,9 @@ def _halves(value: Number) -> tuple[Any, Any]:
     return plain, np.float32(float(value) - float(plain))
 
 
-def check_largest(name: str, given: Number, log_of_largest: Number) -> None:
-    """Raises ValueError if the largest rate that a factor leads to, by its concrete logarithm, is none of float32's."""
-    if is_concrete(given) and is_concrete(log_of_largest) and not log_of_largest <= math.log(LARGEST_RATE):
-        raise ValueError(f"{name} must give rates that float32 holds, got {given:g}.")
+def check_largest(name: str, log_given: Number, log_of_largest: Number) -> None:
+    """Raises ValueError if the largest rate that a factor leads to is none of float32's; both by their logarithms."""
+    if not is_concrete(log_given) or not is_concrete(log_of_largest) or log_of_largest <= math.log(LARGEST_RATE):
+        return
+    given = f"{math.exp(log_given):g}" if log_given < 700 else f"e**{log_given:g}"
+    raise ValueError(f"{name} must give rates that float32 holds, got {given}.")
