@@ -312,12 +312,12 @@ def sequence(
         if any(isinstance(d, Ratio | Rest) for d in parts):
             raise ValueError("total_steps must be given when a duration is a fraction or 'rest', got None.")
         total_steps = sum(parts)
-    return phases([("", *each) for each in zip(segments, parts, strict=True)], total_steps)
+    return fitted(Sequence(tuple(segments), parts, total_steps))
 
 
 def phases(parts: SequenceOf[tuple[str, Schedule, Any]], total_steps: Number) -> Sequence:
     """The sequence of parts with names, which are said where their durations do not fit: (name, schedule, duration)."""
-    durations: Any = tuple(duration(length, name=name or "duration", rest=True) for name, _, length in parts)
+    durations: Any = tuple(duration(length, name=name, rest=True) for name, _, length in parts)
     made = Sequence(tuple(segment for _, segment, _ in parts), durations, total_steps)
     _check_durations(durations, total_steps, [name for name, *_ in parts])
     return fitted(made)
