@@ -94,3 +94,25 @@ def test_ramp_hold_power_and_linear_are_said_in_words() -> None:
     made = ls.plan(words, 3125, peak_value=0.03).lr
     np.testing.assert_allclose(made.table(), want, rtol=1e-12)
     assert ls.from_json(ls.to_json(made)) == made
+
+
+@pytest.mark.parametrize("words", ["wsd:warmup=60st,cooldown=50st", "power:warmup=60st,cooldown=50st"])
+def test_overlap_of_warmup_and_decay_is_refused_with_both_lengths(words: str) -> None:
+    """torchtitan#938: to warn, to cut one of them, or to refuse."""
+    with pytest.raises(ValueError, match=r"fit into total_steps = 100, got 110 steps: warmup 60 \+ cooldown 50\.$"):
+        ls.plan(words, 100, peak_value=0.3)
+    with pytest.raises(ValueError, match=r"total_steps = 100, got 110 steps: warmup 60 \+ linear 50\.$"):
+        ls.plan("warmup:60st+constant+linear:50st", 100, peak_value=0.3)
+
+
+@pytest.mark.parametrize("words", ["cosine", "linear", "sgdr", "clr", "onecycle", "wsd", "warmup:5%+cosine"])
+def test_rate_never_rebounds_after_the_end(words: str) -> None:
+    """UniRL#223: a cosine rose again after its T_max."""
+    schedule = ls.plan(words, 50, peak_value=0.3).lr
+    assert set(schedule.table(np.arange(50, 500))) == {float(schedule.table([50])[0])}
+
+
+def test_stable_part_of_wsd_is_what_warmup_and_cooldown_leave() -> None:
+    """transformers#34905: a stable part that had to be worked out by hand."""
+    table = ls.wsd(1.0, total_steps=100, warmup=10, cooldown=20).table()
+    assert np.flatnonzero(table == 1.0).tolist() == list(range(10, 81))
