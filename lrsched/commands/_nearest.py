@@ -13,7 +13,7 @@ from lrsched.analysis.check.trace import Trace
 from lrsched.schedules import language, registry
 
 SHOWN = 5
-POINTS = 300  # of a long trace that are fitted to
+POINTS = 150  # of a long trace that are fitted to
 #: The argument of a schedule that changes its shape most, and between what it is sought; the others are the default.
 MAIN: dict[str, tuple[str, float, float]] = {
     "polynomial": ("power", 0.3, 5.0),
@@ -134,15 +134,15 @@ def _fit(full: Words, main: tuple[str, float, float] | None, points: _Points) ->
     if main is not None:
         argument, low, high = main
         width, values = (high - low) / 10, np.linspace(low, high, 11)
-        for _ in range(5):
+        for _ in range(4):
             for value in values:
                 again = _with(full, argument, float(f"{value:.4g}"))
                 if (near := _measure(again, total, points)) is not None:
                     tried.append((near, again))
             if not tried or isinstance(middle := _last(min(tried, key=_mean)[1]).get(argument), str | None):
                 break
-            values = np.clip(middle + width * np.linspace(-0.8, 0.8, 5), low, high)
-            width /= 2.5
+            values = np.clip(middle + width * np.linspace(-0.7, 0.7, 5), low, high)
+            width /= 3
     return min(tried, key=_mean, default=None)
 
 
@@ -170,14 +170,14 @@ def _measure(full: Words, total: int, points: _Points) -> Near | None:
         (peak, end), *_ = np.linalg.lstsq(np.stack([unit, beside], axis=1), points.rates)
         choices += [(float(peak), float(end))] if end > 2 * points.tolerance.max() else []
     choices += [(float(f"{peak:.3g}"), float(f"{end:.2g}")) for peak, end in choices]
-    made = [_near(full, total, points, peak * unit + end * beside, peak, end) for peak, end in choices]
-    return min(made, key=_plainness)
-
-
-def _near(full: Words, total: int, points: _Points, rates: np.ndarray, peak: float, end: float) -> Near:
-    off = np.abs(rates - points.rates)
+    tried = []
+    for peak, end in choices:
+        off = np.abs(peak * unit + end * beside - points.rates)
+        agrees = bool((off <= points.tolerance).all())
+        tried.append((not agrees, agrees and end != 0, float(off.mean()), float(off.max()), peak, end))
+    unlike, _, mean, largest, peak, end = min(tried)
     words = language.label(language.Parsed(_with(full, "end_value", float(f"{end:.8g}")) if end else full))
-    return Near(words, float(f"{peak:.8g}"), total, float(off.max()), float(off.mean()), bool((off <= points.tolerance).all()))
+    return Near(words, float(f"{peak:.8g}"), total, largest, mean, not unlike)
 
 
 def _rates(full: Words, total: int, updates: np.ndarray) -> np.ndarray | None:
