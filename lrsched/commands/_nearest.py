@@ -72,6 +72,11 @@ class _Points(NamedTuple):
     totals: range
 
 
+def candidates() -> list[str]:
+    """The schedules that are fitted, as words."""
+    return sorted({*registry.SCHEDULES, *MAIN} - set(LEFT_OUT))
+
+
 def search(trace: Trace, total_steps: int | None = None) -> list[Near]:
     """The nearest schedules, by their mean difference: each name once, with its main argument, peak, end and warmup.
 
@@ -85,9 +90,9 @@ def search(trace: Trace, total_steps: int | None = None) -> list[Near]:
     totals = range(last, last + gap) if total_steps is None else range(total_steps, total_steps + 1)
     whole = _Points(trace.updates(first), trace.rates, trace.tolerance, totals)
     some = np.unique(np.linspace(0, len(trace.steps) - 1, POINTS).astype(int))
-    points = _Points(*(numbers[some] for numbers in whole[:3]), totals)
+    points = _Points(whole.updates[some], whole.rates[some], whole.tolerance[some], totals)
     found: dict[str, tuple[Near, Words]] = {}
-    for name in sorted({*registry.SCHEDULES, *MAIN} - set(LEFT_OUT)):
+    for name in candidates():
         for full in _warmed(language.parse(name), points):
             if (best := _fit(full, MAIN.get(name), points)) is not None:
                 known = found.get(full_name := name.partition(":")[0], best)
@@ -124,7 +129,7 @@ def _with(full: Words, argument: str, value: float) -> Words:
 
 
 def _last(full: Words) -> Words:
-    return full["sequence"][-1] if "sequence" in full else full  # type: ignore[no-any-return]
+    return full["sequence"][-1] if "sequence" in full else full
 
 
 def _fit(full: Words, main: tuple[str, float, float] | None, points: _Points) -> tuple[Near, Words] | None:

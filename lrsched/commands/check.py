@@ -15,7 +15,7 @@ import tyro
 
 from lrsched.analysis import columns
 from lrsched.analysis.check.reference import Rates, Reference
-from lrsched.analysis.check.trace import Trace
+from lrsched.analysis.check.trace import Trace, make_trace
 from lrsched.analysis.check.verdict import Verdict, judge
 from lrsched.commands import Outcome, _nearest, _traces
 from lrsched.runs.report import Report, ignore
@@ -125,6 +125,13 @@ def _budget(config: CheckConfig, trace: Trace) -> int | None:
     if config.epochs is not None:
         return Budget(config.epochs, config.steps_per_epoch or 1).total_steps
     return config.total_steps or trace.total_steps
+
+
+def hold(rates: Any, schedule: Any, steps: Any = None) -> Verdict:
+    """Holds rates at these updates, counted from 0, against a schedule."""
+    trace = make_trace(steps, rates, first_step=0)
+    reference, _ = choose(schedule, trace, int(schedule.total_steps), None, None)
+    return judge(trace, reference)
 
 
 def choose(
@@ -237,7 +244,11 @@ def _described(config: CheckConfig, trace: Trace) -> str:
     steps, many = trace.steps, len(trace.steps)
     strides = np.unique(np.diff(steps))
     every = f", every {strides[0]}th" if len(strides) == 1 and strides[0] > 1 else ""
-    written = f", written {trace.written}" if trace.written.startswith(("to ", "in ")) else f" {trace.written}".rstrip()
+    written = (
+        f", written {trace.written}"
+        if trace.written.startswith(("to ", "in ", "as "))
+        else f" {trace.written}".rstrip()
+    )
     return f"{config.trace}: {many:,} rate{'s' * (many > 1)}, steps {steps[0]:,} to {steps[-1]:,}{every}{written}."
 
 

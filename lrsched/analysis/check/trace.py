@@ -85,7 +85,7 @@ def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:
     A number says how it was rounded only together with the others: 0.1 is a tenth, or 0.1000 without its zeros, or
     0.1 of a column that has one decimal. Taken as a fixed number of decimals are columns in which a number ends in a
     zero or more than half have as many decimals as the longest; all others have as many significant digits as the
-    longest, and at least three.
+    longest, and at least three. One number throughout is taken as exact.
 
     Example:
       >>> half, written = precision(["0.1000", "0.0998", "0.0003"])
@@ -106,6 +106,8 @@ def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:
     plain, distinct = (exponents == "").all(), len(set(texts))
     padded = longest > 1 and any(text.endswith("0") and len(text) == longest for text in decimals)
     fixed = plain and (padded or (distinct > 2 and _share(texts, places == longest) > 0.5))
+    if distinct == 1 and not padded:
+        return np.zeros(len(texts)), f"as {texts[0].strip()} each"
     if fixed:
         return np.full(len(texts), 0.5 * 10.0**-longest), f"to {longest} decimals"
     if not plain and longest and (exponents != "").all() and (places == longest).all() and distinct > 2:
