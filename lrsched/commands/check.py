@@ -227,16 +227,22 @@ def _others(full: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     before = segments[:1] if len(segments) > 1 and _has_warmup(full) else []
     found = []
     for words in DECAYS:
-        decay = {**language.parse(words), **{key: own[key] for key in ("peak_value", "end_value") if key in own}}
-        if "end_value" in decay and "end_value" not in language.parse(words):
-            del decay["end_value"]
+        decay = {**_parsed(words), **{key: own[key] for key in ("peak_value", "end_value") if key in own}}
+        if "end_value" not in _parsed(words):
+            decay.pop("end_value", None)
         found += [decay, *([{"sequence": [*before, {**decay, "duration": "rest"}]}] if before else [])]
     return [(_unpeaked(words), words) for words in found if words != full]
 
 
+@functools.cache
+def _parsed(words: str) -> dict[str, Any]:
+    return language.parse(words)
+
+
 def _unpeaked(words: Mapping[str, Any]) -> str:
     """The label without the peaks."""
-    return re.sub(r",peak_value=[^,+@]+|peak_value=[^,+@]+,|:peak_value=[^,+@]+", "", language.label(words))
+    label = language.label(language.Parsed(words))
+    return re.sub(r",peak_value=[^,+@]+|peak_value=[^,+@]+,|:peak_value=[^,+@]+", "", label)
 
 
 def _described(config: CheckConfig, trace: Trace) -> str:

@@ -199,7 +199,7 @@ def budget(case: Case) -> Iterator[Candidate]:
     near = {total + by for by in range(-3, 4)} | {total + by * epoch for by in (-2, -1, 1, 2)}
     near |= {total + by * reference.warmup for by in (-1, 1)} | {round(total * n) for n in (1 / epoch, epoch)}
     near |= {round(total * share) for n in range(2, 17) for share in (n, 1 / n)}
-    tried = sorted(near | {int(step) for step in np.geomspace(max(total / 64, 1), total * 64, 80)})
+    tried = sorted(near | {int(step) for step in np.geomspace(max(total / 64, 1), total * 64, 49)})
     found = {steps: distance(steps) for steps in tried if 0 < steps < 2**31 and steps != total}
     for best in sorted(found, key=found.__getitem__)[:2]:
         best = _descend(distance, best, found)
