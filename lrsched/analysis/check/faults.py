@@ -81,8 +81,9 @@ def scaled(case: Case) -> Iterator[Candidate]:
     """Another peak: all rates times one factor."""
     expected = case.reference.at(case.updates)
     if (size := float(expected @ expected)) > 0 and (factor := float(case.rates @ expected) / size) > 0:
-        reason = f"all rates are {factor:.4g} times those expected: another peak{_like(factor)}"
-        yield Candidate("peak", reason, factor * expected)
+        for times in (float(f"{factor:.3g}"), factor):
+            reason = f"all rates are {times:.4g} times those expected: another peak{_like(times)}"
+            yield Candidate("peak", reason, times * expected)
 
 
 def _like(factor: float) -> str:

@@ -76,6 +76,7 @@ def make_trace(
     if first_step is None and at[0] in (0, 1):
         first_step = int(at[0])
     half, written = (np.zeros(len(found)), "") if texts is None else precision(texts)
+    half *= 1.001  # a number half way between two may be rounded either way
     return Trace(at, found, np.maximum(half, ROUNDING * found.max()), first_step, total_steps, written)
 
 
