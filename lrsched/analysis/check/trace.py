@@ -109,13 +109,13 @@ def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:
     fixed = plain and (padded or (distinct > 2 and _share(texts, places == longest) > 0.5))
     if distinct == 1 and not padded:
         return np.zeros(len(texts)), f"as {texts[0].strip()} each"
-    if fixed:
+    first = np.floor(np.log10(np.where(values > 0, values, 1.0)))
+    significant = np.where(values > 0, 0.5 * 10.0 ** (first - max(most, 3) + 1), 0.0)
+    if fixed and (significant <= 0.6 * 10.0**-longest).all():  # else it has fewer decimals where numbers are larger
         return np.full(len(texts), 0.5 * 10.0**-longest), f"to {longest} decimals"
     if not plain and longest and (exponents != "").all() and (places == longest).all() and distinct > 2:
         return 0.5 * 10.0 ** (powers - longest), f"to {longest + 1} digits"
-    most = max(most, 3)
-    first = np.floor(np.log10(np.where(values > 0, values, 1.0)))
-    return np.where(values > 0, 0.5 * 10.0 ** (first - most + 1), 0.0), f"to {most} digits"
+    return significant, f"to {max(most, 3)} digits"
 
 
 def _share(texts: Sequence[str], chosen: np.ndarray) -> float:
