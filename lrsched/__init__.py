@@ -4,10 +4,10 @@
     tx = optax.sgd(sched, momentum=0.9)
 
 The public names are the schedule library, what theory says of a schedule, the LR range test of any training step, and
-`train`, `study` and `load_run`, which need the extra `train`: pip install 'lrsched[train]'.
+`check`, `train`, `study` and `load_run`, which need the extra `train`: pip install 'lrsched[train]'.
 """
 
-from lrsched.api import load_run, study, train
+from lrsched.api import check, load_run, study, train
 from lrsched.forecast.bounds import best_rate, bound, rate_ratio
 from lrsched.forecast.merging import merge_weights
 from lrsched.range_test import range_test
@@ -59,6 +59,7 @@ __all__ = [
     "best_rate",
     "bound",
     "chebyshev_steps",
+    "check",
     "cite",
     "clip",
     "clr",

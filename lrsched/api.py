@@ -1,4 +1,4 @@
-"""Training from Python, with the same configurations as the command line; and runs on disk as values."""
+"""Training and checks from Python, with the same configurations as the command line; and runs on disk as values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrsched.analysis.check.verdict import Verdict
     from lrsched.commands import Outcome
     from lrsched.runs.folder import SavedRun
 
@@ -59,6 +60,28 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     file = settings.get("file")
     base = command.StudyConfig() if file is None else parsing.parse(["study", "--file", os.fspath(file)]).config
     return _run(command, dataclasses.replace(base, **settings), report)
+
+
+def check(rates: Any, schedule: Callable[[Any], Any], *, steps: Any = None) -> Verdict:
+    """Holds rates that a run logged against the schedule that it was meant to follow, as `lrsched check` does.
+
+    Args:
+      rates: as logged, one for each update or for each of `steps`.
+      schedule: of this library.
+      steps: the updates that the rates are of, counted from 0, ascending; None: all, from the first one on.
+    Returns:
+      `.agrees`, `.update` (the first that differs, or None), `.reasons` (each with `.kind` and `.text`, the likeliest
+      first) and `.differences`.
+    Raises:
+      ValueError: for rates or steps that are none.
+    Example:
+      >>> schedule = cosine(0.1, total_steps=100)
+      >>> check([float(schedule(k + 1)) for k in range(100)], schedule).reasons[0].text
+      "early by one update, or the next update's rate is logged"
+    """
+    from lrsched.commands.check import hold
+
+    return hold(rates, schedule, steps)
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:

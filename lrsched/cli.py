@@ -18,21 +18,21 @@ def main(arguments: list[str] | None = None) -> int:
     """The program `lrsched`.
 
     Returns:
-      the exit status: 0, 2 after a mistake in the arguments (one line on standard error), 130 after Ctrl-C, 143 after
-      SIGTERM, 141 if its output was closed before the work was done.
+      the exit status: the command's own, 0 but for a check that found a difference (1); 2 after a mistake in the
+      arguments (one line on standard error), 130 after Ctrl-C, 143 after SIGTERM, 141 if its output was closed before
+      the work was done.
     """
     _replace_what_cannot_be_shown()
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # models, data sets and schedules of the user's own
-    done = False
+    status = None
     with interrupts.handled():
         try:
-            text = _run(sys.argv[1:] if arguments is None else arguments)
-            done = True
+            text, status = _run(sys.argv[1:] if arguments is None else arguments)
             print(text, flush=True)
         except BrokenPipeError:  # as in: lrsched schedules | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0 if done else 141
+            return 141 if status is None else status
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
             if missing == "lrsched":
@@ -46,20 +46,20 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt as end:
             print(f"lrsched: interrupted{f', {end}' if str(end) else ''}; the same command resumes.", file=sys.stderr)
             return interrupts.exit_status()
-    return 0
+    return status
 
 
-def _run(arguments: list[str]) -> str:
-    """Runs a command; the text it ends with."""
+def _run(arguments: list[str]) -> tuple[str, int]:
+    """Runs a command; the text it ends with, and its exit status."""
     from lrsched import display, parsing
 
     command = parsing.parse(arguments)
     with display.progress(command.name) as report:
         outcome = command.module.run(command.config, report)
     if not outcome.files:
-        return str(outcome.text)
+        return str(outcome.text), outcome.status
     between = " " if len(outcome.files) == 1 else "\n  "
-    return between.join([f"{outcome.text}\nwritten:", *map(str, outcome.files)])
+    return between.join([f"{outcome.text}\nwritten:", *map(str, outcome.files)]), outcome.status
 
 
 def _replace_what_cannot_be_shown() -> None:

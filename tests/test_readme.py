@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from helpers import run_snippet
 
+import lrsched
 from lrsched import cli, parsing
 from lrsched.training import prepare
 
@@ -53,7 +54,7 @@ NOT_HERE = [*FOREIGN, *ENGINES, *HOSTS]
 STUDIES = [line for line in SHELL if "lrsched study" in line and "--part" not in line and line not in NOT_HERE]
 ALONE = list({line.split("lrsched ", 1)[1]: line for line in STUDIES}.values())  # each once, whatever is before it
 ON_PREPARED_DATA = [line for line in STUDIES if "--data-dir" in line]
-WITHOUT_TRAINING = ("lrsched schedules", "lrsched rank")
+WITHOUT_TRAINING = ("lrsched schedules", "lrsched rank", "lrsched check")
 ON_RESULTS = [line for line in SHELL if "lrsched forecast" in line]  # in the folder of the checkout
 IN_ORDER = (
     "lrsched train",
@@ -142,6 +143,8 @@ def test_commands_without_training_run(
     line: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    rates = lrsched.plan("warmup:50st+cosine", 300, peak_value=0.1).lr.table()
+    (tmp_path / "trace.csv").write_text("\n".join(["step,lr", *(f"{k},{rate}" for k, rate in enumerate(rates))]))
     assert cli.main(words(line)) == 0
     assert capsys.readouterr().out
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 
 class Outcome(NamedTuple):
-    """A command's result, the text to print, and the files and folders it wrote."""
+    """A command's result, the text to print, the files and folders it wrote, and the exit status."""
 
     result: Any
     text: str
     files: list[pathlib.Path]
+    status: int = 0

@@ -1,0 +1,308 @@
+"""`lrsched check` as a person types it: what agrees, what parts and why, every kind of file, and bad input."""
+
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import numpy as np
+import pytest
+
+import lrsched as ls
+from lrsched import cli
+from lrsched.commands import _nearest, _traces
+from lrsched.commands.check import CheckConfig, run
+
+WORDS, TOTAL, PEAK = "warmup:50st+cosine", 600, 0.1
+K = np.arange(TOTAL)
+CONFORMANCE = pathlib.Path(__file__).parents[1] / "conformance"
+
+
+@functools.cache
+def schedule(words: str, total: int) -> ls.Schedule:
+    return ls.plan(words, total, peak_value=PEAK).lr
+
+
+def at(updates: Any, words: str = WORDS, total: int = TOTAL) -> np.ndarray:
+    return schedule(words, total).table(np.asarray(updates))
+
+
+def write(path: pathlib.Path, rates: Any, steps: Any = None, form: str = "") -> str:
+    steps = range(len(rates)) if steps is None else steps
+    lines = [f"{step},{float(rate):{form}}" for step, rate in zip(steps, rates, strict=True)]
+    path.write_text("\n".join(["step,lr", *lines]))
+    return str(path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> str:
+    assert cli.main(["check", *words]) == status
+    found = capsys.readouterr()
+    return " ".join((found.err if status == 2 else found.out).split())
+
+
+FAULTS = {
+    "early": (at(K + 1), "early by one update, or the next update's rate is logged"),
+    "late": (at(np.maximum(K - 1, 0)), "late by one update"),
+    "constant": (np.full(TOTAL, PEAK), "constant at 0.1: the schedule is never stepped"),
+    "warmup_start": (np.where(K < 50, PEAK * (K + 1) / 50, at(K)), "the warmup begins at 0.002, not at 0"),
+    "no_warmup": (at(K, "cosine"), "no warmup"),
+    "restarted": (at(K % 100), "restarted every 100 updates"),
+    "fast": (at(4 * K), "stepped 4 times in each update, as per micro-batch or per process"),
+    "slow": (at(K // 100), "stepped once per epoch, not at every update"),
+    "held": (at(K - K % 100), "stepped once per epoch, where it has the right rate"),
+    "resumed": (np.where(K < 300, at(K), at(K - 120)), "resumed 120 updates behind from update 300 on"),
+    "resumed twice": (np.where(K < 200, at(K), at(K + 200)), "the updates of the resumed run are counted twice"),
+    "double": (np.where(K < 300, at(K), at(300 + 2 * (K - 300))), "stepped 2 times in each update from update 300"),
+    "stuck": (at(np.minimum(K, 320)), "held from update 320 on"),
+    "budget": (at(K, total=480), "made for 480 updates, not 600"),
+    "peak": (8 * at(K), "all rates are 8 times those expected"),
+    "shape": (at(K, "warmup:50st+linear"), "another schedule: warmup:50st+linear"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_right_reason_is_named_first(name: str, tmp_path: pathlib.Path) -> None:
+    rates, reason = FAULTS[name]
+    path = write(tmp_path / "trace.csv", rates)
+    outcome = run(CheckConfig(path, WORDS, TOTAL, steps_per_epoch=100, peak_value=PEAK))
+    assert outcome.status == 1
+    text = " ".join(outcome.text.split())
+    assert "parts at update" in text
+    first = outcome.result.reasons[0]
+    assert reason in first.text
+    assert text.partition("reason: " if "reason: " in text else "first: - ")[2].startswith(first.text)
+    assert np.abs(first.rates - rates).max() <= 1e-6 * rates.max()
+
+
+def test_rate_that_rises_again_after_the_end_is_found_out(tmp_path: pathlib.Path) -> None:
+    updates = np.arange(800)
+    path = write(tmp_path / "trace.csv", at(TOTAL - np.abs(updates - TOTAL)))
+    verdict = run(CheckConfig(path, WORDS, TOTAL, peak_value=PEAK)).result
+    assert verdict.update == 601
+    assert [reason.kind for reason in verdict.reasons] == ["rebound"]
+
+
+def test_class_named_cosine_that_was_constant_is_found_out(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "trace.csv", np.full(TOTAL, 1e-4))
+    text = said(capsys, path, "cosine", status=1)
+    assert "parts at update" in text
+    assert "Likeliest reason: constant at 0.0001: the schedule is never stepped." in text
+
+
+def test_trace_without_a_known_reason_has_none(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "trace.csv", np.random.default_rng(0).uniform(0, PEAK, TOTAL))
+    text = said(capsys, path, WORDS, "--peak-value", "0.1", status=1)
+    assert "None of the known reasons leaves these rates." in text
+
+
+def torch_traces() -> list[tuple[str, np.ndarray, ls.Schedule]]:
+    found = json.loads((CONFORMANCE / "trajectories.json").read_text())["trajectories"]
+    rng, traces = np.random.default_rng(0), []
+    names = (
+        "ExponentialLR",
+        "StepLR",
+        "MultiStepLR",
+        "LinearLR",
+        "PolynomialLR",
+        "OneCycleLR",
+        "CyclicLR",
+        "ConstantLR",
+    )
+    for name in names:
+        mine = [one for one in found if (one["library"], one["name"]) == ("torch", name)]
+        one = mine[rng.integers(len(mine))]
+        rate = {} if name in ("CyclicLR", "OneCycleLR") else {"lr": one["lr"]}
+        length = (
+            {"total_steps": len(one["values"])}
+            if name in ("ExponentialLR", "StepLR", "MultiStepLR", "CyclicLR")
+            else {}
+        )
+        traces.append((name, np.array(one["values"]), ls.from_torch(name, **rate, **length, **one["arguments"])))
+    return traces
+
+
+def live_traces() -> list[tuple[str, np.ndarray, ls.Schedule]]:
+    import keras
+    import optax
+
+    rng, traces = np.random.default_rng(1), []
+    steps = np.arange(120)
+    for _ in range(2):
+        peak, total, warm = float(rng.uniform(0.01, 1)), int(rng.integers(60, 110)), int(rng.integers(3, 20))
+        optaxes: list[tuple[str, dict[str, Any]]] = [
+            ("cosine_decay_schedule", {"init_value": peak, "decay_steps": total, "alpha": 0.1}),
+            ("linear_schedule", {"init_value": peak, "end_value": 0.001, "transition_steps": total}),
+            ("polynomial_schedule", {"init_value": peak, "end_value": 0, "power": 2, "transition_steps": total}),
+            ("warmup_cosine_decay_schedule",
+             {"init_value": 0.0, "peak_value": peak, "warmup_steps": warm, "decay_steps": total}),
+        ]  # fmt: skip
+        kerases: list[tuple[str, dict[str, Any]]] = [
+            ("CosineDecay", {"initial_learning_rate": peak, "decay_steps": total}),
+            ("PolynomialDecay", {"initial_learning_rate": peak, "decay_steps": total, "end_learning_rate": 1e-3}),
+        ]
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            for name, given in optaxes:
+                rates = jax.vmap(getattr(optax, name)(**given))(steps)
+                traces.append((name, np.asarray(rates), ls.from_optax(name, **given)))
+            for name, given in kerases:
+                rates = jax.vmap(getattr(keras.optimizers.schedules, name)(**given))(steps)
+                traces.append((name, np.asarray(rates), ls.from_keras(name, **given)))
+    return traces
+
+
+def test_honest_traces_of_torch_optax_and_keras_agree(tmp_path: pathlib.Path) -> None:
+    traces = [*torch_traces(), *live_traces()]
+    assert len(traces) >= 20
+    for name, rates, ours in traces:
+        path = write(tmp_path / "trace.csv", rates)
+        outcome = run(CheckConfig(path, ls.to_json(ours), int(ours.total_steps)))
+        assert outcome.status == 0, (name, outcome.text)
+        assert "\nagrees: the largest difference is" in outcome.text
+
+
+@pytest.mark.parametrize(("first", "every", "form"), [(0, 10, ".3e"), (10, 10, ".4f"), (0, 7, ".6g"), (5, 1, "")])
+def test_sampled_and_rounded_traces_agree(first: int, every: int, form: str, tmp_path: pathlib.Path) -> None:
+    kept = K[first::every]
+    path = write(tmp_path / "trace.csv", at(kept), kept, form)
+    verdict = run(CheckConfig(path, WORDS, TOTAL, peak_value=PEAK)).result
+    assert verdict.agrees
+    assert verdict.first_step == 0
+    path = write(tmp_path / "late.csv", at(np.maximum(kept - 40, 0)), kept, form)
+    verdict = run(CheckConfig(path, WORDS, TOTAL, peak_value=PEAK, first_step=0)).result
+    assert not verdict.agrees
+
+
+def test_steps_from_one_are_the_same_updates(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "trace.csv", at(K), K + 1)
+    text = said(capsys, path, WORDS, "--peak-value", "0.1")
+    assert "steps counted from 1" in text
+    assert "agrees: the largest difference is 0" in text
+
+
+def test_budget_and_peak_that_nobody_names_are_those_of_the_trace(tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "trace.csv", at(K[::10]), K[::10])
+    outcome = run(CheckConfig(path, WORDS))
+    assert outcome.result.agrees
+    assert "peak 0.1, 600 updates" in outcome.text
+
+
+def check_rates(path: pathlib.Path, **given: Any) -> None:
+    found = _traces.read(str(path), **given).trace
+    np.testing.assert_allclose(found.rates, at(found.updates(found.first_step or 0)), rtol=1e-6, atol=1e-8)
+
+
+def test_every_format_is_read(tmp_path: pathlib.Path) -> None:
+    rows = [{"step": int(k), "train/learning_rate": float(at(k))} for k in K[::20]]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"step": 600, "eval_loss": 1.0}])))
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    (tmp_path / "c.json").write_text(json.dumps(at(K).tolist()))
+    (tmp_path / "d.csv").write_text("\n".join(["it;loss;mine", *(f"{k};1;{float(at(k))}" for k in K)]))
+    check_rates(tmp_path / "a.jsonl")
+    check_rates(tmp_path / "b.json")
+    check_rates(tmp_path / "c.json")
+    check_rates(tmp_path / "d.csv", rate_column="mine")
+
+
+def test_state_of_hugging_faces_trainer_is_read_with_its_budget(tmp_path: pathlib.Path) -> None:
+    log = [{"step": int(k), "loss": 1.0, "learning_rate": float(at(k - 1))} for k in range(10, TOTAL + 1, 10)]
+    state = {"global_step": TOTAL, "max_steps": TOTAL, "log_history": [*log, {"step": TOTAL, "eval_loss": 0.3}]}
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps(state))
+    trace = _traces.read(str(path)).trace
+    assert (trace.first_step, trace.total_steps, len(trace.rates)) == (1, TOTAL, 60)
+    assert run(CheckConfig(str(path), WORDS, peak_value=PEAK)).result.agrees
+    for row in log:
+        row["learning_rate"] = float(at(row["step"]))
+    path.write_text(json.dumps(state))
+    verdict = run(CheckConfig(str(path), WORDS, peak_value=PEAK)).result
+    assert verdict.reasons[0].text == "early by one update, or the next update's rate is logged"
+
+
+def test_event_files_of_tensorboard_are_read(tmp_path: pathlib.Path) -> None:
+    import tensorboardX
+
+    with tensorboardX.SummaryWriter(str(tmp_path)) as events:
+        for k in K[::5]:
+            events.add_scalar("train/lr", float(at(k)), int(k))
+            events.add_scalar("loss", 1.0, int(k))
+    check_rates(tmp_path)
+    (file,) = tmp_path.glob("*tfevents*")
+    check_rates(file, rate_column="train/lr")
+    file.write_bytes(file.read_bytes()[:-7])  # of a run that was killed
+    assert len(_traces.read(str(file)).trace.rates) == len(K[::5])
+
+
+def test_run_of_this_library_is_held_against_its_own_words(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = json.loads(ls.plan("rex", 40, peak_value=0.1).words)
+    record = {"plan": plan, "total_steps": 40, "steps_per_epoch": 10, "applied_rate_max_rel_error": 3e-8}
+    row = {**record, "config": {"batch_size": 32}}
+    (tmp_path / "records.jsonl").write_text("")
+    monkeypatch.setattr(_traces.records, "read", lambda path: _traces.files.Lines([row], [], False))
+    outcome = run(CheckConfig(str(tmp_path)))
+    assert outcome.result.agrees
+    assert "rex" in outcome.text
+    assert run(CheckConfig(str(tmp_path), "linear")).status == 1
+
+
+def test_picture_of_both_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, plot = write(tmp_path / "trace.csv", at(K + 1)), tmp_path / "both.svg"
+    assert f"written: {plot}" in said(capsys, path, WORDS, "--plot", str(plot), status=1)
+    assert "early by one update" in plot.read_text()
+
+
+@pytest.mark.parametrize("words", ["warmup:50st+cosine", "rex:d=0.7"])
+def test_nearest_schedule_is_printed_as_words_that_agree(
+    words: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("polynomial", "rex", "wsd", "onecycle")
+    monkeypatch.setattr(_nearest, "MAIN", {name: _nearest.MAIN[name] for name in names})  # a few, for time
+    known = {name: make for name, make in _nearest.registry.SCHEDULES.items() if name in (*names, "cosine", "linear")}
+    monkeypatch.setattr(_nearest, "candidates", lambda: [*known])
+    path = write(tmp_path / "trace.csv", at(np.arange(0, 1173, 10), words, 1173), np.arange(0, 1173, 10))
+    text = said(capsys, path)
+    command = text.partition("agrees: lrsched ")[2].split()
+    assert command == ["check", path, words, "--total-steps", "1173", "--peak-value", "0.1"]
+    assert "agrees" in said(capsys, *command[1:])
+
+
+BAD: dict[str, tuple[str, Sequence[str], str]] = {
+    "a file that is not there": ("", ["none.csv"], "trace must be a file or folder that is there, got none.csv"),
+    "no rates": ("step,loss\n0,1\n", ["t.csv"], "must have a column of rates .* got step, loss"),
+    "two rates": ("step,lr,rate/lr\n0,1,2\n", ["t.csv", "rex", "--rate-column", "mine"], "rate_column must be one of"),
+    "an empty file": ("", ["t.csv"], "must hold rows with a rate each, got none"),
+    "steps that fall": ("step,lr\n0,1\n3,1\n2,1\n", ["t.csv"], "must have steps that increase, got 2 after 3"),
+    "half a step": ("step,lr\n0,1\n1.5,1\n", ["t.csv"], "must have whole steps of 0 to 100,000,000, got 1.5"),
+    "NaN": ("step,lr\n0,1\n1,nan\n", ["t.csv"], "must hold rates of at least 0, got nan at step 1"),
+    "a word": ("step,lr\n0,1\n1,high\n", ["t.csv"], "column lr must hold numbers, got 'high'"),
+    "no schedule": ("step,lr\n0,1\n", ["t.csv", "cosin"], "schedule must be one of"),
+    "epochs of no length": ("step,lr\n0,1\n", ["t.csv", "rex", "--epochs", "3"], "epochs must come with"),
+    "no picture": ("step,lr\n0,1\n", ["t.csv", "rex", "--plot", "a.txt"], "must end in .svg or .png"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_in_one_line(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, words, message = BAD[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(text)
+    assert cli.main(["check", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message.partition(" .*")[0] in line
+
+
+def test_function_holds_numbers_against_a_schedule() -> None:
+    assert ls.check(at(K), schedule(WORDS, TOTAL)).agrees
+    verdict = ls.check(at(K[::10] // 2), schedule(WORDS, TOTAL), steps=K[::10])
+    assert verdict.update == 10
+    assert verdict.reasons[0].kind == "slow"
