@@ -141,7 +141,10 @@ def fitted(schedule: S) -> S:
 
     No class does so when a value is made: what is made may be a segment, which knows no budget of its own.
     """
-    if is_concrete(schedule.total_steps):
+    inner = [each for each in vars(schedule).values() if isinstance(each, Schedule)]
+    for each in inner:  # a schedule made of another fits if that fits into its own budget, cut or held as it may be
+        fitted(each)
+    if not inner and is_concrete(schedule.total_steps):
         schedule._check_budget(int(schedule.total_steps))
     return schedule
 

@@ -66,7 +66,7 @@ class Truncated(Schedule):
     schedule: Schedule
     total_steps: Number
 
-    def _check(self) -> None:
+    def _check_budget(self, total_steps: int) -> None:
         fitted(self.schedule)
 
     @property
@@ -89,7 +89,6 @@ class Held(Schedule):
 
     def _check(self) -> None:
         check_steps("every", self.every)
-        fitted(self.schedule)
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:

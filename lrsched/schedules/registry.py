@@ -223,10 +223,8 @@ def _build_sequence(
 ) -> Schedule:
     """Each segment is checked at its own length, and like every sequence's knows none of its own."""
     durations = [duration(segment["duration"], rest=True, **sizes) for segment in segments]
-    names, nothing = (
-        [segment["schedule"] for segment in segments],
-        [decays.constant(0.0, total_steps=1)] * len(segments),
-    )
+    names = [segment["schedule"] for segment in segments]
+    nothing = [decays.constant(0.0, total_steps=1)] * len(segments)
     total = total_steps if isinstance(total_steps, jax.Array) else np.int64(total_steps)
     schedules = []
     lengths = phases(list(zip(names, nothing, durations, strict=True)), total_steps).lengths(total)

@@ -11,6 +11,7 @@ import pytest
 
 import lrsched as ls
 from lrsched.schedules import core, language, profiles, registry
+from lrsched.schedules.entered import Held
 from lrsched.schedules.progress import Ratio
 from lrsched.schedules.sampling import EverySteps
 
@@ -296,3 +297,11 @@ def test_segment_that_does_not_fit_is_refused_with_the_length_that_it_has() -> N
     for document in (found, {"kind": "Truncated", "schedule": found, "total_steps": 70}):
         with pytest.raises(ValueError, match=r"fit into total_steps = 40, got 54 steps: 50 \+ 4\.$"):
             ls.from_json(json.dumps(document))
+
+
+def test_schedule_that_another_one_cuts_holds_or_multiplies_is_read_back_with_its_own_budget() -> None:
+    thirty, sixty = (
+        ls.sequence([ls.warmup(0.1, total_steps=10), ls.linear(0.1, total_steps=n - 10)]) for n in (30, 60)
+    )
+    for made in (Held(thirty, 4, 100), Held(thirty, 4, 200), ls.product(thirty, sixty), ls.truncated(sixty, 30)):
+        assert ls.from_json(ls.to_json(made)) == made
