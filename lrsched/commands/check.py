@@ -26,17 +26,9 @@ from lrsched.schedules.values import check_number, check_steps
 
 PARTED = 1  # the exit status
 #: Schedules that a run may have followed by mistake; each with the trace's own warmup.
-DECAYS: tuple[str, ...] = ("cosine", "linear", "rex", "one_minus_sqrt", "polynomial:power=2", "square", "exponential")
-DECAYS += (
-    "step",
-    "multi_step",
-    "inverse_sqrt",
-    "onecycle",
-    "onecycle:annealing=cosine",
-    "wsd",
-    "sgdr",
-    "clr",
-    "delayed",
+DECAYS = (
+    *("cosine", "linear", "rex", "one_minus_sqrt", "polynomial:power=2", "square", "exponential", "step", "multi_step"),
+    *("inverse_sqrt", "onecycle", "onecycle:annealing=cosine", "wsd", "sgdr", "clr", "delayed"),
 )
 
 
@@ -92,7 +84,9 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
         report("searching for the nearest schedules")
         rows = _nearest.search(trace, total)
         return Outcome(rows, "\n".join([_described(config, trace), "", *_nearest.show(rows, config.trace)]), [])
-    reference, label = choose(config.words or found.words, trace, total, per_epoch, config.peak_value)
+    words = config.words or found.words
+    reference, label = choose(words, trace, total, per_epoch, config.peak_value)
+    own_peak = config.peak_value is None and registry.lacks_peak(language.parse(words))
     verdict = judge(trace, reference)
     files: list[pathlib.Path] = []
     if config.plot is not None:
@@ -100,7 +94,8 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
 
         draw_check(verdict, reference, label, config.plot)
         files = [pathlib.Path(config.plot)]
-    text = "\n".join([_described(config, trace), *show(verdict, reference, label, columns.terminal_width(100))])
+    said = show(verdict, reference, label, columns.terminal_width(100), own_peak=own_peak, own_end=total is None)
+    text = "\n".join([_described(config, trace), *said])
     return Outcome(verdict, text, files, 0 if verdict.agrees else PARTED)
 
 
@@ -258,13 +253,17 @@ def _described(config: CheckConfig, trace: Trace) -> str:
     return f"{config.trace}: {many:,} rate{'s' * (many > 1)}, steps {steps[0]:,} to {steps[-1]:,}{every}{written}."
 
 
-def show(verdict: Verdict, reference: Reference, label: str, width: int) -> list[str]:
-    """What is said of a trace, in lines."""
+def show(
+    verdict: Verdict, reference: Reference, label: str, width: int, *, own_peak: bool = False, own_end: bool = False
+) -> list[str]:
+    """What is said of a trace, in lines; own_peak, own_end: nobody named the peak, the budget, so the trace did."""
     peak, total = reference.peak, reference.total_steps
     counted = f"steps counted from {verdict.first_step}" + ", as far as can be seen" * verdict.assumed
     off = np.abs(verdict.differences)
     most = int(off.argmax())
-    lines = [f"{label}: peak {peak:.6g}, {total:,} updates; {counted}."]
+    peak_is, total_is = (f"{said}{' (as in the trace)' * own}" for said, own in
+                         ((f"peak {peak:.6g}", own_peak), (f"{total:,} updates", own_end)))  # fmt: skip
+    lines = [f"{label}: {peak_is}, {total_is}; {counted}."]
     if verdict.parting is None:
         said = (
             f"agrees: the largest difference is {off[most]:.2g}, at update {verdict.updates[most]:,}; "

@@ -96,6 +96,15 @@ def test_class_named_cosine_that_was_constant_is_found_out(
     assert "Likeliest reason: constant at 0.0001: the schedule is never stepped." in text
 
 
+def test_peak_and_budget_that_the_trace_has_to_give_are_said_to_be_its_own(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, own = write(tmp_path / "trace.csv", at(K)), " (as in the trace)"
+    assert f"peak 0.1{own}, 600 updates{own};" in said(capsys, path, WORDS)
+    assert f"peak 0.1, 600 updates{own};" in said(capsys, path, WORDS, "--peak-value", "0.1")
+    assert f"peak 0.1{own}, 600 updates;" in said(capsys, path, WORDS, "--total-steps", "600")
+
+
 def test_trace_without_a_known_reason_has_none(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "trace.csv", np.random.default_rng(0).uniform(0, PEAK, TOTAL))
     text = said(capsys, path, WORDS, "--peak-value", "0.1", status=1)
@@ -190,7 +199,7 @@ def test_budget_and_peak_that_nobody_names_are_those_of_the_trace(tmp_path: path
     path = write(tmp_path / "trace.csv", at(K[::10]), K[::10])
     outcome = run(CheckConfig(path, WORDS))
     assert outcome.result.agrees
-    assert "peak 0.1, 600 updates" in outcome.text
+    assert "peak 0.1 (as in the trace), 600 updates (as in the trace)" in outcome.text
 
 
 def check_rates(path: pathlib.Path, **given: Any) -> None:
