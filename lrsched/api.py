@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lrsched.analysis.check.verdict import Verdict
     from lrsched.commands import Outcome
     from lrsched.runs.folder import SavedRun
+    from lrsched.schedules.core import Schedule
 
 
 def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> dict[str, Any]:
@@ -62,18 +63,19 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     return _run(command, dataclasses.replace(base, **settings), report)
 
 
-def check(rates: Any, schedule: Callable[[Any], Any], *, steps: Any = None) -> Verdict:
+def check(rates: Any, schedule: Schedule, *, steps: Any = None, tolerance: float | None = None) -> Verdict:
     """Holds rates that a run logged against the schedule that it was meant to follow, as `lrsched check` does.
 
     Args:
       rates: as logged, one for each update or for each of `steps`.
       schedule: of this library.
       steps: the updates that the rates are of, counted from 0, ascending; None: all, from the first one on.
+      tolerance: by how much rates may differ; None: 1e-6 of the highest, so rates that were rounded need one.
     Returns:
       `.agrees`, `.update` (the first that differs, or None), `.reasons` (each with `.kind` and `.text`, the likeliest
       first) and `.differences`.
     Raises:
-      ValueError: for rates or steps that are none.
+      ValueError: for rates, steps or a schedule that are none.
     Example:
       >>> schedule = cosine(0.1, total_steps=100)
       >>> check([float(schedule(k + 1)) for k in range(100)], schedule).reasons[0].text
@@ -81,7 +83,7 @@ def check(rates: Any, schedule: Callable[[Any], Any], *, steps: Any = None) -> V
     """
     from lrsched.commands.check import hold
 
-    return hold(rates, schedule, steps)
+    return hold(rates, schedule, steps, tolerance)
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:

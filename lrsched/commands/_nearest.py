@@ -13,6 +13,7 @@ from lrsched.analysis.check.trace import Trace
 from lrsched.schedules import language, registry
 
 SHOWN = 5
+FEWEST = 5  # rates: to fewer everything fits
 POINTS = 150  # of a long trace that are fitted to
 #: The argument of a schedule that changes its shape most, and between what it is sought; the others are the default.
 MAIN: dict[str, tuple[str, float, float]] = {
@@ -83,7 +84,11 @@ def search(trace: Trace, total_steps: int | None = None) -> list[Near]:
     Args:
       total_steps: the budget; None: what comes nearest of the updates from the last logged one to where the next one
         would have been.
+    Raises:
+      ValueError: if the rates are too few, or all one.
     """
+    if len(np.unique(trace.rates)) < 2 or len(trace.rates) < FEWEST:
+        raise ValueError(f"trace must hold {FEWEST} rates that are not all one, where no words are given.")
     first = trace.first_step if trace.first_step is not None else 1
     last = int(trace.steps[-1]) - first + 1
     gap = min(int(np.diff(trace.steps[-2:]).max(initial=1)), 100)
@@ -221,9 +226,8 @@ def show(rows: list[Near], trace: str) -> list[str]:
     """The table, and the command that checks the first."""
     if not rows:
         return ["No schedule of this library fits the budget."]
-    heads = ["schedule", "peak", "updates", "largest", "mean difference"]
-    body = [[row.words, f"{row.peak_value:.6g}", f"{row.total_steps:,}", f"{row.largest:.2g}", f"{row.mean:.2g}"]
-            for row in rows]  # fmt: skip
+    heads = ["schedule", "peak", "updates", "mean off"]
+    body = [[row.words, f"{row.peak_value:.6g}", f"{row.total_steps:,}", f"{row.mean:.2g}"] for row in rows]
     left, *more = ([head, *column] for head, column in zip(heads, zip(*body, strict=True), strict=True))
     first = rows[0]
     command = ["lrsched", "check", trace, first.words, "--total-steps", str(first.total_steps)]

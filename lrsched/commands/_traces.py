@@ -20,7 +20,7 @@ from lrsched.commands import _loss_curves
 from lrsched.runs import records
 
 RATES = ("lr", "learning_rate", "learningrate", "rate", "lr_0", "lr0", "lr/pg0", "lr/group_0")
-STEPS = ("step", "global_step", "_step", "update", "updates", "iteration", "iter", "it", "num_updates")
+STEPS = ("global_step", "step", "update", "updates", "iteration", "iter", "it", "iter_num", "num_updates", "_step")
 LARGEST_EVENT = 2**28  # bytes; a length beyond it is that of a damaged file
 
 
@@ -30,11 +30,15 @@ class Found(NamedTuple):
     Attributes:
       words: JSON of the run's schedule; None: the file does not name it.
       steps_per_epoch: None: the file does not say.
+      columns: those that were read, for people.
+      trainer: whether transformers' Trainer wrote it.
     """
 
     trace: Trace
     words: dict[str, Any] | None = None
     steps_per_epoch: int | None = None
+    columns: str = ""
+    trainer: bool = False
 
 
 def read(path: str, *, rate_column: str | None = None, step_column: str | None = None,
@@ -61,13 +65,24 @@ def read(path: str, *, rate_column: str | None = None, step_column: str | None =
         known: dict[str, Any] = {}
         if text.lstrip()[:1] in ("{", "["):
             rows, known = _json(text)
+        elif _is_number(text.strip().partition("\n")[0]):
+            rows = text.split()  # the rates alone, one in a line
         else:
             rows = list(csv.DictReader(io.StringIO(text), delimiter=_delimiter(text)))
         hugging_face = {"first_step": 1, "total_steps": known.get("max_steps")} if known else {}
         given = {"first_step": first_step} if first_step is not None else {}
-        return Found(_of_rows(rows, rate_column, step_column, {**hugging_face, **given}))
+        trace, columns = _of_rows(rows, rate_column, step_column, {**hugging_face, **given})
+        return Found(trace, columns=columns, trainer=bool(known))
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _delimiter(text: str) -> str:
@@ -88,6 +103,8 @@ def _json(text: str) -> tuple[list[Any], dict[str, Any]]:
     if isinstance(whole, dict) and isinstance(whole.get("log_history"), list):
         budget = str(whole.get("max_steps"))
         return whole["log_history"], {"max_steps": int(budget) if budget.isdigit() and int(budget) else None}
+    if isinstance(whole, dict) and whole and all(isinstance(column, list) for column in whole.values()):
+        return [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)], {}
     return (whole if isinstance(whole, list) else [whole]), {}
 
 
@@ -95,8 +112,11 @@ def _loads(text: str) -> Any:
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
 
 
-def _of_rows(rows: Sequence[Any], rate_column: str | None, step_column: str | None, known: Mapping[str, Any]) -> Trace:
-    """A trace of rows with columns, or of the rates alone; rows without a rate, as of evaluations, are left out."""
+def _of_rows(
+    rows: Sequence[Any], rate_column: str | None, step_column: str | None, known: Mapping[str, Any]
+) -> tuple[Trace, str]:
+    """A trace of rows with columns, or of the rates alone, and which columns: rows without a rate, as of evaluations,
+    are left out."""
     if rows and all(isinstance(row, str) for row in rows):
         rows = [{"lr": row} for row in rows]
     if not rows or not all(isinstance(row, Mapping) for row in rows):
@@ -106,10 +126,13 @@ def _of_rows(rows: Sequence[Any], rate_column: str | None, step_column: str | No
     columns = list(dict.fromkeys(str(name) for row in rows for name in row))
     rate = _column("rate", columns, rate_column, RATES)
     step = _column("step", columns, step_column, STEPS, needed=False)
+    if step is None and (epoch := [name for name in columns if name.strip().lower() in ("epoch", "epochs")]):
+        raise ValueError(f"must have a column of updates (step; else --step-column), got {rate} over {epoch[0]}.")
     kept = [row for row in rows if row.get(rate) not in (None, "")]
     texts = [str(row[rate]) for row in kept]
     steps = None if step is None else np.array([_number(step, row.get(step)) for row in kept])
-    return make_trace(steps, [_number(rate, text) for text in texts], texts, **known)
+    over = f"{rate} over {step}" if step is not None else f"{rate}, a line for each update"
+    return make_trace(steps, [_number(rate, text) for text in texts], texts, **known), over
 
 
 def _number(column: str, text: Any) -> float:
@@ -126,13 +149,14 @@ def _column(kind: str, columns: Sequence[str], asked: str | None, usual: Sequenc
             raise ValueError(f"{kind}_column must be one of {', '.join(columns)}, got {asked!r}.")
         return asked
     by_name = {name: re.sub(r"[\s-]+", "_", name.strip().lower()) for name in columns}
-    for same in (lambda name, one: name == one, lambda name, one: re.search(rf"(^|[/._ ]){re.escape(one)}$", name)):
-        for one in usual:
-            found = [column for column, name in by_name.items() if same(name, one)]
-            if len(found) > 1 and needed:
-                raise ValueError(f"--{kind}-column must say which of {', '.join(found)} is the {kind}, got none.")
-            if found:
-                return found[0]
+    forms = [(re.escape(one), rf".*[/. ]{re.escape(one)}") for one in usual]
+    patterns = [pattern for pair in forms for pattern in pair] + ([r"lr[-_/].*"] if needed else [])
+    for pattern in patterns:
+        found = [column for column, name in by_name.items() if re.fullmatch(pattern, name)]
+        if len(found) > 1 and needed:
+            raise ValueError(f"--{kind}-column must say which of {', '.join(found)} is the {kind}, got none.")
+        if found:
+            return found[0]
     if needed:
         raise ValueError(
             f"must have a column of rates (lr, learning_rate; else --rate-column), got {', '.join(columns)}."

@@ -20,7 +20,7 @@ from lrsched.analysis.check.verdict import Verdict, judge
 from lrsched.commands import Outcome, _nearest, _traces
 from lrsched.runs.report import Report, ignore
 from lrsched.schedules import language, registry
-from lrsched.schedules.core import Schedule
+from lrsched.schedules.core import Schedule, check_schedule
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.values import check_number, check_steps
 
@@ -83,11 +83,15 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
     if config.words is None and found.words is None:
         report("searching for the nearest schedules")
         rows = _nearest.search(trace, total)
-        return Outcome(rows, "\n".join([_described(config, trace), "", *_nearest.show(rows, config.trace)]), [])
-    words = config.words or found.words
+        return Outcome(rows, "\n".join([_described(config, found, trace), "", *_nearest.show(rows, config.trace)]), [])
+    words: Any = config.words or found.words
     reference, label = choose(words, trace, total, per_epoch, config.peak_value)
     own_peak = config.peak_value is None and registry.lacks_peak(language.parse(words))
     verdict = judge(trace, reference)
+    if found.trainer and verdict.reasons and verdict.reasons[0].text.startswith("early by one update"):
+        note = ["transformers logs the next update's rate before 4.51: there the run followed its schedule."]
+    else:
+        note = []
     files: list[pathlib.Path] = []
     if config.plot is not None:
         from lrsched.analysis.check.figures import draw_check  # Matplotlib is an extra
@@ -95,7 +99,7 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
         draw_check(verdict, reference, label, config.plot)
         files = [pathlib.Path(config.plot)]
     said = show(verdict, reference, label, columns.terminal_width(100), own_peak=own_peak, own_end=total is None)
-    text = "\n".join([_described(config, trace), *said])
+    text = "\n".join([_described(config, found, trace), *said, *note])
     return Outcome(verdict, text, files, 0 if verdict.agrees else PARTED)
 
 
@@ -122,9 +126,13 @@ def _budget(config: CheckConfig, trace: Trace) -> int | None:
     return config.total_steps or trace.total_steps
 
 
-def hold(rates: Any, schedule: Any, steps: Any = None) -> Verdict:
+def hold(rates: Any, schedule: Any, steps: Any = None, tolerance: float | None = None) -> Verdict:
     """Holds rates at these updates, counted from 0, against a schedule."""
+    check_schedule("schedule", schedule)
     trace = make_trace(steps, rates, first_step=0)
+    if tolerance is not None:
+        check_number("tolerance", tolerance, at_least=0.0)
+        trace = trace._replace(tolerance=np.full(len(trace.rates), tolerance))
     reference, _ = choose(schedule, trace, int(schedule.total_steps), None, None)
     return judge(trace, reference)
 
@@ -149,15 +157,22 @@ def choose(
         peak = None
     else:
         peak = highest if peak_value is None else peak_value
+        if peak_value is None and not highest:
+            raise ValueError("trace must hold a rate above 0, or come with --peak-value, got zeros alone.")
     tried = []
     for total in totals:
-        reference = refer(full, peak, total, steps_per_epoch)
+        try:
+            reference = refer(full, peak, total, steps_per_epoch)
+        except ValueError as error:
+            if total_steps:
+                raise
+            raise ValueError(f"{str(error).rstrip('.')}; --total-steps names the budget.") from None
         tried.append(reference)
         if peak_value is None and peak is not None and 0 < (share := _share(trace, reference)) < 1:
             tried.append(refer(full, peak / share, total, steps_per_epoch))
     best = min(range(len(tried)), key=lambda i: (_excess(trace, tried[i]), i))
     reference = tried[best] if _excess(trace, tried[best]) <= 1 else tried[0]
-    return reference, label
+    return dataclasses.replace(reference, peak_assumed=peak is not None and peak_value is None), label
 
 
 def _share(trace: Trace, reference: Reference) -> float:
@@ -170,7 +185,8 @@ def _excess(trace: Trace, reference: Reference) -> float:
     """The largest difference in units of the tolerance, counted as the trace may be."""
     starts = (0, 1) if trace.first_step is None else (trace.first_step,)
     return min(
-        float((np.abs(trace.rates - reference.at(trace.updates(first))) / trace.tolerance).max()) for first in starts
+        float((np.abs(trace.rates - reference.at(trace.updates(first))) / np.maximum(trace.tolerance, 1e-300)).max())
+        for first in starts
     )
 
 
@@ -240,7 +256,7 @@ def _unpeaked(words: Mapping[str, Any]) -> str:
     return re.sub(r",peak_value=[^,+@]+|peak_value=[^,+@]+,|:peak_value=[^,+@]+", "", label)
 
 
-def _described(config: CheckConfig, trace: Trace) -> str:
+def _described(config: CheckConfig, found: _traces.Found, trace: Trace) -> str:
     """The trace in a line."""
     steps, many = trace.steps, len(trace.steps)
     strides = np.unique(np.diff(steps))
@@ -250,6 +266,7 @@ def _described(config: CheckConfig, trace: Trace) -> str:
         if trace.written.startswith(("to ", "in ", "as "))
         else f" {trace.written}".rstrip()
     )
+    written += f"; {found.columns}" if found.columns else ""
     return f"{config.trace}: {many:,} rate{'s' * (many > 1)}, steps {steps[0]:,} to {steps[-1]:,}{every}{written}."
 
 
@@ -258,7 +275,11 @@ def show(
 ) -> list[str]:
     """What is said of a trace, in lines; own_peak, own_end: nobody named the peak, the budget, so the trace did."""
     peak, total = reference.peak, reference.total_steps
-    counted = f"steps counted from {verdict.first_step}" + ", as far as can be seen" * verdict.assumed
+    counted = f"steps counted from {verdict.first_step}"
+    if verdict.assumed:
+        so = "agrees" if verdict.agrees else "parts"
+        other = f"{so} from {1 - verdict.first_step} as well" if verdict.either else "which agrees, and the other parts"
+        counted += f" ({other}; --first-step settles it)"
     off = np.abs(verdict.differences)
     most = int(off.argmax())
     peak_is, total_is = (f"{said}{' (as in the trace)' * own}" for said, own in
@@ -285,7 +306,9 @@ def show(
         lines.append("Reasons that leave these very rates, the likeliest first:")
         return [*lines, *(f"  - {reason.text}" for reason in verdict.reasons)]
     if verdict.near is None:
-        return [*lines, "None of the known reasons leaves these rates."]
+        own = [word for word, mine in (("--peak-value", own_peak), ("--total-steps", own_end)) if mine]
+        more = [f"{' and '.join(own)} would say what here is the trace's own."] if own else []
+        return [*lines, "None of the known reasons leaves these rates.", *more]
     left = np.abs(verdict.found - verdict.near.rates).mean() / off.mean()
     nearest = f"None of the known reasons leaves these rates. Nearest, with {100 * left:.2g} % of the difference left: "
     return [*lines, *textwrap.wrap(f"{nearest}{verdict.near.text}.", width)]

@@ -93,7 +93,7 @@ def test_class_named_cosine_that_was_constant_is_found_out(
     path = write(tmp_path / "trace.csv", np.full(TOTAL, 1e-4))
     text = said(capsys, path, "cosine", status=1)
     assert "parts at update" in text
-    assert "Likeliest reason: constant at 0.0001: the schedule is never stepped." in text
+    assert "Likeliest reason: constant at 0.0001: the schedule is never stepped, or not used." in text
 
 
 def test_peak_and_budget_that_the_trace_has_to_give_are_said_to_be_its_own(
@@ -103,6 +103,96 @@ def test_peak_and_budget_that_the_trace_has_to_give_are_said_to_be_its_own(
     assert f"peak 0.1{own}, 600 updates{own};" in said(capsys, path, WORDS)
     assert f"peak 0.1, 600 updates{own};" in said(capsys, path, WORDS, "--peak-value", "0.1")
     assert f"peak 0.1{own}, 600 updates;" in said(capsys, path, WORDS, "--total-steps", "600")
+
+
+@pytest.mark.parametrize(
+    ("rates", "every", "reason"),
+    [
+        (at(K + 1), 30, "early by one update, or the next update's rate is logged, with a peak of 0.1"),
+        (at(K // 100), 1, "not at every update: time runs 100 times too slowly, with a peak of 0.1"),
+    ],
+    ids=["early", "slow"],
+)
+def test_reason_is_found_though_nobody_names_the_peak(
+    rates: np.ndarray, every: int, reason: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "trace.csv", rates[::every], K[::every])
+    assert reason in said(capsys, path, WORDS, "--total-steps", "600", status=1)
+
+
+@pytest.mark.parametrize(
+    ("rates", "reason"),
+    [
+        (np.where(K < 50, at(K), 0.01 + 0.9 * at(K)), "the decay ends at 0.01, not at 0"),
+        (np.where(K < 50, at(K), np.maximum(at(K), 0.01)), "the rate never falls below 0.01"),
+    ],
+    ids=["end", "floor"],
+)
+def test_another_end_and_a_floor_are_told_apart(
+    rates: np.ndarray, reason: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "trace.csv", rates)
+    assert f"Likeliest reason: {reason}." in said(capsys, path, WORDS, "--peak-value", "0.1", status=1)
+
+
+def test_log_of_an_older_trainer_is_said_to_be_no_fault_of_the_run(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trainer_state.json"
+    history = [{"step": int(k + 1), "learning_rate": float(at(k + 1))} for k in K[9::10]]
+    path.write_text(json.dumps({"max_steps": TOTAL, "log_history": history}))
+    text = said(capsys, str(path), WORDS, "--peak-value", "0.1", status=1)
+    assert "early by one update" in text
+    assert "before 4.51: there the run followed its schedule." in text
+
+
+def test_steps_of_updates_are_read_before_the_count_of_log_calls(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "wandb.csv"
+    lines = [f"{i},{float(at(k))!r},{k}" for i, k in enumerate(K[::10])]
+    path.write_text("\n".join(["_step,train/lr,train/global_step", *lines]))
+    text = said(capsys, str(path), WORDS, "--total-steps", "600")
+    assert "train/lr over train/global_step." in text
+
+
+def test_rates_alone_in_lines_columns_of_lists_and_lightnings_names_are_read(tmp_path: pathlib.Path) -> None:
+    texts = {
+        "plain.txt": "\n".join(map(repr, at(K).tolist())),
+        "columns.json": json.dumps({"step": K.tolist(), "lr": at(K).tolist()}),
+        "lightning.csv": "\n".join(["step,lr-AdamW", *(f"{k},{rate!r}" for k, rate in enumerate(at(K).tolist()))]),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        check_rates(tmp_path / name)
+
+
+def test_other_way_of_counting_is_said_where_a_trace_leaves_it_open(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "trace.csv", at(K[10:]), K[10:])
+    text = said(capsys, path, WORDS, "--total-steps", "600", "--peak-value", "0.1")
+    assert "steps counted from 0 (which agrees, and the other parts; --first-step settles it)" in text
+
+
+@pytest.mark.parametrize(
+    ("rates", "schedule", "message"),
+    [
+        ([0.1], "rex", "schedule must be a schedule"),
+        ("abc", ls.rex(0.1, total_steps=2), "rates must be a row of numbers, got str"),
+        ({"lr": 0.1}, ls.rex(0.1, total_steps=2), "rates must be a row of numbers, got dict"),
+        ([[0.1]], ls.rex(0.1, total_steps=2), r"rates must be a row of numbers, got shape \(1, 1\)"),
+    ],
+)
+def test_check_from_python_refuses_what_is_no_rate_or_schedule(rates: Any, schedule: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ls.check(rates, schedule)
+
+
+def test_tolerance_from_python_is_that_of_rounded_rates() -> None:
+    rounded = np.round(at(K), 4)
+    assert not ls.check(rounded, schedule(WORDS, TOTAL)).agrees
+    assert ls.check(rounded, schedule(WORDS, TOTAL), tolerance=5.1e-5).agrees
 
 
 def test_trace_without_a_known_reason_has_none(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,9 @@ def constant(case: Case) -> Iterator[Candidate]:
     value = float(np.median(case.rates))
     if len(case.rates) > 1 and np.ptp(case.reference.table):
         yield Candidate(
-            "constant", f"constant at {value:.6g}: the schedule is never stepped", np.full_like(case.rates, value)
+            "constant",
+            f"constant at {value:.6g}: the schedule is never stepped, or not used",
+            np.full_like(case.rates, value),
         )
 
 
@@ -80,6 +82,8 @@ def shifted(case: Case) -> Iterator[Candidate]:
 def scaled(case: Case) -> Iterator[Candidate]:
     """Another peak: all rates times one factor."""
     expected = case.reference.at(case.updates)
+    if case.reference.peak_assumed:
+        return
     if (size := float(expected @ expected)) > 0 and (factor := float(case.rates @ expected) / size) > 0:
         for times in (float(f"{factor:.3g}"), factor):
             reason = f"all rates are {times:.4g} times those expected: another peak{_like(times)}"
@@ -251,6 +255,25 @@ def moved_fall(case: Case) -> Iterator[Candidate]:
                 yield Candidate("decay", f"the decay {' and '.join(said)}", rates, exact_to)
 
 
+def ended(case: Case) -> Iterator[Candidate]:
+    """A decay to another end, or one that is held at a floor."""
+    reference, updates = case.reference, case.updates
+    expected, peak, last = reference.at(updates), reference.peak, float(reference.table[-1])
+    after = updates >= reference.warmup
+    fallen = peak - expected[after]
+    if peak <= last or not (size := float(fallen @ fallen)):
+        return
+    end = peak - (peak - last) * float(fallen @ (peak - case.rates[after])) / size
+    for value in (float(f"{end:.3g}"), end):
+        if 0 <= value < peak and value != last:
+            share = (peak - value) / (peak - last)
+            rates = np.where(after, peak - (peak - expected) * share, expected)
+            yield Candidate("end", f"the decay ends at {value:.4g}, not at {last:.4g}", rates)
+    if last < (lowest := float(case.rates[after].min())) < peak:
+        rates = np.where(after, np.maximum(expected, lowest), expected)
+        yield Candidate("floor", f"the rate never falls below {lowest:.4g}", rates)
+
+
 def resumed(case: Case) -> Iterator[Candidate]:
     """Time that jumps, runs faster or stops from one update on."""
     reference, updates = case.reference, case.updates
@@ -263,7 +286,7 @@ def resumed(case: Case) -> Iterator[Candidate]:
         if place - by <= 1:
             said = f"restarted at update {place:,}: the schedule begins anew"
         elif by > 0:
-            said = f"resumed {by:,} updates behind {here}: they are replayed"
+            said = f"resumed {by:,} updates behind {here}: the rates of those updates come again"
         else:
             twice = " (the updates of the resumed run are counted twice)" if abs(place + by) <= 1 else ""
             said = f"resumed {-by:,} updates ahead {here}{twice}"
@@ -299,5 +322,5 @@ def reshaped(case: Case) -> Iterator[Candidate]:
 
 #: In the order in which reasons that fit equally well are named.
 FAULTS: tuple[Callable[[Case], Iterator[Candidate]], ...] = (
-    *(constant, shifted, scaled, started, after_the_end, per_epoch, fast, resumed, budget, moved_fall, reshaped),
+    *(constant, shifted, scaled, started, after_the_end, per_epoch, fast, resumed, budget, ended, moved_fall, reshaped),
 )

@@ -22,6 +22,7 @@ class Reference:
       steps_per_epoch: None: not known.
       warmed: the schedule with a warmup of so many updates, 0 for none; None: its words have no warmup to change.
       others: other schedules of the same peak and budget, by their words.
+      peak_assumed: nobody named the peak, so it is that of the trace.
     """
 
     rates: Rates
@@ -29,6 +30,7 @@ class Reference:
     steps_per_epoch: int | None = None
     warmed: Callable[[int], Rates] | None = None
     others: Mapping[str, Rates] = dataclasses.field(default_factory=dict)
+    peak_assumed: bool = False
 
     @functools.cached_property
     def table(self) -> np.ndarray:

@@ -39,8 +39,8 @@ class Trace(NamedTuple):
 
 
 def make_trace(
-    steps: Sequence[int] | np.ndarray | None,
-    rates: Sequence[float] | np.ndarray,
+    steps: object,
+    rates: object,
     texts: Sequence[str] | None = None,
     *,
     first_step: int | None = None,
@@ -57,10 +57,12 @@ def make_trace(
     Raises:
       ValueError: if there are no rates, one is no number of at least 0, or the steps do not ascend from 0.
     """
-    found = np.asarray(rates, np.float64)
-    if found.ndim != 1 or not len(found):
+    found = _numbers("rates", rates)
+    if found.ndim != 1:
+        raise ValueError(f"rates must be a row of numbers, got shape {found.shape}.")
+    if not len(found):
         raise ValueError("trace must hold one rate at least, got none.")
-    at = np.arange(len(found)) if steps is None else np.asarray(steps)
+    at = np.arange(len(found)) if steps is None else _numbers("steps", steps)
     if at.shape != found.shape:
         raise ValueError(f"trace must have a step for every rate, got {len(at)} steps and {len(found)} rates.")
     if not np.array_equal(at, np.floor(at)) or at.min() < 0 or at.max() > LONGEST:
@@ -69,7 +71,10 @@ def make_trace(
     at = at.astype(np.int64)
     if (falls := np.flatnonzero(np.diff(at) <= 0)).size:
         before, after = at[falls[0] : falls[0] + 2]
-        raise ValueError(f"trace must have steps that increase, got {after} after {before}.")
+        raise ValueError(
+            f"trace must have steps that increase, got {after} after {before} "
+            "(a log with what a resumed run logged again is checked in parts)."
+        )
     if not (good := np.isfinite(found) & (found >= 0)).all():
         bad = int(np.argmin(good))
         raise ValueError(f"trace must hold rates of at least 0, got {found[bad]:g} at step {at[bad]}.")
@@ -78,6 +83,13 @@ def make_trace(
     half, written = (np.zeros(len(found)), "") if texts is None else precision(texts)
     half *= 1.001  # a number half way between two may be rounded either way
     return Trace(at, found, np.maximum(half, ROUNDING * found.max()), first_step, total_steps, written)
+
+
+def _numbers(name: str, given: object) -> np.ndarray:
+    try:
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a row of numbers, got {type(given).__name__}.") from None
 
 
 def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:

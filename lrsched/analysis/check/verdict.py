@@ -37,6 +37,7 @@ class Verdict(NamedTuple):
       tolerance: by how much each may differ.
       first_step: what the run calls its first update, as far as that decides anything; see `assumed`.
       assumed: whether the trace leaves it open.
+      either: whether it agrees or parts by both ways of counting.
       parting: the place in these arrays of the first rate that differs by more; None: they agree.
       reasons: those that leave exactly this trace, the plainest first.
       near: the reason that comes nearest, where none does and most of the difference is explained.
@@ -48,6 +49,7 @@ class Verdict(NamedTuple):
     tolerance: np.ndarray
     first_step: int
     assumed: bool
+    either: bool
     parting: int | None
     reasons: tuple[Reason, ...]
     near: Reason | None
@@ -74,15 +76,16 @@ def judge(trace: Trace, reference: Reference) -> Verdict:
     """
     if trace.first_step is not None:
         return _judge(trace, reference, trace.first_step)
-    read = [_judge(trace, reference, first)._replace(assumed=True) for first in (1, 0)]
-    return max(read, key=lambda one: (one.agrees, bool(one.reasons), one.near is not None))
+    read = [_judge(trace, reference, first) for first in (1, 0)]
+    best = max(read, key=lambda one: (one.agrees, bool(one.reasons), one.near is not None))
+    return best._replace(assumed=True, either=read[0].agrees == read[1].agrees)
 
 
 def _judge(trace: Trace, reference: Reference, first_step: int) -> Verdict:
     updates = trace.updates(first_step)
     expected = reference.at(updates)
     wrong = np.flatnonzero(np.abs(trace.rates - expected) > trace.tolerance)
-    numbers = (updates, expected, trace.rates, trace.tolerance, first_step, False)
+    numbers = (updates, expected, trace.rates, trace.tolerance, first_step, False, True)
     if not len(wrong):
         return Verdict(*numbers, None, (), None)
     case = Case(updates, trace.rates, trace.tolerance, reference, int(wrong[0]))
@@ -96,6 +99,10 @@ def find_reasons(case: Case) -> tuple[tuple[Reason, ...], Reason | None]:
     for fault in FAULTS:
         for kind, text, rates, exact_to in fault(case):
             off = np.abs(case.rates - rates)
+            if case.reference.peak_assumed and kind != "constant" and (off > case.tolerance + exact_to).any():
+                factor = float(case.rates @ rates) / max(float(rates @ rates), 1e-300)
+                rates, text = factor * rates, f"{text}, with a peak of {factor * case.reference.peak:.6g}"
+                off = np.abs(case.rates - rates)
             exact, mean = bool((off <= case.tolerance + exact_to).all()), float(off.mean())
             worse, was_exact, _ = best.get(kind, (np.inf, False, None))
             if (not exact, mean) < (not was_exact, worse * (1 - 1e-9)):
