@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import anytime
+import check_faults
 import decay_after
 import laws_on_gpt
 import pytest
@@ -31,6 +32,7 @@ KINDS = {
     "anytime": anytime.write_results,
     "decay_after": decay_after.write_results,
     "laws_on": laws_on_gpt.write_results,
+    "checked_traces": check_faults.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
