@@ -52,7 +52,7 @@ class CheckConfig:
       rate_column: column, key or tag of the rates; None: lr, learning_rate and their like.
       step_column: column or key of the steps; None: step, global_step and their like, else the lines are counted.
       first_step: what the run calls its first update, 0 or 1; None: as the trace begins, else whichever agrees.
-      tolerance: by how much rates may differ; None: half of the last digit that was logged.
+      tolerance: by how much rates may differ; None: half of the last digit that was logged, and float32's rounding.
       plot: a picture of both to write: FILE.png or FILE.svg.
     """
 

@@ -19,8 +19,8 @@ class Trace(NamedTuple):
     Attributes:
       steps: as logged, ascending, int64 [rates].
       rates: float64 [rates].
-      tolerance: by how much each may differ and be the same: half of the last digit it was written with, at least
-        1e-6 of the highest rate. float64 [rates].
+      tolerance: by how much each may differ and be the same: half of the last digit it was written with, and
+        beside it 1e-6 of the highest rate. float64 [rates].
       first_step: what the run calls its first update, 0 or 1; None: the trace does not say.
       total_steps: the budget that the log names; None: it names none.
       written: how the rates were written, for people.
@@ -82,7 +82,7 @@ def make_trace(
         first_step = int(at[0])
     half, written = (np.zeros(len(found)), "") if texts is None else precision(texts)
     half *= 1.001  # a number half way between two may be rounded either way
-    return Trace(at, found, np.maximum(half, ROUNDING * found.max()), first_step, total_steps, written)
+    return Trace(at, found, half + ROUNDING * found.max(), first_step, total_steps, written)
 
 
 def _numbers(name: str, given: object) -> np.ndarray:

@@ -30,6 +30,15 @@ def test_tolerance_is_at_least_the_rounding_of_float32() -> None:
     assert trace.tolerance.tolist() == pytest.approx([2e-7, 2e-7])
 
 
+def test_rounding_of_float32_is_added_to_that_of_the_digits() -> None:
+    rates = np.linspace(0.1, 0.4, 2000)
+    texts = [f"{rate:.6g}" for rate in rates.astype(np.float32)]
+    trace = make_trace(None, [float(text) for text in texts], texts)
+    off = np.abs(trace.rates - rates)
+    assert (off > 5.005e-7).any()
+    assert (off <= trace.tolerance).all()
+
+
 @pytest.mark.parametrize(("first", "known"), [(0, 0), (1, 1), (10, None)])
 def test_first_step_is_known_where_it_is_0_or_1(first: int, known: int | None) -> None:
     assert make_trace(np.arange(3) + first, [0.1, 0.2, 0.3]).first_step == known
