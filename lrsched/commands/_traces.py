@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrsched import files
-from lrsched.analysis.check.trace import Trace, make_trace
+from lrsched.analysis.check.trace import NUMBER, Trace, make_trace
 from lrsched.commands import _loss_curves
 from lrsched.runs import records
 
@@ -65,7 +65,7 @@ def read(path: str, *, rate_column: str | None = None, step_column: str | None =
         known: dict[str, Any] = {}
         if text.lstrip()[:1] in ("{", "["):
             rows, known = _json(text)
-        elif _is_number(text.strip().partition("\n")[0]):
+        elif NUMBER.fullmatch(text.strip().partition("\n")[0]):
             rows = text.split()  # the rates alone, one in a line
         else:
             rows = list(csv.DictReader(io.StringIO(text), delimiter=_delimiter(text)))
@@ -75,14 +75,6 @@ def read(path: str, *, rate_column: str | None = None, step_column: str | None =
         return Found(trace, columns=columns, trainer=bool(known))
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _delimiter(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 ROUNDING = 1e-6  # of the highest rate: what float32 makes of one formula in two orders
 LONGEST = 100_000_000  # the last step of a trace that is read
-_NUMBER = re.compile(r"\s*[+-]?([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\s*")
+NUMBER = re.compile(r"\s*[+-]?([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\s*")
 
 
 class Trace(NamedTuple):
@@ -107,7 +107,7 @@ def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:
       >>> precision(["0.1", "0.01", "0.001"])[1]
       'to 3 digits'
     """
-    parts = [_NUMBER.fullmatch(text) for text in texts]
+    parts = [NUMBER.fullmatch(text) for text in texts]
     wholes, decimals, exponents = (np.array([part[i] or "" if part else "" for part in parts]) for i in (1, 2, 3))
     places = np.char.str_len(decimals)
     powers = np.array([int(text or 0) for text in exponents])
