@@ -65,6 +65,17 @@ def test_rate_and_momentum_are_those_of_the_plan() -> None:
     np.testing.assert_allclose(said(names["log"], "momentum"), table["momentum"], rtol=1e-6)
 
 
+def test_rates_that_were_applied_agree_and_those_of_the_next_update_are_said_to_be_early() -> None:
+    names = run("What the loop applied, against the schedule")
+    rates = names["schedule"].table()
+    np.testing.assert_allclose(applied(names["seen"]), rates, atol=1e-6)
+    np.testing.assert_allclose(names["applied"], rates, rtol=1e-6)
+    np.testing.assert_allclose(names["counted"], [*rates[1:], 0], rtol=1e-6, atol=1e-9)
+    verdict = names["verdict"]
+    assert (verdict.agrees, verdict.update, verdict.reasons[0].kind) == (False, 0, "early")
+    assert f'"{verdict.reasons[0].text}"' in " ".join(TEXT.split())
+
+
 def test_schedule_advances_once_per_applied_update_and_not_per_micro_batch() -> None:
     names = run("Gradient accumulation")
     changes = applied(names["seen"]).reshape(10, 4)

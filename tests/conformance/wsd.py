@@ -129,7 +129,7 @@ STACKS = [
             f'{version} from PyPI, `get_scheduler("warmup_stable_decay")`',
             ("transformers", version),
             rates.plain_words if version < "4.49" else rates.from_end_words,
-            "f(k); the log has f(k + 1)",
+            "f(k); the log has f(k + 1)" if version < "4.51" else "f(k)",
             lengths,
             "the stable part is given, and T the sum" if version < "4.49" else JUMPS,
             {"cosine": "cosine"} if version < "4.49" else TYPES,

@@ -113,10 +113,6 @@ def nanochat(k: int, s: Setting) -> float:
     return left + (1 - left) * s.end
 
 
-#: The rate of each third of modded-nanogpt's run, whose batches grow.
-STAGES = (1.0, 1.52, 1.73)
-
-
 #: modded-nanogpt's levels, a third of the run each, whose batches grow.
 LEVELS = (1.0, 1.52, 1.73)
 

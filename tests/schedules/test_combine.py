@@ -199,10 +199,18 @@ def test_schedules_per_label_may_have_a_traced_budget() -> None:
 @pytest.mark.parametrize(
     ("schedule", "multipliers", "message"),
     [
-        ({}, None, "multipliers must name at least one label, got none"),
-        (ls.rex(0.1, total_steps=5), None, "multipliers must name at least one label, got none"),
+        ({}, None, r"^schedule must hold at least one label, got none\.$"),
+        (0.5, None, r"^schedule must be a schedule, .* got 0\.5\.$"),
+        (
+            ls.rex(0.1, total_steps=5),
+            None,
+            r'^multipliers must be given by label with one schedule, as in \{"body": 0\.1, "head": 1\.0\}, got None\.$',
+        ),
+        ({"a": ls.rex(0.1, total_steps=5)}, 0.5, r"^multipliers must be given by label, as in \{.*\}, got 0\.5\.$"),
+        ({"a": ls.rex(0.1, total_steps=5)}, {}, r"^multipliers must have the labels a, got none\.$"),
+        ({"a": ls.rex(0.1, total_steps=5)}, {"a": -1.0}, r"^multiplier of a must be at least 0, got -1\.0\.$"),
         ({"a": ls.rex(0.1, total_steps=5)}, {"b": 1.0}, "multipliers must have the labels a, got b"),
-        ({"a": ls.rex(0.1, total_steps=5), "b": 0.1}, None, "schedule must be a schedule, .* got 0.1"),
+        ({"a": ls.rex(0.1, total_steps=5), "b": 0.1}, None, r"^schedule of b must be a schedule, .* got 0\.1\.$"),
         (
             {"muon": ls.rex(0.1, total_steps=5), "adam": ls.rex(0.1, total_steps=7)},
             None,
@@ -231,7 +239,7 @@ def test_jumps_are_the_discontinuities_with_their_sizes() -> None:
         (lambda s: ls.clip(s, minimum=0.2, maximum=0.1), "minimum must be at most maximum = 0.1, got 0.2"),
         (lambda s: ls.clip(s, maximum=-0.1), "maximum must be at least 0"),
         (lambda s: ls.truncated(s, 0), "total_steps must be at least 1"),
-        (lambda s: ls.per_label(s, {}), "multipliers must name at least one label"),
+        (lambda s: ls.per_label(s, {}), r"^multipliers must hold at least one label, got none\.$"),
         (lambda s: ls.jumps(s, larger_than=-1), "larger_than must be at least 0"),
     ],
 )

@@ -51,7 +51,10 @@ def page_name(path: str) -> str:
 
 
 def title_of(path: str, text: str) -> str:
-    """The first heading of a document, as plain text; its path where it has none."""
+    """The first heading of a document, as plain text; its path where it has none. The front of the repository has the
+    name of the project for one, as every page does."""
+    if path == "README.md":
+        return "Overview"
     found = re.search(r"^# (.*)$", text, flags=re.MULTILINE)
     return found[1].replace("`", "") if found else path
 

@@ -220,7 +220,7 @@ def from_hf(
     """A schedule of Hugging Face's transformers, from the name and arguments of `get_scheduler`.
 
     lr(t) is the rate of the update after t calls of scheduler.step(), and constant from the schedule's end on, where
-    the cosines of transformers rise again. (Its logs show the rate of the next update.)
+    the cosines of transformers rise again. (Before 4.51 its logs show the rate of the next update.)
 
     Args:
       name: "linear", "cosine", "warmup_stable_decay", ...; lr_scheduler_type in TrainingArguments.

@@ -12,7 +12,7 @@ TEXTS = {
     "lrsched/docs/b.md": "# B\n\n## Two words\n\n## Two words\n\n[here](#two-words) [out](../../../up.md)\n\n<b>&</b>",
 }
 PICTURES = {"results/a/c.svg": b"<svg/>"}
-NAVIGATION = {"Schedules": "index.html", "Front": "readme.html", "B": "lrsched-docs-b.html"}
+NAVIGATION = {"Schedules": "index.html", "Overview": "readme.html", "B": "lrsched-docs-b.html"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def links(page: Reader) -> dict[str, str]:
 def test_each_document_is_a_page_of_its_title(pages: dict[str, Reader]) -> None:
     titles = {name: page.all("title")[0][1] for name, page in pages.items()}
     assert titles == {
-        "readme.html": "Front - lrsched",
+        "readme.html": "Overview - lrsched",
         "results-a.html": "Of a - lrsched",
         "results-a-table.html": "results/a/table.md - lrsched",
         "lrsched-docs-b.html": "B - lrsched",
@@ -76,7 +76,7 @@ def test_page_loads_nothing_and_markup_in_a_document_is_text(pages: dict[str, Re
 
 def test_page_marks_itself_at_the_top(pages: dict[str, Reader]) -> None:
     current = {name: [text for a, text in page.all("a") if "aria-current" in a] for name, page in pages.items()}
-    assert current["readme.html"] == ["Front"]
+    assert current["readme.html"] == ["Overview"]
     assert current["results-a.html"] == []
 
 
