@@ -84,9 +84,7 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
         report("searching for the nearest schedules")
         rows = _nearest.search(trace, total)
         return Outcome(rows, "\n".join([_described(config, found, trace), "", *_nearest.show(rows, config.trace)]), [])
-    words: Any = config.words or found.words
-    reference, label = choose(words, trace, total, per_epoch, config.peak_value)
-    own_peak = config.peak_value is None and registry.lacks_peak(language.parse(words))
+    reference, label = choose(config.words or found.words, trace, total, per_epoch, config.peak_value)
     verdict = judge(trace, reference)
     if found.trainer and verdict.reasons and verdict.reasons[0].text.startswith("early by one update"):
         note = ["transformers logs the next update's rate before 4.51: there the run followed its schedule."]
@@ -98,7 +96,7 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
 
         draw_check(verdict, reference, label, config.plot)
         files = [pathlib.Path(config.plot)]
-    said = show(verdict, reference, label, columns.terminal_width(100), own_peak=own_peak, own_end=total is None)
+    said = show(verdict, reference, label, columns.terminal_width(100), own_end=total is None)
     text = "\n".join([_described(config, found, trace), *said, *note])
     return Outcome(verdict, text, files, 0 if verdict.agrees else PARTED)
 
@@ -270,11 +268,9 @@ def _described(config: CheckConfig, found: _traces.Found, trace: Trace) -> str:
     return f"{config.trace}: {many:,} rate{'s' * (many > 1)}, steps {steps[0]:,} to {steps[-1]:,}{every}{written}."
 
 
-def show(
-    verdict: Verdict, reference: Reference, label: str, width: int, *, own_peak: bool = False, own_end: bool = False
-) -> list[str]:
-    """What is said of a trace, in lines; own_peak, own_end: nobody named the peak, the budget, so the trace did."""
-    peak, total = reference.peak, reference.total_steps
+def show(verdict: Verdict, reference: Reference, label: str, width: int, *, own_end: bool = False) -> list[str]:
+    """What is said of a trace, in lines; own_end: nobody named the budget, so it ends with the trace."""
+    peak, total, own_peak = reference.peak, reference.total_steps, reference.peak_assumed
     counted = f"steps counted from {verdict.first_step}"
     if verdict.assumed:
         so = "agrees" if verdict.agrees else "parts"
