@@ -266,7 +266,8 @@ def estimate(config: StudyConfig, grid: Grid) -> str:
         todo = many.resolve_all(configs, data_dir=config.data_dir, count=1)
         updates = sum(each.total_steps for each in todo)
         task = todo[0].task
-        each_takes = task.batch_size / speeds.probe(task)
+        speeds.probe(task, updates=1)  # compiles
+        each_takes = task.batch_size / speeds.probe(task, updates=10)
         shared = sum(junction.spared for junction in trunks.find(todo)) if config.share_trunks else 0
         seconds += (updates - shared) * each_takes
         total += updates
