@@ -146,6 +146,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     for arm in (LAST, EMA):
         error, loss = (_cell(by_seed(record, arm, field), field) for field in ("error", "loss"))
         rows.append([arm, "", error, "", "", loss, ""])
+    arms = [*(f"{kind} {decay}" for decay in record["decays"] for kind in (TRAINED, MERGED)), LAST, EMA]
     tried = sorted(one["rate"] for one in record["held_out"])
     edge = ", the edge of those tried" if record["rate"] in (tried[0], tried[-1]) else ""
     text = (
@@ -157,7 +158,9 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         "Merged by linear is the snapshots' plain mean, as "
         "LAWA has it. Differences with their 95 % intervals, paired by seed, each by itself. All weights have "
         "BatchNorm's statistics re-estimated on 50 training batches.\n\n"
-        + "\n\n".join(_separate(record, field, name) for field, name in (("loss", "loss"), ("error", "error")))
+        + "\n\n".join(
+            name_best({arm: by_seed(record, arm, field) for arm in arms}, field) for field in ("loss", "error")
+        )
         + "\n"
     )
     files.write_text(out / "table.md", text)
@@ -172,16 +175,14 @@ def _cell(values: Mapping[int, float], field: str) -> str:
     return f"{statistics.mean(list(values.values())):.4f}" + ("" if sd is None else f" ± {sd:.4f}")
 
 
-def _separate(record: Mapping[str, Any], field: str, name: str) -> str:
-    """Which arms are separated from the best one, in a sentence."""
-    names = [*(f"{kind} {decay}" for decay in record["decays"] for kind in (TRAINED, MERGED)), LAST, EMA]
-    arms = {arm: by_seed(record, arm, field) for arm in names}
+def name_best(arms: Mapping[str, Mapping[int, float]], measure: str) -> str:
+    """Which arm has the least mean over its seeds, and which are not separated from it, in a sentence."""
     best = min(arms, key=lambda arm: statistics.mean(list(arms[arm].values())))
     apart = pairs.tell_apart(arms[best], {arm: each for arm, each in arms.items() if arm != best})
     alike = [arm for arm, separated in apart.items() if not separated]
     return (
-        f"Least mean {name}: {best}. Not separated from it (moderated paired t tests at 5 %, one family of all pairs): "
-        f"{', '.join(alike) or 'none'}."
+        f"Least mean {measure}: {best}. Not separated from it (moderated paired t tests at 5 %, one family of all "
+        f"pairs): {', '.join(alike) or 'none'}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A study of a paper's table at two scales, each as words of `lrsched study`: what a CPU can do, and the paper's own."""
+"""Studies of papers' tables at two scales, as words of `lrsched study`: what a CPU can do, and the paper's own."""
 
 import argparse
 import shlex
