@@ -29,7 +29,8 @@ SCALES = {
     "digits": f"""{COMMON} --data digits --model resnet8 --max-epochs 20 --peak-values 0.03 0.1 0.3
         --selection-seeds 0-0 --seeds 1-10 --workers 2 --out runs/all_budgets/digits""",
     "fashion_mnist": f"""{COMMON} --data fashion_mnist --model mlp --no-augment --max-epochs 10
-        --peak-values 0.03 0.1 0.3 --selection-seeds 0-0 --seeds 1-5 --workers 2 --out runs/all_budgets/fashion_mnist""",
+        --peak-values 0.03 0.1 0.3 --selection-seeds 0-0 --seeds 1-5 --workers 2
+        --out runs/all_budgets/fashion_mnist""",
     "paper": f"""{COMMON} --data cifar10 --model resnet20 --optimizer adam --batch-size 128 --max-epochs 300
         --peak-values 0.0001 0.0003 0.001 0.003 0.01 --selection-seeds 0-0 --seeds 1-3
         --out runs/all_budgets/rn20_adam""",
@@ -61,9 +62,9 @@ def write_standings(folder: pathlib.Path, out: pathlib.Path) -> str:
     ]
     text = "\n".join(_tabulate(name, column, rank_cells(each)) for name, column, each in parts)
     text += (
-        "\nA setting is a budget of one study (ResNet-8 on the digits, 10 seeds; an MLP on Fashion-MNIST, 5 seeds; rates "
-        "chosen on held-out data by a seed of its own). Ranks are by mean test error; those that tie share a place. "
-        "Brackets: 95 % intervals by bootstrap over the settings, of which those of one study share its data and seeds. "
+        "\nA setting is a budget of one study (ResNet-8 on the digits, 10 seeds; an MLP on Fashion-MNIST, 5 seeds; "
+        "rates chosen on held-out data by a seed of its own). Ranks are by mean test error; those that tie share a "
+        "place. Brackets: 95 % intervals by bootstrap over the settings; those of one study share its data and seeds. "
         "Printed: table 1 of the REX paper, over 28 experiments of its own; its step is the better one of step and "
         "plateau.\n"
     )
