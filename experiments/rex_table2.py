@@ -27,7 +27,7 @@ def words(samplings: Sequence[str]) -> str:
 
 
 SCALES = {
-    "cpu": f"""{COMMON} --schedules {words(("50-75", "every"))} step --budgets 5% --seeds 0-0 --workers 2
+    "cpu": f"""{COMMON} --schedules {words(("50-75", "every"))} step constant --budgets 5% --seeds 0-0 --workers 2
         --out runs/rex_table2 --question 'Does the sampling rate turn the order of the profiles round?'""",
     "paper": f"""{COMMON} --schedules {words(SAMPLINGS)} step --budgets 5% 25% 100% --seeds 3
         --out runs/rex_table2_paper --question 'Does table 2 of the REX paper hold?'""",
