@@ -7,12 +7,17 @@ import pathlib
 import re
 from typing import Any
 
+import all_budgets
 import anytime
+import budgeted_training
 import check_faults
+import clr_anytime
 import decay_after
+import fractal_steps
 import laws_on_gpt
 import pytest
 import shared_trunks
+import snapshot_cycles
 import theory
 
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
@@ -33,6 +38,15 @@ KINDS = {
     "decay_after": decay_after.write_results,
     "laws_on": laws_on_gpt.write_results,
     "checked_traces": check_faults.write_results,
+    "fractal_steps": fractal_steps.write_results,
+    "snapshot_cycles": snapshot_cycles.write_results,
+}
+# Folder of a study -> what writes more tables and figures of its records.
+BESIDE = {"clr_fashion_mnist": clr_anytime.write_more}
+# Folder without records -> what makes its table of those of other folders.
+GATHERED = {
+    "all_budgets": lambda out: all_budgets.write_standings(RESULTS / "all_budgets", out),
+    "budgeted_training": lambda out: budgeted_training.write_results(RESULTS, out),
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
@@ -48,9 +62,15 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def rebuild(folder: pathlib.Path, out: pathlib.Path) -> None:
+    if gathered := GATHERED.get(name(folder)):
+        gathered(out)
+        return
     record = read(folder)
     if not record:
-        _study_results.write_results(studies.load(folder), out)
+        study = studies.load(folder)
+        _study_results.write_results(study, out)
+        if more := BESIDE.get(name(folder)):
+            more(study, out)
         return
     (write,) = (write for field, write in KINDS.items() if field in record)
     write(record, out)
@@ -64,7 +84,10 @@ def texts(svg: pathlib.Path) -> list[str]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=name)
 def test_table_and_figures_are_rebuilt_from_the_records(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     rebuild(folder, tmp_path)
-    assert (folder / "table.md").read_bytes() == (tmp_path / "table.md").read_bytes()
+    tables = sorted(path.name for path in folder.glob("*.md") if path.name != "README.md")
+    assert tables == sorted(path.name for path in tmp_path.glob("*.md"))
+    for table in tables:
+        assert (folder / table).read_bytes() == (tmp_path / table).read_bytes()
     figures = sorted(path.name for path in folder.glob("*.svg"))
     assert figures == sorted(path.name for path in tmp_path.glob("*.svg"))
     for figure in figures:
