@@ -15,6 +15,7 @@ Expected  error, NLL and calibration of each way, mean and sd over seeds, differ
 
 import argparse
 import dataclasses
+import math
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -126,12 +127,16 @@ def choose(setting: Setting, out: pathlib.Path, data_dir: str | None) -> tuple[d
         together = pick(combine(setting, ["snapshots"], folder, data_dir), "mean of probabilities")
         nll = {COSINE: made["cosine"]["holdout_loss"], SHORT: made["short0"]["holdout_loss"]}
         held.append({"rate": rate, "nll": {**nll, SNAPSHOTS: together["holdout_nll"]}})
-    worst = float("inf")  # a run that diverged has no loss
-    best = {
-        way: min(held, key=lambda one: worst if one["nll"][way] is None else one["nll"][way])["rate"]
-        for way in (SNAPSHOTS, COSINE, SHORT)
-    }
-    return best, held
+    return best_rates(held), held
+
+
+def best_rates(held: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of each way the rate with the least NLL; a run that diverged has none."""
+
+    def loss(one: Mapping[str, Any], way: str) -> float:
+        return math.inf if one["nll"][way] is None else float(one["nll"][way])
+
+    return {way: min(held, key=lambda one: loss(one, way))["rate"] for way in (SNAPSHOTS, COSINE, SHORT)}
 
 
 def pick(record: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -164,7 +169,6 @@ def measure(setting: Setting, made: Sequence[str], folder: pathlib.Path, data_di
         "growing": {SNAPSHOTS: record["growing"]["backward"], SHORT: others["growing"]["forward"]},
         "disagreement": {SNAPSHOTS: _off_diagonal(record), SHORT: _off_diagonal(others)},
         "ambiguity": {SNAPSHOTS: record["ambiguity"], SHORT: others["ambiguity"]},
-        "updates": rows[SNAPSHOTS]["updates"],
     }
 
 
@@ -206,7 +210,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"and {setting['cycles']} runs of {setting['epochs'] // setting['cycles']} epochs. Test error, loss and "
         f"calibration error, mean ± sd over {len(seeds)} seeds; a way has the mean probabilities of its networks, the "
         "last three rows are single networks. T: the temperature fitted on the tenth of the training set that no run "
-        "saw. Differences with their 95 % intervals, paired by seed, each by itself.\n\n"
+        "saw; -: with some seed that tenth has no error that would determine it. Differences with their 95 % "
+        "intervals, paired by seed, each by itself.\n\n"
         f"{_rates(record)}\n\n{_diversity(record)}\n\n"
         + "\n\n".join(
             name_best({way: by_seed(record, way, field) for way in WAYS}, name)
@@ -221,10 +226,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
 
 def _nats(values: Mapping[int, float | None]) -> str:
     there = [value for value in values.values() if value is not None]
-    if len(there) < len(values):
-        return "-"
     sd = statistics.sd(there)
-    return f"{statistics.mean(there):.4f}" + ("" if sd is None else f" ± {sd:.4f}")
+    return f"{statistics.mean(there):.4f}" + (f" ± {sd:.4f}" if sd else "") if len(there) == len(values) else "-"
 
 
 def _rates(record: Mapping[str, Any]) -> str:
@@ -240,16 +243,16 @@ def _rates(record: Mapping[str, Any]) -> str:
 
 
 def _diversity(record: Mapping[str, Any]) -> str:
-    means = {
-        field: {way: statistics.mean([each[field][way] for each in record["snapshot_cycles"].values()]) for way in ways}
-        for field, ways in {"disagreement": (SNAPSHOTS, SHORT), "ambiguity": (SNAPSHOTS, SHORT)}.items()
-    }
-    members = np.mean([each["members"] for each in record["snapshot_cycles"].values()], axis=0)
+    seeds = record["snapshot_cycles"].values()
+    apart, gain = (
+        [statistics.mean([each[field][way] for each in seeds]) for way in (SNAPSHOTS, SHORT)]
+        for field in ("disagreement", "ambiguity")
+    )
+    members = np.mean([each["members"] for each in seeds], axis=0)
     return (
-        f"Two snapshots disagree on {100 * means['disagreement'][SNAPSHOTS]:.2f} % of the test images, two short runs "
-        f"on {100 * means['disagreement'][SHORT]:.2f} %; averaging gains {means['ambiguity'][SNAPSHOTS]:.4f} and "
-        f"{means['ambiguity'][SHORT]:.4f} in Brier score over the mean member. Mean error of the snapshots in order: "
-        f"{', '.join(f'{100 * error:.2f}' for error in members)} %."
+        f"Two snapshots disagree on {100 * apart[0]:.2f} % of the test images, two short runs on "
+        f"{100 * apart[1]:.2f} %; averaging gains {gain[0]:.4f} and {gain[1]:.4f} in Brier score over the mean member. "
+        f"Mean error of the snapshots in order: {', '.join(f'{100 * error:.2f}' for error in members)} %."
     )
 
 
@@ -277,10 +280,10 @@ def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:
 def estimate(setting: Setting, data_dir: str | None) -> str:
     """How much there is to train."""
     per_epoch = resolve(setting.config("cosine", 0.1, 0), data_dir=data_dir).task.steps_per_epoch
-    seeds, rates, short = len(setting.seeds), len(setting.rates), setting.epochs // setting.cycles
-    epochs = rates * (2 * setting.epochs + short) + 3 * setting.epochs * seeds
-    runs = f"{3 * rates} runs to choose the rates, {(2 + setting.cycles) * seeds} with fresh seeds"
-    return f"{runs}: {epochs * per_epoch:,} updates."
+    seeds, rates = len(setting.seeds), len(setting.rates)
+    epochs = rates * (2 * setting.epochs + setting.epochs // setting.cycles) + 3 * setting.epochs * seeds
+    fresh = (2 + setting.cycles) * seeds
+    return f"{3 * rates} runs to choose the rates, {fresh} with fresh seeds: {epochs * per_epoch:,} updates."
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -289,13 +292,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", help="in place of the scale's")
     parser.add_argument("--model", help="likewise")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--rates", type=float, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--data-dir")
     parser.add_argument("--dry-run", action="store_true", help="train nothing; say how much there is to train")
     parser.add_argument("--out", type=pathlib.Path, help="default: runs/snapshot_cycles_SCALE")
     args = parser.parse_args(words)
-    asked = {name: getattr(args, name) for name in ("data", "model", "epochs", "rates", "seeds")}
+    asked = {name: getattr(args, name) for name in ("data", "model", "epochs", "seeds")}
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked.items() if v}
     setting = dataclasses.replace(SETTINGS[args.scale], **given)
     if setting.epochs % setting.cycles:
@@ -317,13 +319,8 @@ def main(words: Sequence[str] | None = None) -> int:
             if records.find(out / "records.jsonl", row["run"]) is None:
                 records.append(out / "records.jsonl", row)
     data = resolve(setting.config("cosine", 0.1, 0), data_dir=args.data_dir).task.data
-    record = {
-        "snapshot_cycles": found,
-        "setting": dataclasses.asdict(setting),
-        "rates": rates,
-        "held_out": held,
-        **beginning.provenance(data),
-    }
+    record = {"snapshot_cycles": found, "setting": dataclasses.asdict(setting), "rates": rates, "held_out": held}
+    record |= beginning.provenance(data)
     files.write_json(out / "record.json", record, indent=1)
     print(write_results(record, out))
     return 0

@@ -13,7 +13,7 @@ from lrsched.commands.study import StudyConfig, make_grid
 EXPERIMENTS = pathlib.Path(scales.__file__).parent
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "\nSCALES = " in path.read_text())
 #: Of a scale: a network and data that are here, in place of those that are not.
-SMALL = "--data digits --model mlp --batch-size 32".split()
+SMALL = ["--data", "digits", "--model", "mlp", "--batch-size", "32"]
 
 
 def config(script: str, scale: str, *more: str) -> StudyConfig:

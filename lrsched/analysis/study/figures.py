@@ -129,9 +129,9 @@ def _write_notes(
     notes += ["hollow: the paper's numbers"] if papers else []
     lines = ["; ".join(notes)] if notes else []
     for words in dict.fromkeys(number.unstated for number in (papers or {}).values() if number.unstated):
-        lines += textwrap.wrap(f"not stated there, and here: {words}", 90)
+        lines += textwrap.wrap(f"not stated there, and here: {words}", 66)
     if gone:
-        lines += textwrap.wrap(f"not drawn, because runs diverged: {', '.join(gone)}", 90)
+        lines += textwrap.wrap(f"not drawn, because runs diverged: {', '.join(gone)}", 66)
     axes.set_title("\n".join(lines), fontsize=8.0, color="0.3", loc="left")
 
 

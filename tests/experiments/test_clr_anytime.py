@@ -1,0 +1,40 @@
+"""Errors at any time and updates to errors, from records made up and from a tiny study."""
+
+import pathlib
+
+import clr_anytime
+import numpy as np
+import pytest
+
+from lrsched.runs import studies
+
+
+def test_words_shrink_as_the_papers_do_whatever_the_length() -> None:
+    for updates in (2345, 70_000):
+        gamma = float(clr_anytime.words(updates).partition("gamma=")[2].partition(" ")[0])
+        assert gamma**updates == pytest.approx(0.99994**42_000, rel=0.05)  # six digits are written
+
+
+def test_anytime_error_is_the_mean_over_updates() -> None:
+    steps, errors = np.array([10, 20, 40]), np.array([0.8, 0.4, 0.2])
+    assert clr_anytime.anytime_error(steps, errors) == pytest.approx((0.6 * 10 + 0.3 * 20) / 30)
+
+
+def test_updates_to_an_error_are_those_of_the_first_evaluation_that_has_it() -> None:
+    steps, errors = np.array([10, 20, 40, 50]), np.array([0.8, 0.4, 0.5, 0.2])
+    assert [clr_anytime.first_below(steps, errors, goal) for goal in (0.4, 0.3, 0.1)] == [20, 50, np.inf]
+
+
+@pytest.mark.slow
+def test_study_has_both_tables(tmp_path: pathlib.Path) -> None:
+    small = "--data digits --model mlp --batch-size 32 --max-epochs 1 --peak-values 0.1 --seeds 0-1 --workers 1"
+    assert clr_anytime.main([*small.split(), "--evaluate-every", "20%", "--out", str(tmp_path)]) == 0
+    assert clr_anytime.main(["--reaching", str(tmp_path)]) == 0
+    study = studies.load(tmp_path)
+    text = (tmp_path / "reaching.md").read_text()
+    assert text == clr_anytime.write_more(study, tmp_path / "again")
+    ends = {label: clr_anytime._ends(seeds) for label, seeds in clr_anytime.read(study).items()}
+    for row in study.records:
+        assert ends[row["label"]][row["seed"]] == row["test_error"]
+    assert text.count("| `") == len(ends) == 5
+    assert (tmp_path / "reaching.svg").stat().st_size > 0
