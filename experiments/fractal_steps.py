@@ -5,9 +5,12 @@ Claim     Chebyshev steps contract every quadratic with curvatures in [m, M] by 
           (kappa - 1) / 2^min(bits(t)) * prod 2 / (1 + C_(2^j)) over the other bits j of t, and backward (what noise in
           an update is multiplied by) by prod 2 / (1 + C_(2^j)) over all bits j of the updates left, never above 1.
 Source    Agarwal, Goel, Zhang, ICML 2021, arXiv:2103.01338; ResNet-18 on CIFAR-10, batch 8192, eight steps repeated as
-          multiples of a base rate. The two bounds are written down without the paper's text at hand; here they are
-          held against the maximum of every prefix and suffix, which is found by search between roots, where the
-          logarithm of a product is concave.
+          multiples of a base rate. The two bounds are written down without the paper's text at hand. The second
+          follows thus: neighbours in fractal order have nodes +-x, which C_2 maps to one node of the order of half
+          the length; so an aligned block of n = 2^j steps multiplies by (C_n(z) - c) / (C_n(theta) - c), c a node of
+          the order of T / n, z in [-1, 1]; the blocks of a suffix have c <= 0, where this is at most
+          2 / (1 + C_n(theta)). Both are held against the maximum of every prefix and suffix, which is found by search
+          between roots, where the logarithm of a product is concave.
 Command   python experiments/fractal_steps.py [--out runs/fractal_steps]
           python experiments/fractal_steps.py --network [--scale paper] [--data-dir FOLDER] [--dry-run]
 Time      the quadratics a minute, the network (ResNet-8 on the digits) five minutes on two CPU cores.

@@ -104,6 +104,19 @@ def test_six_schedules_are_those_of_the_study_on_the_digits() -> None:
     assert {cell.split("(")[1][0] for each in rows for name, cell in each.items() if name != "schedule"} == {"3"}
 
 
+def test_table_4_at_one_percent_is_that_of_its_study() -> None:
+    (budget,) = table("rex_table4")[0].keys() - {"schedule"}
+    got = means("rex_table4", "schedule", budget)
+    got["1cycle"] = got.pop("onecycle:variant=rex_paper")
+    said = row("rex_table4")
+    order = sorted(got, key=got.__getitem__)
+    assert order == ["rex", "linear", "cosine", "1cycle", "step", "constant", "exponential"]
+    words = ", ".join(f"{name} {got[name]:.2f}{' %' * (name == 'rex')}" for name in order).replace("rex", "REX")
+    assert f"| {words}. |" in said
+    alike = {each["schedule"].strip("`") for each in table("rex_table4") if "†" in each[budget]}
+    assert alike == {"linear", "cosine", "onecycle:variant=rex_paper"}  # the last three are separated
+
+
 def test_onecycle_is_separated_as_in_its_study() -> None:
     (budget,) = table("onecycle_cifar10")[0].keys() - {"schedule"}
     got = means("onecycle_cifar10", "schedule", budget)
