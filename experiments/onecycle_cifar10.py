@@ -62,6 +62,13 @@ def best_rate(records: Sequence[dict[str, Any]], schedule: str) -> float:
     return min(sorted(errors), key=errors.__getitem__)
 
 
+def train(todo: Sequence[RunConfig], out: pathlib.Path, *, data_dir: str | None) -> list[dict[str, Any]]:
+    """The records of these runs, one after another; those on record in the folder are not made again."""
+    resolved = many.resolve_all(todo, data_dir=data_dir, count=1)
+    with display.progress(out.name) as report:
+        return many.train_all(resolved, out, count=1, report=report)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="cifar10")
@@ -86,17 +93,15 @@ def main(words: Sequence[str] | None = None) -> int:
     def at(schedule: str, rate: float, seed: int) -> RunConfig:
         return dataclasses.replace(common, schedule=schedule, peak_value=rate, seed=seed)
 
-    def train(todo: Sequence[RunConfig]) -> list[dict[str, Any]]:
-        resolved = many.resolve_all(todo, data_dir=args.data_dir, count=1)
-        with display.progress("onecycle") as report:
-            return many.train_all(resolved, args.out, count=1, report=report)
+    def made(todo: Sequence[RunConfig]) -> list[dict[str, Any]]:
+        return train(todo, args.out, data_dir=args.data_dir)
 
     ramp = Ramp(length=args.length, seeds=args.seeds, beta=0.98)  # fastai's, as the articles have it
     rate = suggested(common, ramp, data_dir=args.data_dir, out=args.out)
-    train([at(ONECYCLE, rate, 0)])
-    choice = train([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
+    made([at(ONECYCLE, rate, 0)])
+    choice = made([at(schedule, peak, 0) for schedule in RIVALS for peak in args.rates])
     rates = {ONECYCLE: rate, **{schedule: best_rate(choice, schedule) for schedule in RIVALS}}
-    train([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
+    made([at(schedule, peak, seed) for seed in range(args.seeds) for schedule, peak in rates.items()])
     text, files = write_results(studies.load(args.out), args.out)
     print(text)
     print("written:", *files, sep="\n  ")

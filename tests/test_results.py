@@ -18,6 +18,7 @@ import laws_on_gpt
 import pytest
 import shared_trunks
 import snapshot_cycles
+import super_convergence
 import theory
 
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
@@ -47,6 +48,7 @@ BESIDE = {"clr_fashion_mnist": clr_anytime.write_more}
 GATHERED = {
     "all_budgets": lambda out: all_budgets.write_standings(RESULTS / "all_budgets", out),
     "budgeted_training": lambda out: budgeted_training.write_results(RESULTS, out),
+    "super_convergence": lambda out: super_convergence.write_results(RESULTS / "super_convergence", out),
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
