@@ -56,7 +56,14 @@ Ways = dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]  # label -> seed -> u
 
 
 def read(study: SavedStudy) -> Ways:
-    """The errors on the way of each schedule's fresh seeds, at its chosen rate."""
+    """The errors on the way of each schedule's fresh seeds, at its chosen rate.
+
+    Raises:
+      ValueError: if a run diverged, which has no errors from there on.
+    """
+    gone = [f"{row['label']} seed {row['seed']}" for row in study.records if row["diverged_at"] is not None]
+    if gone:
+        raise ValueError(f"runs must all have ended, got some that diverged: {', '.join(gone)}.")
     ways: Ways = {}
     for row in study.records:
         found = row["evaluations"]
@@ -78,7 +85,9 @@ def first_below(steps: np.ndarray, errors: np.ndarray, error: float) -> float:
 def write_more(study: SavedStudy, out: pathlib.Path) -> str:
     """The table of errors on the way and of updates to errors (returned, and written to out/reaching.md)."""
     ways = read(study)
-    rates = {cell.label: cell.peak_value for cell in gather(study.records, study.selection)}
+    cells = gather(study.records, study.selection)
+    rates = {cell.label: cell.peak_value for cell in cells}
+    edges = [f"{cell.label} {cell.peak_value:g} ({cell.at_edge})" for cell in cells if cell.at_edge]
     total = max(int(steps[-1]) for steps, _ in ways[FIXED].values())
     anytime = {label: {seed: anytime_error(*way) for seed, way in seeds.items()} for label, seeds in ways.items()}
     last = statistics.mean([float(errors[-1]) for _, errors in ways[FIXED].values()])
@@ -93,9 +102,9 @@ def write_more(study: SavedStudy, out: pathlib.Path) -> str:
         f"{markdown.table(rows, align='l' + 'r' * (len(rows[0]) - 1))}\n"
         f"Test error in % after shares of {total:,} updates, and its mean over the updates from the first evaluation "
         f"on (anytime error), mean ± sd over {len(ways[FIXED])} fresh seeds; minus fixed with a 95 % interval, paired "
-        "by seed, each by itself. Updates to an error: the median of the seeds that came to it, at the evaluations "
-        "(every fiftieth of the run), and how many did where not all did; the last of these errors is the fixed "
-        "rate's mean at its end.\n\n"
+        "by seed, each by itself. Updates to an error: median (least to most) over the seeds, at the evaluations "
+        "(every fiftieth of the run); not reached: by less than half of them. The last of these errors is the fixed rate's "
+        f"mean at its end. Rates at the edge of those tried: {', '.join(edges) or 'none'}.\n\n"
         f"{name_best(anytime, 'anytime error')}\n\n"
         f"{name_best({label: _ends(seeds) for label, seeds in ways.items()}, 'error at the end')}\n"
     )
@@ -109,13 +118,18 @@ def _ends(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, float
 
 
 def _reach(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]], goals: Sequence[float]) -> list[str]:
-    """Updates to each error, of a schedule."""
+    """Updates to each error, of a schedule: the median over all seeds, and the least and most."""
     cells = []
     for goal in goals:
-        reached = [first_below(*way, goal) for way in seeds.values()]
-        there = [steps for steps in reached if math.isfinite(steps)]
-        count = "" if len(there) == len(reached) else f" ({len(there)} of {len(reached)})"
-        cells.append(f"{np.median(there):,.0f}{count}" if there else "not reached")
+        reached = sorted(first_below(*way, goal) for way in seeds.values())
+        middle = reached[(len(reached) - 1) // 2]  # the lower one of two, so that an infinite one is not averaged
+        there = sum(math.isfinite(steps) for steps in reached)
+        if not math.isfinite(middle):
+            cells.append(f"not reached ({there} of {len(reached)})")
+        elif there < len(reached):
+            cells.append(f"{middle:,.0f} ({reached[0]:,.0f} to never)")
+        else:
+            cells.append(f"{middle:,.0f} ({reached[0]:,.0f} to {reached[-1]:,.0f})")
     return cells
 
 

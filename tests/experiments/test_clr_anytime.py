@@ -25,6 +25,23 @@ def test_updates_to_an_error_are_those_of_the_first_evaluation_that_has_it() -> 
     assert [clr_anytime.first_below(steps, errors, goal) for goal in (0.4, 0.3, 0.1)] == [20, 50, np.inf]
 
 
+def test_seeds_that_never_come_to_an_error_count_in_its_median() -> None:
+    def seed(*errors: float) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([10, 20, 30]), np.array(errors)
+
+    two_of_three = {0: seed(0.9, 0.5, 0.1), 1: seed(0.9, 0.1, 0.1), 2: seed(0.9, 0.9, 0.9)}
+    assert clr_anytime._reach(two_of_three, [0.5, 0.1]) == ["20 (20 to never)", "30 (20 to never)"]
+    one_of_three = {**two_of_three, 1: seed(0.9, 0.9, 0.9)}
+    assert clr_anytime._reach(one_of_three, [0.1]) == ["not reached (1 of 3)"]
+    assert clr_anytime._reach({0: seed(0.9, 0.5, 0.1), 1: seed(0.4, 0.4, 0.4)}, [0.5]) == ["10 (10 to 20)"]
+
+
+def test_run_that_diverged_is_refused() -> None:
+    gone = {"label": "clr", "seed": 3, "diverged_at": 7, "evaluations": {"steps": [5], "errors": [0.9]}}
+    with pytest.raises(ValueError, match="some that diverged: clr seed 3"):
+        clr_anytime.read(studies.SavedStudy([gone], [], {}))
+
+
 @pytest.mark.slow
 def test_study_has_both_tables(tmp_path: pathlib.Path) -> None:
     small = "--data digits --model mlp --batch-size 32 --max-epochs 1 --peak-values 0.1 --seeds 0-1 --workers 1"
