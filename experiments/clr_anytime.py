@@ -103,8 +103,8 @@ def write_more(study: SavedStudy, out: pathlib.Path) -> str:
         f"Test error in % after shares of {total:,} updates, and its mean over the updates from the first evaluation "
         f"on (anytime error), mean ± sd over {len(ways[FIXED])} fresh seeds; minus fixed with a 95 % interval, paired "
         "by seed, each by itself. Updates to an error: median (least to most) over the seeds, at the evaluations "
-        "(every fiftieth of the run); not reached: by less than half of them. The last of these errors is the fixed rate's "
-        f"mean at its end. Rates at the edge of those tried: {', '.join(edges) or 'none'}.\n\n"
+        "(every fiftieth of the run); not reached: by less than half of them. The last of these errors is the fixed "
+        f"rate's mean at its end. Rates at the edge of those tried: {', '.join(edges) or 'none'}.\n\n"
         f"{name_best(anytime, 'anytime error')}\n\n"
         f"{name_best({label: _ends(seeds) for label, seeds in ways.items()}, 'error at the end')}\n"
     )
