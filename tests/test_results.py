@@ -182,6 +182,22 @@ def test_index_names_every_table(folder: pathlib.Path) -> None:
     assert f"]({name(folder)}/table.md)" in (RESULTS / "README.md").read_text()
 
 
+ROWS = [line for line in (RESULTS / "README.md").read_text().splitlines() if line.startswith("| [")]
+
+
+@pytest.mark.parametrize("line", ROWS, ids=lambda line: line[3:].partition("]")[0])
+def test_numbers_of_the_index_stand_in_the_tables_that_they_are_of(line: str) -> None:
+    """Those with a decimal point, rounded; as printed, in % of a share, or in nats where the table has hundredths."""
+    folders = {RESULTS / path for path in re.findall(r"\]\(([^)]+)/\w+\.md\)", line)}
+    tables = [path for folder in folders for path in (*folder.glob("*.md"), *folder.glob("*.csv"))]
+    text = " ".join(path.read_text() for path in tables if path.name != "README.md").replace(",", "")
+    there = {abs(float(number)) * scale for number in re.findall(r"\d+\.?\d*", text) for scale in (0.01, 1, 100)}
+    answers = " ".join(line.split("|")[3:6]).replace(",", "")
+    for number in re.findall(r"(?<![\w.])\d+\.\d+", answers):
+        digits = len(number.partition(".")[2])
+        assert any(math.isclose(round(one, digits), float(number)) for one in there), number
+
+
 def test_every_kind_is_among_the_results() -> None:
     fields = [record.keys() & KINDS.keys() for record in map(read, FOLDERS)]
     assert set().union(*fields) == KINDS.keys()
