@@ -8,9 +8,10 @@ Source    Agarwal, Goel, Zhang, ICML 2021, arXiv:2103.01338; its figure 6 is Res
           repeated. The bounds are derived in fractal_bounds.py, whose constants need not be the paper's. Chosen here:
           everything else of the networks; plain gradient descent, which the theorem is about.
 Command   python experiments/fractal_steps.py [--scale paper --data-dir FOLDER] [--dry-run] [--out runs/fractal_steps]
-Time      cpu: 244 runs of an MLP on the digits, 24,400 updates, and the quadratics: three minutes of one core. paper:
+Time      cpu: 244 runs of an MLP on the digits, 24,400 updates, and the quadratics: 80 seconds of one core. paper:
           ResNet-20, the nearest here to ResNet-18; 195,200 updates of 8,192 images, for a GPU.
-Expected  the contraction to 1e-12; a largest prefix of 0.9 k (fractal) against 10^30 (descending, T = 64, k = 1000).
+Expected  the contraction to 1e-12; for T = 64, k = 1000 a largest prefix of 868 (fractal) against 5e30 (descending);
+          n = 10: fractal is not told apart from a constant rate, 3.9 against 3.3 % and 1.6 against 1.8 %.
 """
 
 import argparse
@@ -243,7 +244,8 @@ def draw_quadratics(record: Mapping[str, Any], path: pathlib.Path) -> None:
         for axes, (field, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
             for i, order in enumerate(fractal_bounds.ORDERS):
                 logs = [one["orders"][order][field] for one in entries]
-                axes.plot(steps, [math.nan if log is None else log for log in logs], **drawing.look(i), label=order)
+                logs = [math.nan if log is None else log for log in logs]
+                axes.plot(steps, logs, **drawing.look(i), label=order, zorder=3 - i / 4)  # fractal above the others
             if field == "float32":
                 whole = [one["contraction"] for one in entries]
                 axes.plot(steps, whole, color="grey", linestyle="--", linewidth=1.0, label="contraction")
@@ -251,6 +253,9 @@ def draw_quadratics(record: Mapping[str, Any], path: pathlib.Path) -> None:
             axes.set_xticks(steps, [str(each) for each in steps])
             axes.minorticks_off()
             axes.set_yscale("symlog", linthresh=1)
+            ticks = [-10, -1, 0, 1, 10, 100][0 if field == "float32" else 2 :]
+            axes.set_yticks(ticks, [f"{tick}" for tick in ticks])
+            axes.set_ylim(bottom=None if field == "float32" else -0.5)
             axes.set_xlabel("T")
             axes.set_title(f"{title}, log10")
         figure.suptitle(f"k = {kappa:g}")
@@ -269,7 +274,8 @@ def draw_networks(record: Mapping[str, Any], path: pathlib.Path) -> None:
             axes.set_xscale("log", base=2)
             rates = [one["rate"] for one in tried]
             axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
-            axes.set_yscale("log")
+            drawing.use_log_percents(axes, lowest=min(axes.dataLim.intervaly))
+            axes.minorticks_off()
             axes.set_xlabel("highest rate")
             axes.set_ylabel("held-out loss, nats")
             axes.set_title(f"{each['updates']} updates")

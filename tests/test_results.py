@@ -10,6 +10,7 @@ from typing import Any
 import anytime
 import check_faults
 import decay_after
+import fractal_steps
 import laws_on_gpt
 import pytest
 import shared_trunks
@@ -33,6 +34,7 @@ KINDS = {
     "decay_after": decay_after.write_results,
     "laws_on": laws_on_gpt.write_results,
     "checked_traces": check_faults.write_results,
+    "quadratics": fractal_steps.write_results,
 }
 IDS: dict[str, list[str]] = json.loads((pathlib.Path(__file__).parent / "run_ids.json").read_text())
 
