@@ -1,21 +1,17 @@
-"""Fractal steps: the Chebyshev theorem on quadratics, exactly, and the block of eight repeated on a small network.
+"""Fractal steps: Chebyshev steps in four orders on quadratics, and a block of eight repeated on a small network.
 
-Claim     Chebyshev steps contract every quadratic with curvatures in [m, M] by 1 / C_T((M + m) / (M - m)) in T updates,
-          C_T the Chebyshev polynomial, in any order; in fractal order what lies between stays bounded: forward by
-          (kappa - 1) / 2^min(bits(t)) * prod 2 / (1 + C_(2^j)) over the other bits j of t, and backward (what noise in
-          an update is multiplied by) by prod 2 / (1 + C_(2^j)) over all bits j of the updates left, never above 1.
-Source    Agarwal, Goel, Zhang, ICML 2021, arXiv:2103.01338; ResNet-18 on CIFAR-10, batch 8192, eight steps repeated as
-          multiples of a base rate. The two bounds are written down without the paper's text at hand. The second
-          follows thus: neighbours in fractal order have nodes +-x, which C_2 maps to one node of the order of half
-          the length; so an aligned block of n = 2^j steps multiplies by (C_n(z) - c) / (C_n(theta) - c), c a node of
-          the order of T / n, z in [-1, 1]; the blocks of a suffix have c <= 0, where this is at most
-          2 / (1 + C_n(theta)). Both are held against the maximum of every prefix and suffix, which is found by search
-          between roots, where the logarithm of a product is concave.
-Command   python experiments/fractal_steps.py [--out runs/fractal_steps]
-          python experiments/fractal_steps.py --network [--scale paper] [--data-dir FOLDER] [--dry-run]
-Time      the quadratics a minute, the network (ResNet-8 on the digits) five minutes on two CPU cores.
-Expected  equal contraction in all orders; the largest prefix near kappa - 1 and no suffix above 1 in fractal order; no
-          order that begins or ends with the large steps is bounded in both.
+Claim     One pass of T Chebyshev steps contracts a quadratic by 2 r^T / (1 + r^(2T)), r = (sqrt k - 1) / (sqrt k + 1),
+          in any order; in the fractal order no suffix expands, and the prefixes stay below k, while they grow
+          exponentially with T in descending order, as the suffixes do in ascending order. A network can be trained
+          with a repeated block of 8, although single steps of it are too large to be stable at a constant rate.
+Source    Agarwal, Goel, Zhang, ICML 2021, arXiv:2103.01338; its figure 6 is ResNet-18 on CIFAR-10, batch 8192, T = 8
+          repeated. The bounds are derived in fractal_bounds.py, whose constants need not be the paper's. Chosen here:
+          everything else of the networks; plain gradient descent, which the theorem is about.
+Command   python experiments/fractal_steps.py [--scale paper --data-dir FOLDER] [--dry-run] [--out runs/fractal_steps]
+Time      cpu: 244 runs of an MLP on the digits, 24,400 updates, and the quadratics: 80 seconds of one core. paper:
+          ResNet-20, the nearest here to ResNet-18; 195,200 updates of 8,192 images, for a GPU.
+Expected  the contraction to 1e-12; for T = 64, k = 1000 a largest prefix of 868 (fractal) against 5e30 (descending);
+          n = 10: fractal is not told apart from a constant rate, 3.9 against 3.3 % and 1.6 against 1.8 %.
 """
 
 import argparse
@@ -25,170 +21,295 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import scales
+import fractal_bounds
+from anytime import minus, spread
 
-from lrsched import chebyshev_steps, files
-from lrsched.analysis import drawing, markdown
+import lrsched
+from lrsched import files
+from lrsched.analysis import drawing, markdown, pairs, statistics
+from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
 from lrsched.runs.records import Beginning
 from lrsched.runs.task import resolve
 from lrsched.training import devices
 
-NETWORK = """--schedules fractal constant --momentum 0 --budgets 100% --peak-values 0.03 0.1 0.3 1 3
-    --selection-seeds 0-0 --reference constant"""
-SCALES = {
-    "cpu": f"""{NETWORK} --data digits --model resnet8 --batch-size 256 --max-epochs 30 --seeds 1-10 --workers 2
-        --out runs/fractal_steps/network""",
-    "paper": f"""{NETWORK} --data cifar10 --model resnet20 --batch-size 8192 --max-epochs 100 --seeds 1-3
-        --out runs/fractal_steps_paper""",
+KAPPAS = (10.0, 100.0, 1000.0)
+STEPS = (8, 16, 32, 64, 128, 256, 512)
+SHOWN = (8, 64, 512)  # of them, in the table
+ARMS = {
+    "fractal": "fractal",
+    "descending": "fractal:order=descending",
+    "ascending": "fractal:order=ascending",
+    "constant": "constant",
 }
-ORDERS = ("fractal", "descending", "ascending", "random")
-SIZES = ((10, 8), (10, 32), (100, 32), (100, 64), (1000, 64), (1000, 128))  # kappa, T
-DIMENSIONS = 64  # of the quadratic that float32 is tried on
+MATCHED = "constant, fractal's mean rate"
+HOLDOUT = 0.1  # of the training set, where rates are chosen
+SETTINGS: dict[str, dict[str, Any]] = {
+    "cpu": {"data": "digits", "model": "mlp", "batch_size": 360, "augment": False, "weight_decay": 0.0},
+    "paper": {"data": "cifar10", "model": "resnet20", "batch_size": 8192},
+}
+BUDGETS = {"cpu": (40, 160), "paper": (400, 1200)}  # updates: blocks of 8, whole
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # the highest of the schedule
 
 
-def make_steps(kappa: float, steps: int, order: str) -> np.ndarray:
-    """Chebyshev steps for curvatures in [1 / kappa, 1]; random: shuffled, with seed 0."""
-    if order == "random":
-        return np.random.default_rng(0).permutation(chebyshev_steps(1 / kappa, 1.0, steps, order="descending"))
-    return np.asarray(chebyshev_steps(1 / kappa, 1.0, steps, order=order))
+def mean_factor() -> float:
+    """The mean rate of a block over its highest."""
+    eta = lrsched.chebyshev_steps(0.1, 1.0, 8)
+    return float(eta.mean() / eta.max())
 
 
-def largest(eta: np.ndarray, kappa: float) -> float:
-    """The maximum of |prod_i (1 - eta_i x)| over x in [1 / kappa, 1].
-
-    Between two roots 1 / eta_i the logarithm of the product is concave: a golden-section search in all at once.
-    """
-    roots = np.sort(np.clip(1 / eta, 1 / kappa, 1.0))
-    low, high = np.concatenate([[1 / kappa], roots]), np.concatenate([roots, [1.0]])
-    ratio = (math.sqrt(5) - 1) / 2
-    with np.errstate(divide="ignore"):
-        for _ in range(80):
-            left, right = high - ratio * (high - low), low + ratio * (high - low)
-            rises = _log_product(eta, left) < _log_product(eta, right)
-            low, high = np.where(rises, left, low), np.where(rises, high, right)
-        return float(np.exp(_log_product(eta, (low + high) / 2).max()))
-
-
-def _log_product(eta: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(np.abs(1 - np.outer(eta, x))).sum(axis=0))
+def train(args: argparse.Namespace, schedule: str, rate: float, seed: int, updates: int, holdout: float) -> Any:
+    """The record of one run."""
+    config = RunConfig(
+        schedule=schedule,
+        peak_value=rate,
+        seed=seed,
+        momentum=f"{args.momentum:g}",
+        budget=f"{updates}st",
+        max_epochs=1e6,  # no limit
+        holdout_fraction=holdout,
+        **SETTINGS[args.scale],
+    )
+    *_, record = runs.train(resolve(config, data_dir=args.data_dir))
+    return record
 
 
-def chebyshev(degree: int, kappa: float) -> float:
-    """C_degree((M + m) / (M - m)), of which the theorem's bounds are made."""
-    return math.cosh(degree * math.acosh((kappa + 1) / (kappa - 1)))
+def choose(args: argparse.Namespace, schedule: str, updates: int) -> tuple[float, list[dict[str, Any]]]:
+    """The rate of the least mean held-out loss, and those of all; None where a run diverged."""
+    tried = []
+    for rate in args.rates:
+        found = [train(args, schedule, rate, seed, updates, HOLDOUT)["holdout_loss"] for seed in args.selection_seeds]
+        tried.append({"rate": rate, "loss": None if None in found else statistics.mean(found)})
+    known = [one for one in tried if one["loss"] is not None]
+    if not known:
+        raise ValueError(f"rates must have one at which {schedule} does not diverge, got {args.rates}.")
+    return min(known, key=lambda one: one["loss"])["rate"], tried
 
 
-def bits(number: int) -> list[int]:
-    """Which powers of two a number is the sum of."""
-    return [j for j in range(number.bit_length()) if number >> j & 1]
+def train_networks(args: argparse.Namespace, updates: int) -> dict[str, Any]:
+    """Every arm under one budget: its rate, chosen with seeds of its own, and its test errors with fresh ones."""
+    chosen, held = dict[str, float](), dict[str, Any]()
+    for name, schedule in ARMS.items():
+        chosen[name], held[name] = choose(args, schedule, updates)
+    chosen[MATCHED] = chosen["fractal"] * mean_factor()
+    arms = {}
+    for name, rate in chosen.items():
+        made = {seed: train(args, ARMS.get(name, "constant"), rate, seed, updates, 0.0) for seed in args.seeds}
+        arms[name] = {
+            "rate": rate,
+            **({"held_out": held[name]} if name in held else {}),
+            "seeds": {
+                str(seed): {"error": one["test_error"], "loss": one["test_loss"], "digest": one["params_digest"]}
+                for seed, one in made.items()
+            },
+        }
+        print(f"{updates} updates, {name} at {rate:g}: {_cell(arms[name], 'error')} %", flush=True)
+    return {"updates": updates, "arms": arms}
 
 
-def suffix_bound(left: int, kappa: float) -> float:
-    """Of the product of the last updates of a fractal pass, so many."""
-    return math.prod(2 / (1 + chebyshev(2**j, kappa)) for j in bits(left))
+def values(arm: Mapping[str, Any], field: str) -> dict[int, float]:
+    """Seed -> what it came to; infinite where it diverged."""
+    return {int(seed): math.inf if one[field] is None else one[field] for seed, one in arm["seeds"].items()}
 
 
-def prefix_bound(made: int, kappa: float) -> float:
-    """Of the product of the first updates of a fractal pass, so many."""
-    first, *others = bits(made)
-    return (kappa - 1) / 2**first * math.prod(2 / (1 + chebyshev(2**j, kappa)) for j in others)
+def _cell(arm: Mapping[str, Any], field: str) -> str:
+    found = values(arm, field)
+    diverged = sum(map(math.isinf, found.values()))
+    if diverged:
+        return markdown.diverged(diverged, len(found))
+    if field == "error":
+        return spread(found.values())
+    sd = statistics.sd(list(found.values()))
+    return f"{statistics.mean(list(found.values())):.4f}" + ("" if sd is None else f" ± {sd:.4f}")
 
 
-def descend(eta: np.ndarray, kappa: float) -> float | None:
-    """The worst norm that gradient descent in float32 leaves of a unit vector along an axis; None: it overflowed."""
-    basis, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(DIMENSIONS, DIMENSIONS)))
-    hessian = (basis * np.linspace(1 / kappa, 1, DIMENSIONS)) @ basis.T
-    state, matrix = np.eye(DIMENSIONS, dtype=np.float32), hessian.astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for each in eta.astype(np.float32):
-            state = state - each * (matrix @ state)
-        worst = float(np.linalg.norm(state, axis=0).max())
-    return worst if math.isfinite(worst) else None
+def count(args: argparse.Namespace) -> str:
+    """What would be trained."""
+    each = len(ARMS) * len(args.rates) * len(args.selection_seeds) + (len(ARMS) + 1) * len(args.seeds)
+    total, size = each * sum(args.budgets), SETTINGS[args.scale]["batch_size"]
+    return f"{each * len(args.budgets):,} runs, {total:,} updates of {size:,} examples; nothing was trained"
 
 
-def measure(kappa: int, steps: int, order: str) -> dict[str, Any]:
-    """What one order does to quadratics: each prefix and suffix at its worst curvature."""
-    eta = make_steps(kappa, steps, order)
-    prefixes = [largest(eta[:made], kappa) for made in range(1, steps)]
-    suffixes = [largest(eta[steps - left :], kappa) for left in range(1, steps)]
-    found: dict[str, Any] = {
-        "kappa": kappa,
-        "steps": steps,
-        "order": order,
-        "contraction": largest(eta, kappa),
-        "prefix": max(prefixes),
-        "suffix": max(suffixes),
-        "noise": 1 + sum(each**2 for each in suffixes),
-        "float32": descend(eta, kappa),
-    }
-    if order == "fractal":
-        found["prefix_over_bound"] = max(
-            each / prefix_bound(made, kappa) for made, each in enumerate(prefixes, start=1)
-        )
-        found["suffix_over_bound"] = max(
-            each / suffix_bound(left, kappa) for left, each in enumerate(suffixes, start=1)
-        )
-    return found
+def write_power(log: float | None) -> str:
+    """10**log in few characters; None is an overflow."""
+    if log is None:
+        return "overflow"
+    if -2 < log < 5:
+        return f"{10**log:.3g}" if log < 3 else f"{10**log:,.0f}"
+    exponent = math.floor(log)
+    digit = f"{10 ** (log - exponent):.1f}"
+    return f"1.0e{exponent + 1}" if digit == "10.0" else f"{digit}e{exponent}"
+
+
+def tabulate_quadratics(record: Mapping[str, Any]) -> str:
+    """The table of orders on quadratics, and what is said of it."""
+    entries = record["quadratics"]
+    head = ["k", "T", "order", "whole", "largest prefix", "largest suffix", "noise variance", "float32", "float64"]
+    rows = [head]
+    for entry in sorted(entries, key=lambda one: (one["kappa"], one["steps"])):
+        for order in fractal_bounds.ORDERS if entry["steps"] in SHOWN else ():
+            found = entry["orders"][order]
+            cells = [
+                write_power(found[name]) for name in ("whole", "prefix", "suffix", "noise", *fractal_bounds.FLOATS)
+            ]
+            if order == "fractal":
+                for i, name in enumerate(("prefix", "suffix", "noise"), start=1):
+                    cells[i] += f" (<= {write_power(entry['bounds'][name])})"
+            rows.append([f"{entry['kappa']:g}", f"{entry['steps']}", order, *cells])
+    apart = max(abs(one["orders"][order]["whole"] - one["contraction"]) for one in entries for order in one["orders"])
+    closest = max(one["closest"] for one in entries)
+    first = sum(one["orders"]["fractal"]["after"] == 1 for one in entries)
+    return (
+        f"{markdown.table(rows, align='rrl' + 'r' * 6)}\n"
+        "Chebyshev steps for curvatures from 1 / k to 1. Whole: the norm of all T steps' product; prefix and suffix: "
+        "the largest norm of the product of the first or last 1 to T steps; noise variance: what variance 1 added "
+        "after every step ends as; (<= the bound of the fractal order, derived in `experiments/fractal_bounds.py`). "
+        "float32, float64: relative error after one pass of gradient descent on a dense quadratic of "
+        f"{fractal_bounds.DIMENSIONS} dimensions. Random: one permutation.\n\n"
+        f"The norm of the whole differs from 2 r^T / (1 + r^(2T)) by at most {math.expm1(apart * math.log(10)):.0e} of "
+        f"it, for T of {', '.join(map(str, sorted({one['steps'] for one in entries})))}. No prefix or suffix of the "
+        f"fractal order is above its bound by more than {max(0.0, math.expm1(closest * math.log(10))):.0e} of it. Its "
+        f"largest prefix is the first step alone in {first} of {len(entries)} cases.\n"
+    )
+
+
+def tabulate_networks(record: Mapping[str, Any]) -> str:
+    """The table of networks, and which arms are told apart."""
+    rows = [["updates", "schedule", "highest rate", "mean rate", "error, %", "minus constant", "NLL"]]
+    apart = []
+    for each in record["networks"]:
+        arms = each["arms"]
+        errors = {name: values(arm, "error") for name, arm in arms.items()}
+        for name in (*ARMS, MATCHED):
+            arm = arms[name]
+            tried = [one["rate"] for one in arm.get("held_out", [])]
+            rate = f"{arm['rate']:.3g}" + "*" * (arm["rate"] in (tried and (min(tried), max(tried))))
+            mean = arm["rate"] * (1 if name.startswith("constant") else mean_factor())
+            less = "-" if "diverged" in _cell(arm, "error") else minus(errors[name], errors["constant"])
+            cells = [_cell(arm, "error"), less, _cell(arm, "loss")]
+            rows.append([f"{each['updates']}", name, rate, f"{mean:.3g}", *cells])
+        apart += [f"{_separate(each, 'error')} {_separate(each, 'loss')} {_say_held(arms)}"]
+    setting = record["setting"]
+    return (
+        f"{markdown.table(rows, align='rl' + 'r' * 5)}\n"
+        f"Test error and loss in nats, mean ± sd over {len(record['seeds'])} seeds, of {setting['model']} on "
+        f"{setting['data']}, batch size {setting['batch_size']}, momentum {record['momentum']:g}. Blocks of T = 8 for "
+        "curvatures from 0.1 to 1, repeated, in three orders. The highest rate has the least held-out loss of "
+        f"{', '.join(f'{rate:g}' for rate in record['rates'])} (seeds {', '.join(map(str, record['selection_seeds']))};"
+        " * the lowest or highest of them). Differences with their 95 % intervals, paired by seed, each by itself.\n\n"
+        + "\n\n".join(apart)
+        + "\n"
+    )
+
+
+def _say_held(arms: Mapping[str, Any]) -> str:
+    """What a constant rate comes to at the highest rate of the fractal block."""
+    rate = arms["fractal"]["rate"]
+    fractal, constant = (
+        next(one["loss"] for one in arms[name]["held_out"] if one["rate"] == rate) for name in ("fractal", "constant")
+    )
+    what = "a run diverged" if constant is None else f"it was {constant:.3g}"
+    return f"At its rate, {rate:g}, fractal's held-out loss was {fractal:.3g}; at that rate held constant {what}."
+
+
+def _separate(each: Mapping[str, Any], field: str) -> str:
+    """Which arms are separated from the best one, in a sentence."""
+    arms = {name: values(each["arms"][name], field) for name in (*ARMS, MATCHED)}
+    best = min(arms, key=lambda name: statistics.mean(list(arms[name].values())))
+    apart = pairs.tell_apart(arms[best], {name: arm for name, arm in arms.items() if name != best})
+    alike = [name for name, separated in apart.items() if not separated]
+    return (
+        f"{each['updates']} updates, least mean {field}: {best}. Not separated from it (moderated paired t tests at "
+        f"5 %, one family of all pairs): {'; '.join(alike) or 'none'}."
+    )
 
 
 def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
-    """The table (returned and written) and the figure of record.json."""
-    head = ["kappa", "T", "order", "contraction", "theorem", "largest prefix", "largest suffix", "noise", "float32"]
-    rows = [[*head, "prefix / bound", "suffix / bound"]]
-    for one in record["fractal_steps"]:
-        numbers = [one["contraction"], 1 / chebyshev(one["steps"], one["kappa"])]
-        numbers += [one[name] for name in ("prefix", "suffix", "noise")]
-        bounds = [one.get(f"{name}_over_bound") for name in ("prefix", "suffix")]
-        cells = [f"{value:.4g}" for value in numbers]
-        cells += ["overflow" if one["float32"] is None else f"{one['float32']:.4g}"]
-        cells += ["" if value is None else f"{value:.4f}" for value in bounds]
-        rows.append([str(one["kappa"]), str(one["steps"]), one["order"], *cells])
-    text = (
-        f"{markdown.table(rows, align='rrl' + 'r' * (len(rows[0]) - 3))}\n"
-        "Gradient descent on quadratics with curvatures in [1 / kappa, 1], T Chebyshev steps in four orders; every "
-        "number is at the worst curvature. Contraction: what all T updates leave; theorem: 1 / C_T((kappa + 1) / "
-        "(kappa - 1)). Prefix and suffix: the largest product of the first or last updates, of any number below T; "
-        "noise: the sum over the updates of the squared largest product of those behind it, for unit noise in each. "
-        f"float32: what is left of a unit vector in {DIMENSIONS} dimensions by float32 arithmetic, in a rotated basis. "
-        "Bound: of fractal order, the largest of the T - 1 ratios to the theorem's bounds, which hold where it is at "
-        "most 1.\n"
-    )
+    """The table (returned and written) and the figures of record.json."""
+    text = f"{tabulate_quadratics(record)}\n{tabulate_networks(record)}"
     files.write_text(out / "table.md", text)
-    draw(record, out / "fractal_steps.svg")
+    draw_quadratics(record, out / "quadratics.svg")
+    draw_networks(record, out / "networks.svg")
     return text
 
 
-def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:
-    """The largest prefix and suffix of each order over kappa and T."""
-    rows = record["fractal_steps"]
-    names = list(dict.fromkeys(f"{one['kappa']}, {one['steps']}" for one in rows))
-    with drawing.figure(path, (7.2, 3.6)) as figure:
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, (field, title) in zip(panels, {"prefix": "prefix", "suffix": "suffix"}.items(), strict=True):
-            for i, order in enumerate(ORDERS):
-                values = [one[field] for one in rows if one["order"] == order]
-                axes.plot(range(len(values)), values, label=order, **drawing.look(i))
-            axes.set_yscale("log")
-            axes.set_xticks(range(len(names)), names, rotation=30)
-            axes.set_xlabel("kappa, T")
-            axes.set_ylabel(f"largest {title}")
+def draw_quadratics(record: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Largest prefix and suffix, and what float32 makes of the pass, over T at the middle condition number."""
+    kappas = sorted({one["kappa"] for one in record["quadratics"]})
+    kappa = kappas[len(kappas) // 2]
+    entries = [one for one in record["quadratics"] if one["kappa"] == kappa]
+    steps = [one["steps"] for one in entries]
+    titles = {"prefix": "largest prefix", "suffix": "largest suffix", "float32": "error in float32"}
+    with drawing.figure(path, (7.2, 3.0)) as figure:
+        for axes, (field, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+            for i, order in enumerate(fractal_bounds.ORDERS):
+                logs = [one["orders"][order][field] for one in entries]
+                logs = [math.nan if log is None else log for log in logs]
+                axes.plot(steps, logs, **drawing.look(i), label=order, zorder=3 - i / 4)  # fractal above the others
+            if field == "float32":
+                whole = [one["contraction"] for one in entries]
+                axes.plot(steps, whole, color="grey", linestyle="--", linewidth=1.0, label="contraction")
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(steps, [str(each) for each in steps])
+            axes.minorticks_off()
+            axes.set_yscale("symlog", linthresh=1)
+            ticks = [-10, -1, 0, 1, 10, 100][0 if field == "float32" else 2 :]
+            axes.set_yticks(ticks, [f"{tick}" for tick in ticks])
+            axes.set_ylim(bottom=None if field == "float32" else -0.5)
+            axes.set_xlabel("T")
+            axes.set_title(f"{title}, log10")
+        figure.suptitle(f"k = {kappa:g}")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+
+
+def draw_networks(record: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Held-out loss over the highest rate, a panel for each budget; a run that diverged has no point."""
+    budgets = record["networks"]
+    with drawing.figure(path, (7.2, 3.2)) as figure:
+        for axes, each in zip(figure.subplots(1, len(budgets), squeeze=False)[0], budgets, strict=True):
+            for i, name in enumerate(ARMS):
+                tried = each["arms"][name]["held_out"]
+                loss = [math.nan if one["loss"] is None else one["loss"] for one in tried]
+                axes.plot([one["rate"] for one in tried], loss, **drawing.look(i), label=name)
+            axes.set_xscale("log", base=2)
+            rates = [one["rate"] for one in tried]
+            axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+            drawing.use_log_percents(axes, lowest=min(axes.dataLim.intervaly))
+            axes.minorticks_off()
+            axes.set_xlabel("highest rate")
+            axes.set_ylabel("held-out loss, nats")
+            axes.set_title(f"{each['updates']} updates")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    words = sys.argv[1:] if words is None else words
-    if words[:1] == ["--network"] or "--scale" in words:
-        return scales.study(__doc__, SCALES, [word for word in words if word != "--network"])
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scale", choices=list(SETTINGS), default="cpu")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
+    parser.add_argument("--kappas", type=float, nargs="+", default=list(KAPPAS))
+    parser.add_argument("--budgets", type=int, nargs="+", help="updates of a network")
+    parser.add_argument("--rates", type=float, nargs="+", default=list(RATES))
+    parser.add_argument("--momentum", type=float, default=0.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
+    parser.add_argument("--selection-seeds", type=int, nargs="+", default=[100, 101, 102])
+    parser.add_argument("--dry-run", action="store_true", help="train nothing; say how many updates there would be")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/fractal_steps"))
     args = parser.parse_args(words)
+    args.budgets = args.budgets or list(BUDGETS[args.scale])
+    if args.dry_run:
+        print(count(args))
+        return 0
     devices.prepare()
     beginning = Beginning()
-    found = [measure(kappa, steps, order) for kappa, steps in SIZES for order in ORDERS]
-    record = {"fractal_steps": found, **beginning.provenance(resolve(RunConfig()).task.data)}
-    files.write_json(args.out / "record.json", record, indent=1)
+    record: dict[str, Any] = {
+        "quadratics": [one for steps in args.steps for one in fractal_bounds.measure(steps, args.kappas)]
+    }
+    record["networks"] = [train_networks(args, updates) for updates in args.budgets]
+    record |= {name: getattr(args, name) for name in ("momentum", "rates", "seeds", "selection_seeds", "scale")}
+    record["setting"] = SETTINGS[args.scale]
+    data = resolve(RunConfig(**SETTINGS[args.scale]), data_dir=args.data_dir).task.data
+    files.write_json(args.out / "record.json", record | beginning.provenance(data), indent=1)
     print(write_results(record, args.out))
     return 0
 

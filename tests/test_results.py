@@ -39,7 +39,7 @@ KINDS = {
     "decay_after": decay_after.write_results,
     "laws_on": laws_on_gpt.write_results,
     "checked_traces": check_faults.write_results,
-    "fractal_steps": fractal_steps.write_results,
+    "quadratics": fractal_steps.write_results,
     "snapshot_cycles": snapshot_cycles.write_results,
 }
 # Folder of a study -> what writes more tables and figures of its records.
