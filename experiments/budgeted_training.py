@@ -58,10 +58,11 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
                 rows.append([words, budget, *_compare(three)])
     text = (
         f"{markdown.table(rows, align='ll' + 'r' * (len(rows[0]) - 3) + 'l')}\n"
-        "Test error in %, mean ± sd (seeds) @ rate, chosen on held-out data where the study has several. Cut off: the "
+        "Test error in %, mean ± sd (seeds) @ rate, chosen on held-out data where the study has several; *: the lowest "
+        "or highest of those tried. Cut off: the "
         "long step schedule before its first drop, which is the constant rate. Differences in points with their 95 % "
         "intervals, paired by seed. Separated: of the three pairs, by moderated paired t tests at 5 %, one family a "
-        "row.\n"
+        "row, not adjusted for the number of rows.\n"
     )
     files.write_text(out / "table.md", text)
     return text
@@ -75,7 +76,10 @@ def _compare(three: Mapping[str, Cell]) -> list[str]:
         for way, other in ((CONVERTED, CUT), (LINEAR, CUT), (LINEAR, CONVERTED))
         if pairs.tell_apart(errors[way], {name: each for name, each in errors.items() if name != way})[other]
     ]
-    means = [f"{spread(errors[way].values())} ({len(errors[way])}) @ {three[way].peak_value:g}" for way in SCHEDULES]
+    means = [
+        f"{spread(errors[way].values())} ({len(errors[way])}) @ {cell.peak_value:g}{'*' * bool(cell.at_edge)}"
+        for way, cell in three.items()
+    ]
     lowest = min(range(3), key=lambda i: statistics.mean(list(errors[list(SCHEDULES)[i]].values())))
     means[lowest] = f"**{means[lowest]}**"
     differences = [minus(errors[CONVERTED], errors[CUT]), minus(errors[LINEAR], errors[CONVERTED])]

@@ -187,7 +187,7 @@ def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> 
         if len(rates := {row["config"]["peak_value"] for row in those}) > 1:
             raise ValueError(f"{label} at {budget} must have one rate in a folder, got {sorted(rates)}: name another.")
     cells = sorted(gather(found), key=lambda cell: (_is_steps(cell.label), cell.epochs))
-    cycle, *_, long = cells
+    cycle, long = cells[0], cells[-1]  # the same one where a single run is on record
     numbers = {cycle.label: printed[0], long.budget: printed[1]} if len(cells) == 3 else {}
     rows = []
     for cell in cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from lrsched.analysis import resampling, statistics
 from lrsched.analysis.study.cells import Cell
 
 Interval = tuple[float, float]
+_SAME = 1e-9  # records have errors to 10 digits; means of 100 seeds on 60,000 examples are 1.7e-7 apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +89,17 @@ def tabulate(studies: Sequence[Sequence[Cell]]) -> tuple[list[str], Float[np.nda
 def _rank(scores: Float[np.ndarray, "settings labels"], method: str) -> Float[np.ndarray, "settings labels"]:
     from scipy import stats
 
-    digits = np.round(scores, 12)  # means of the same errors in another order
-    return np.asarray(stats.rankdata(digits, method=method, axis=1, nan_policy="omit"), float)
+    tied = np.array([_tie(row) for row in scores]).reshape(scores.shape)
+    return np.asarray(stats.rankdata(tied, method=method, axis=1, nan_policy="omit"), float)
+
+
+def _tie(row: Float[np.ndarray, " labels"]) -> Float[np.ndarray, " labels"]:
+    """Means of as many wrong examples made equal: those of records differ by the rounding of each error."""
+    tied = row.copy()
+    for before, after in itertools.pairwise(np.argsort(row)):
+        if row[after] < tied[before] + _SAME:
+            tied[after] = tied[before]
+    return tied
 
 
 def _bootstrap(values: Float[np.ndarray, " settings"]) -> Interval | None:

@@ -61,6 +61,14 @@ def test_equal_best_ones_are_both_first() -> None:
     assert found[0].rank_interval is None  # of a single setting
 
 
+def test_means_that_differ_by_the_rounding_of_records_share_a_place() -> None:
+    # 5 and 3 wrong of 359, against 4 and 4: each error is recorded to ten digits
+    first, second = ((round(a / 359, 10) + round(b / 359, 10)) / 2 for a, b in ((5, 3), (4, 4)))
+    assert 0 < abs(first - second) < 1e-9
+    found = ranks.rank_cells([study(one=(first,), other=(second,), last=(0.5,))])
+    assert [(each.mean_rank, each.top_1) for each in found] == [(1.5, 1.0), (1.5, 1.0), (3.0, 0.0)]
+
+
 def test_rex_is_the_first_in_39_of_the_papers_48_settings() -> None:
     found = ranks.rank_cells(printed())
     assert (found[0].label, found[0].settings) == ("rex", 48)
