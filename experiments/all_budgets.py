@@ -4,7 +4,7 @@ Claim     REX is most often the best schedule, and nearly always among the best 
 Source    Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, table 1, over its 28 experiments: 1, 5, 10, 25, 50 and
           100 % of the epochs, rates tuned for each schedule and budget, ranks by the mean of 3 trials.
 Command   python experiments/all_budgets.py --scale digits | fashion_mnist | paper [--data-dir FOLDER] [--dry-run]
-          python experiments/all_budgets.py --standings FOLDER, which holds the folders of both
+          python experiments/all_budgets.py --gather FOLDER, which holds the folders of both
 Time      digits (ResNet-8, 20 epochs, 10 seeds) a quarter of an hour, Fashion-MNIST (MLP, 10 epochs, 5 seeds) half an
           hour on two CPU cores. The paper's scale is the Adam half of its table 4 for RN20-CIFAR10.
 Expected  Top-1 and Top-3 shares in % over all budgets: rex 70 and 92, linear 11 and 70, cosine 6 and 64, onecycle 13
@@ -97,7 +97,7 @@ def _bounds(interval: Interval | None, scale: float, digits: int) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
-    if words[:1] == ["--standings"]:
+    if words[:1] == ["--gather"]:
         folder = pathlib.Path(*words[1:])
         print(write_standings(folder, folder))
         return 0

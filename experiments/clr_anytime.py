@@ -8,7 +8,7 @@ Source    Smith, WACV 2017, arXiv:1506.01186, table 1: CIFAR-10, Caffe's quick n
           CPU's scale half cycles shorter than an epoch) between a quarter of a peak chosen on held-out data and it;
           exp_range shrinks over the run as his does in 42,000 updates, to 0.08; its lower bound stays, as in his code.
 Command   python experiments/clr_anytime.py [--scale paper] --data-dir FOLDER [--dry-run]
-          python experiments/clr_anytime.py --reaching FOLDER, which writes the second table of a study anew
+          python experiments/clr_anytime.py --gather FOLDER, which writes the second table of a study anew
 Time      a quarter of an hour on two CPU cores for an MLP on Fashion-MNIST. The paper's scale trains our `cnn`, which
           is near to Caffe's quick net, not equal to it.
 Expected  anytime error (mean over the updates), errors on the way, updates to errors, mean and sd over fresh seeds.
@@ -149,7 +149,7 @@ def draw(ways: Ways, path: pathlib.Path) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
-    if words[:1] == ["--reaching"]:
+    if words[:1] == ["--gather"]:
         folder = pathlib.Path(*words[1:])
         print(write_more(studies.load(folder), folder))
         return 0

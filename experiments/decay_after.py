@@ -182,7 +182,7 @@ def name_best(arms: Mapping[str, Mapping[int, float]], measure: str) -> str:
     alike = [arm for arm, separated in apart.items() if not separated]
     return (
         f"Least mean {measure}: {best}. Not separated from it (moderated paired t tests at 5 %, one family of all "
-        f"pairs): {', '.join(alike) or 'none'}."
+        f"pairs): {'; '.join(alike) or 'none'}."
     )
 
 

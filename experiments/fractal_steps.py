@@ -23,10 +23,11 @@ from typing import Any
 
 import fractal_bounds
 from anytime import minus, spread
+from decay_after import name_best
 
 import lrsched
 from lrsched import files
-from lrsched.analysis import drawing, markdown, pairs, statistics
+from lrsched.analysis import drawing, markdown, statistics
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
 from lrsched.runs.records import Beginning
@@ -188,7 +189,7 @@ def tabulate_networks(record: Mapping[str, Any]) -> str:
             less = "-" if "diverged" in _cell(arm, "error") else minus(errors[name], errors["constant"])
             cells = [_cell(arm, "error"), less, _cell(arm, "loss")]
             rows.append([f"{each['updates']}", name, rate, f"{mean:.3g}", *cells])
-        apart += [f"{_separate(each, 'error')} {_separate(each, 'loss')} {_say_held(arms)}"]
+        apart += [f"{each['updates']} updates. {_separate(each, 'error')} {_separate(each, 'loss')} {_say_held(arms)}"]
     setting = record["setting"]
     return (
         f"{markdown.table(rows, align='rl' + 'r' * 5)}\n"
@@ -214,14 +215,7 @@ def _say_held(arms: Mapping[str, Any]) -> str:
 
 def _separate(each: Mapping[str, Any], field: str) -> str:
     """Which arms are separated from the best one, in a sentence."""
-    arms = {name: values(each["arms"][name], field) for name in (*ARMS, MATCHED)}
-    best = min(arms, key=lambda name: statistics.mean(list(arms[name].values())))
-    apart = pairs.tell_apart(arms[best], {name: arm for name, arm in arms.items() if name != best})
-    alike = [name for name, separated in apart.items() if not separated]
-    return (
-        f"{each['updates']} updates, least mean {field}: {best}. Not separated from it (moderated paired t tests at "
-        f"5 %, one family of all pairs): {'; '.join(alike) or 'none'}."
-    )
+    return name_best({name: values(each["arms"][name], field) for name in (*ARMS, MATCHED)}, field)
 
 
 def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:

@@ -46,7 +46,7 @@ def test_run_that_diverged_is_refused() -> None:
 def test_study_has_both_tables(tmp_path: pathlib.Path) -> None:
     small = "--data digits --model mlp --batch-size 32 --max-epochs 1 --peak-values 0.1 --seeds 0-1 --workers 1"
     assert clr_anytime.main([*small.split(), "--evaluate-every", "20%", "--out", str(tmp_path)]) == 0
-    assert clr_anytime.main(["--reaching", str(tmp_path)]) == 0
+    assert clr_anytime.main(["--gather", str(tmp_path)]) == 0
     study = studies.load(tmp_path)
     text = (tmp_path / "reaching.md").read_text()
     assert text == clr_anytime.write_more(study, tmp_path / "again")
