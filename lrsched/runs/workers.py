@@ -128,6 +128,9 @@ def _by_processes(todo: Mapping[int, Run], out: pathlib.Path, layout: Layout) ->
                 pool.submit(_train_in_process, place, run.config, run.task.data_dir, out, layout.workers): place
                 for place, run in todo.items()
             }
+            # The pool looks at its processes when a task comes in, before it begins the process for that task: without
+            # one more it would not see the last process die until a run has ended.
+            pool.submit(int)
         yield from _arriving(futures_of, statuses, stop.set)
     except interrupts.Interrupted:
         for process in list((getattr(pool, "_processes", None) or {}).values()):

@@ -15,7 +15,7 @@ from lrsched.runs import records
 from lrsched.training import hosts
 from lrsched.training.hosts import Hosts
 
-WORDS = "train --data digits --model resnet8 --peak-value 0.1 --batch-size 32 --epochs 8"
+WORDS = "train --data digits --model resnet8 --peak-value 0.1 --batch-size 32 --epochs 3"
 
 
 @pytest.mark.parametrize(

@@ -433,12 +433,12 @@ def test_folder_of_version_0_1_0_is_read(name: str, tmp_path: pathlib.Path, monk
 
 
 @pytest.mark.slow
-def test_of_120_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_path: pathlib.Path) -> None:
+def test_of_60_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_path: pathlib.Path) -> None:
     _save(tmp_path / "whole", 1, 2)
     with snapshots.open_store(tmp_path / "whole") as store:
         store.save_member(2, _tree(2), FACTS)
     rng, noticed = np.random.default_rng(0), 0
-    for trial in range(120):
+    for trial in range(60):
         folder = tmp_path / "copy"
         shutil.copytree(tmp_path / "whole", folder)
         kind = ("resume", "members")[trial % 2]
@@ -460,7 +460,7 @@ def test_of_120_changed_bytes_none_changes_a_tree_and_none_is_a_traceback(tmp_pa
             assert (saved.step == 2) == (not lines)
             noticed += bool(lines)
         shutil.rmtree(folder)
-    assert noticed > 30  # the others were in what Orbax writes and does not read
+    assert noticed > 15  # the others were in what Orbax writes and does not read
 
 
 @pytest.mark.slow
