@@ -32,7 +32,8 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SHORT = "--data digits --model resnet8 --seed 0 --holdout-fraction 0.1"
 COMMANDS = {
     "train": f"train {SHORT} --schedule sgdr --max-epochs 6 --save-every 3 --out OUT",
-    "study": "study --model mlp --schedules rex linear --budgets 6ep --seeds 2 --peak-values 0.1 0.3 --workers 2 --out OUT",
+    "study": "study --model mlp --schedules rex linear --budgets 6ep --seeds 2 --peak-values 0.1 0.3 --workers 2"
+    " --out OUT",
     "search": f"search {SHORT} --schedule rex --max-epochs 2 --questions rate weight_decay --runs-each 2 --grid 1 3"
     " --bisections 1 --length 60 --workers 1 --out OUT",
     "tune": f"tune {SHORT} --schedule rex --max-epochs 2 --samplers random tpe --trials 3 --runs-each 1 --workers 1"

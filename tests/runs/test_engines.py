@@ -16,7 +16,7 @@ from lrsched.runs.config import RunConfig
 from lrsched.runs.engines import Engine
 from lrsched.runs.task import resolve
 
-THREE = [RunConfig(budget="1ep", seed=seed) for seed in range(3)]
+THREE = [RunConfig(model="mlp", budget="1ep", seed=seed) for seed in range(3)]
 RAY, SLURM = Engine(name="ray"), Engine(name="slurm", address="local")
 JOB = remote.Job(7, "id", THREE[0], None, pathlib.Path("nowhere"), 1, 1, ".", {})
 

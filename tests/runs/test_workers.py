@@ -140,7 +140,7 @@ from lrsched.runs import workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.task import resolve
 if __name__ == "__main__":
-    todo = {seed: resolve(RunConfig(max_epochs=500.0, seed=seed)) for seed in (0, 1)}
+    todo = {seed: resolve(RunConfig(max_epochs=100.0, seed=seed)) for seed in (0, 1)}
     for _, event in workers.train_all(todo, pathlib.Path(sys.argv[1]), layout=workers.Layout(2, 1)):
         print("going", flush=True)
 """
@@ -165,14 +165,15 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
 
 @pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
-    todo = resolved([RunConfig(max_epochs=500.0, seed=seed) for seed in (0, 1)])
+    todo = resolved([RunConfig(max_epochs=100.0, seed=seed) for seed in (0, 1)])
     events = workers.train_all(todo, tmp_path, layout=workers.Layout(2, 1))
     next(events)
     processes = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]
     os.kill(processes[-1], 9)
+    told = list[Any]()
     with pytest.raises(ChildProcessError, match="workers must live to the end of the study"):
-        for _, event in events:
-            assert not isinstance(event, dict), "the other run has ended before the line came"
+        told.extend(event for _, event in events)
+    assert not any(isinstance(event, dict) for event in told)  # the line has not waited for the other run's record
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def _trained(image_shape: tuple[int, int, int], *, plain: bool, shift: float = 0
 @pytest.mark.slow
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (32, 32, 3)])
 def test_twenty_updates_lead_to_the_same_parameters(image_shape: tuple[int, int, int]) -> None:
-    """As far apart, to a power of ten, as Flax's form is from itself when an input changes by two units in its last place.
+    """As far apart, to a power of ten, as two of Flax's form are, one with an input two units in the last place off.
 
     Rounding grows in training, by how much differs from one CPU to another.
     """
