@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 
 import pytest
+from helpers import users_environment
 
 from lrsched.runs import records
 from lrsched.training import snapshots
@@ -66,11 +66,9 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def start(folder: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
-    own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
-    environment = {name: value for name, value in os.environ.items() if name not in own}
     command = [str(pathlib.Path(sys.executable).parent / "lrsched"), *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, env=environment)
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, env=users_environment())
 
 
 def finish(process: subprocess.Popen[str], status: int = 0) -> str:

@@ -314,9 +314,9 @@ def test_length_that_is_none_is_refused_in_one_line(length: str, tmp_path: pathl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("length", ["100", "300"])
-def test_digits_are_warned_of_rate_eight(length: str, tmp_path: pathlib.Path) -> None:
-    config = RangeTestConfig(ramp=Ramp(length=length), peak_values=(1.0, 8.0), out=str(tmp_path))
+@pytest.mark.parametrize(("length", "seeds"), [("100", 3), ("300", 1)])
+def test_digits_are_warned_of_rate_eight(length: str, seeds: int, tmp_path: pathlib.Path) -> None:
+    config = RangeTestConfig(ramp=Ramp(length=length, seeds=seeds), peak_values=(1.0, 8.0), out=str(tmp_path))
     (warning,) = sweep.run(config).result["warnings"]
     assert warning.startswith("rate 8 is ")
 

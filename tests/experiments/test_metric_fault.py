@@ -1,6 +1,5 @@
 """Counters that are never reset: their arithmetic, the article's numbers, and that the script runs."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import metric_fault
 import numpy as np
 import pytest
+from helpers import users_environment
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "metric_fault.py"
 
@@ -38,10 +38,8 @@ def test_both_conclusions_are_reversed() -> None:
 
 @pytest.mark.slow
 def test_script_prints_and_writes_the_counters_and_the_truth(tmp_path: pathlib.Path) -> None:
-    own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
-    environment = {key: value for key, value in os.environ.items() if key not in own}
     words = [sys.executable, str(SCRIPT), "--epochs", "2", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, env=users_environment())
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "table.md").read_text() == done.stdout
     first, second = ([float(cell) for cell in line.split("|")[2:6]] for line in done.stdout.splitlines()[2:4])

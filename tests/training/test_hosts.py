@@ -1,6 +1,5 @@
 """One run over two processes on this machine is the run over as many devices of one process."""
 
-import os
 import pathlib
 import signal
 import socket
@@ -9,7 +8,7 @@ import sys
 import time
 
 import pytest
-from helpers import numbers
+from helpers import numbers, users_environment
 
 from lrsched.runs import records
 from lrsched.training import hosts
@@ -40,10 +39,9 @@ def test_a_process_alone_agrees_with_itself() -> None:
 
 
 def begin(out: pathlib.Path, devices: int, *words: str) -> subprocess.Popen[bytes]:
-    flags = f"--xla_force_host_platform_device_count={devices}"
     command = [sys.executable, "-m", "lrsched.cli", *WORDS.split(), "--save-every", "20", "--out", str(out), *words]
     with (out.parent / f"{out.name}.log").open("ab") as log:
-        return subprocess.Popen(command, env={**os.environ, "XLA_FLAGS": flags}, stdout=log, stderr=log)
+        return subprocess.Popen(command, env=users_environment(devices), stdout=log, stderr=log)
 
 
 def begin_two(out: pathlib.Path) -> list[subprocess.Popen[bytes]]:

@@ -13,6 +13,7 @@ import bench_step_flax
 import jax
 import numpy as np
 import pytest
+from helpers import users_environment
 
 from lrsched.training import models, optim, train
 
@@ -32,14 +33,12 @@ THEIRS = bench_step_flax.ResNet(models.MODELS["resnet8"].arguments["blocks"], CL
 def test_script_prints_one_json_object(tmp_path: pathlib.Path) -> None:
     with_torch = importlib.util.find_spec("torch") is not None
     left_out = ["--without", "torch", "torch_compile"] if with_torch else []
-    own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
-    environment = {key: value for key, value in os.environ.items() if key not in own}
     size = ["--model", "resnet8", "--batch-size", "8", "--rounds", "2", "--steps", "1", "--json", "-"]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *size, "--cache-dir", os.environ["JAX_COMPILATION_CACHE_DIR"], *left_out],
         capture_output=True,
         text=True,
-        env={**environment, "TFDS_DATA_DIR": str(tmp_path)},
+        env={**users_environment(), "TFDS_DATA_DIR": str(tmp_path)},
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """The measurement of whole studies: what the script prints, what was compiled, and its sums."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import bench_study
 import jax
 import numpy as np
 import pytest
+from helpers import users_environment
 
 import lrsched as ls
 
@@ -19,12 +19,11 @@ SCRIPT = pathlib.Path(__file__).parents[3] / "experiments" / "bench" / "bench_st
 
 @pytest.mark.slow
 def test_our_step_is_compiled_once_and_the_users_for_each_budget(tmp_path: pathlib.Path) -> None:
-    own = ("XLA_FLAGS", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION")  # the suite's, not a user's
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--quick", "--only", "compile_once", "--schedules", "rex", "--json", "-"],
         capture_output=True,
         text=True,
-        env={key: value for key, value in os.environ.items() if key not in own},
+        env=users_environment(),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
