@@ -86,10 +86,10 @@ def _describe_edges(cells: Sequence[Cell]) -> list[str]:
 def _describe_papers(papers: Papers) -> list[str]:
     if not papers:
         return []
-    sources = dict.fromkeys(number.source for number in papers.values())
+    rates = {True: "rates tuned for each entry", False: "one rate for all"}
+    sources = dict.fromkeys(f"{number.source}, {rates[number.tuned]}" for number in papers.values())
     unstated = dict.fromkeys(number.unstated for number in papers.values() if number.unstated)
-    first = f"paper: {'; '.join(sources)}, rates tuned for each entry."
-    return [first, *(f"Not stated there, and here: {words}." for words in unstated)]
+    return [f"paper: {'; '.join(sources)}.", *(f"Not stated there, and here: {words}." for words in unstated)]
 
 
 def _describe_margin(cells: Sequence[Cell], judged: Sequence[Judged], reference: str | None, margin: float) -> str:

@@ -101,7 +101,7 @@ def _describe_difference(config: Record, cell: Cell, number: PaperNumber) -> str
     if not paper.momentum_agrees(cell.momentum, schedule):
         there = "cycled" if schedule.startswith("onecycle") else f"{paper.MOMENTUM:g}"
         stated.append(f"momentum {cell.momentum} (there {there})")
-    if cell.chosen_on == "only one" and number.source.endswith("Tables 4-9"):
+    if cell.chosen_on == "only one" and number.tuned:
         stated.append("one rate given (there tuned for each entry)")
     unstated = paper.describe_unstated({**config, "weight_decay": cell.weight_decay})
     sentences = [f"differs: {', '.join(stated)}"] if stated else []

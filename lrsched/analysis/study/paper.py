@@ -37,6 +37,11 @@ class PaperNumber:
     source: str
     unstated: str = ""
 
+    @property
+    def tuned(self) -> bool:
+        """Whether a rate was chosen for each entry (Tables 4-9), and not one for all (Table 2)."""
+        return self.source.endswith("Tables 4-9")
+
 
 def find_error(
     *, data: str, model: str, optimizer: str, schedule: str, sampling: str, epochs: float, max_epochs: float

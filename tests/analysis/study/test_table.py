@@ -79,6 +79,12 @@ def test_markdown_paper_beside_the_measured(study):
     assert "Not stated there" not in text
 
 
+def test_caption_says_of_each_table_of_the_paper_how_its_rates_came(study):
+    sampled = dataclasses.replace(PAPERS["rex", "5%"], source="REX, Table 2")
+    text = table.format_markdown(study, {**PAPERS, ("linear", "5%"): sampled})
+    assert "paper: REX, Tables 4-9, rates tuned for each entry; REX, Table 2, one rate for all." in text
+
+
 def test_caption_says_what_the_paper_leaves_unsaid_once(study):
     number = dataclasses.replace(PAPERS["rex", "5%"], unstated="weight decay 0, no augmentation")
     for write in (table.format_markdown, table.format_terminal):
