@@ -157,7 +157,7 @@ class Store:
         if self._has(RESUME, step):
             return
         with self._failing(RESUME, step):
-            self._saving = step, self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
+            self._saving = step, self._begin(RESUME, "save_async", step, leaves, words)
         if wait:
             self._settle()
 
@@ -166,7 +166,7 @@ class Store:
         leaves, words = trees.pack(step, tree, facts)
         if not self._has(MEMBERS, step):
             with self._failing(MEMBERS, step):
-                self._writers[MEMBERS].save(step, leaves, force=True, custom_metadata=words)
+                self._begin(MEMBERS, "save", step, leaves, words)
 
     def close(self) -> None:
         """Waits for what is being saved and releases the folder; a closed store may be closed again.
@@ -180,6 +180,14 @@ class Store:
             for kind in NOUNS:
                 self._end(kind)
             self._lock.close()
+
+    def _begin(self, kind: str, how: str, step: int, leaves: Any, words: Any) -> Any:
+        """Calls a writer; once more if what it was tidying, left by a failed save, was gone before it came to it."""
+        try:
+            return getattr(self._writers[kind], how)(step, leaves, force=True, custom_metadata=words)
+        except FileNotFoundError:
+            self._renew(kind)
+            return getattr(self._writers[kind], how)(step, leaves, force=True, custom_metadata=words)
 
     def _settle(self) -> None:
         if self._saving:

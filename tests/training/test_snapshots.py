@@ -328,6 +328,20 @@ def test_full_disk_is_said_in_one_line_and_costs_no_earlier_state(tmp_path: path
     assert lines[3:] == ["1 9.0 []", "[1, 2] []"]
 
 
+@pytest.mark.parametrize(("kind", "how"), [("resume", "save_async"), ("members", "save")])
+def test_what_was_tidied_by_another_writer_costs_no_save(
+    kind: str, how: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(tmp_path / "3.orbax-checkpoint-tmp")  # as Orbax's own tidying ends in a thread
+
+    with snapshots.open_store(tmp_path) as store:
+        monkeypatch.setattr(store._writers[kind], how, gone)
+        store.save(1, _tree(1), FACTS)
+        store.save_member(1, _tree(1), FACTS)
+    assert (snapshots.steps(tmp_path), snapshots.member_steps(tmp_path)) == ([1], [1])
+
+
 def test_reading_needs_no_lock_and_leaves_the_terminal_alone(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
