@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from lrsched.forecast.rates import as_rates, namespace, ratio, sum_from
 
 
@@ -59,7 +62,7 @@ def bound(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None 
       The three terms, and of their sum: `.value`, `.scale` (the factor on all rates that makes it least) and `.tuned`
       (the bound there). float64 of NumPy for rates that are known, else JAX's.
     Raises:
-      ValueError: for rates that are not finite, negative, or all 0.
+      ValueError: for rates that are not finite, negative, or all 0, and for a D or G that is not finite or negative.
     Example:
       >>> terms = bound([3.0, 2.0, 1.0])   # 1/12, 7/6, 17/6
       >>> print(f"{terms.value:.4f} {terms.scale:.4f} {terms.tuned:.4f}")
@@ -71,12 +74,23 @@ def bound(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None 
     """
     rates = as_rates(schedule, total_steps)
     xp = namespace(rates)
+    _check_constants(d, g, len(rates))
     squares = xp.square(rates * xp.asarray(g, rates.dtype))
     left, squares_left = sum_from(rates), sum_from(squares)
     after = xp.concatenate([left[1:], xp.zeros_like(left[:1])])
     last = sum_from(ratio(rates, after) * ratio(squares_left, left))[0]
     whole = 2.0 * left[0]
     return Bound(xp.square(xp.asarray(d, rates.dtype)) / whole, squares_left[0] / whole, 0.5 * last)
+
+
+def _check_constants(d: Any, g: Any, count: int) -> None:
+    """Raises ValueError unless D is a number and G one, or one for each update; traced values pass."""
+    for name, value, shapes in (("d", d, [()]), ("g", g, [(), (count,)])):
+        if np.shape(value) not in shapes:
+            many = f" or {count}, one for each update" if len(shapes) > 1 else ""
+            raise ValueError(f"{name} must be one number{many}, got the shape {np.shape(value)}.")
+        if not isinstance(value, jax.core.Tracer) and not (np.isfinite(value) & (np.asarray(value) >= 0)).all():
+            raise ValueError(f"{name} must be finite and at least 0, got {value!r:.80}.")
 
 
 def best_rate(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None = None) -> Any:
@@ -116,8 +130,8 @@ def rate_ratio(schedule: Any, reference: Any) -> Any:
     Raises:
       ValueError: as `bound`.
     Example:
-      >>> cosine = linear(0.1, total_steps=400)
-      >>> print(f"{rate_ratio(rex(0.1, total_steps=400), cosine):.2f} {rate_ratio(cosine.at(1600), cosine):.2f}")
+      >>> line = linear(0.1, total_steps=400)
+      >>> print(f"{rate_ratio(rex(0.1, total_steps=400), line):.2f} {rate_ratio(line.at(1600), line):.2f}")
       0.81 0.50
 
     Source:

@@ -109,8 +109,9 @@ def read_curve(path: files.Path, name: str | None = None) -> Curve:
         got = ", ".join(map(str, rows[0])) if rows else "no line"
         raise ValueError(f"{path} must have the columns step, lr, loss and a line below them, got {got}.")
     steps, rates, losses = (_numbers(path, rows, column) for column in ("step", "lr", "loss"))
-    if np.isnan(rates).any() or (np.diff(steps) <= 0).any() or not 0 <= steps[0] < steps[-1] <= LONGEST:
-        raise ValueError(f"{path} must have a rate in every line and ascending steps of 0 to {LONGEST:,}.")
+    whole = np.isfinite(steps).all() and (steps == np.floor(steps)).all()
+    if np.isnan(rates).any() or not whole or (np.diff(steps) <= 0).any() or not 0 <= steps[0] < steps[-1] <= LONGEST:
+        raise ValueError(f"{path} must have a rate in every line and ascending whole steps of 0 to {LONGEST:,}.")
     measured = ~np.isnan(losses) & (steps > 0)
     if not measured.any():
         raise ValueError(f"{path} must have a loss after at least one update, got none.")

@@ -43,11 +43,13 @@ def merge_weights(profile: Callable[[Any], Any], *, snapshots: int) -> Any:
     """
     if isinstance(snapshots, bool) or not isinstance(snapshots, int | np.integer) or snapshots < 1:
         raise ValueError(f"snapshots must be a whole number of at least 1, got {snapshots!r:.80}.")
+    if not callable(profile):
+        raise ValueError(f"profile must be a function, such as lrsched.profiles.rex(), got {profile!r:.80}.")
     factors = profile(np.arange(int(snapshots)) / int(snapshots))
     xp = namespace(factors)
     if xp is np:
         factors = np.broadcast_to(np.asarray(factors, np.float64), int(snapshots))
         if not (np.isfinite(factors).all() and factors[0] > 0):
-            raise ValueError(f"profile must be finite, and above 0 at its start, got {factors[0]:g} there.")
+            raise ValueError(f"profile must be finite, and above 0 at its start, got {factors!s:.80}.")
     factors = factors / factors[0]
     return factors - xp.concatenate([factors[1:], xp.zeros_like(factors[:1])])

@@ -68,6 +68,8 @@ def _of_function(schedule: Any, total_steps: int | None) -> Any:
         total_steps, budget = int(budget), None
     if total_steps is None:
         raise ValueError("total_steps must be given for a schedule whose budget is not known, got none.")
+    if isinstance(total_steps, bool) or not isinstance(total_steps, int | np.integer) or total_steps < 1:
+        raise ValueError(f"total_steps must be a whole number of at least 1, got {total_steps!r:.80}.")
     steps = jnp.arange(total_steps, dtype=jnp.int32)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as its author has it
         values = jax.vmap(lambda step: jnp.reshape(jnp.asarray(schedule(step), jnp.float32), ()))(steps)

@@ -44,7 +44,7 @@ class Sequence(Schedule):
         """Length of each segment in steps; they sum to `total_steps`."""
         xp = namespace(total_steps)
         lengths: list[Any] = [None if isinstance(d, Rest) else in_steps(total_steps, d) for d in self.durations]
-        if None not in lengths:  # the last fraction takes what rounding down, or what lengths in steps, left over
+        if None not in lengths:  # the last fraction takes what rounding down left over
             scaling = [i for i, d in enumerate(self.durations) if isinstance(d, Ratio)]
             if scaling:
                 lengths[scaling[-1]] = None
@@ -80,11 +80,12 @@ def _check_durations(durations: SequenceOf[Duration], total_steps: Number, names
         return
     lengths = [0 if isinstance(d, Rest) else int(in_steps(np.int64(total_steps), d)) for d in durations]
     needed, scaling = sum(lengths), sum(isinstance(d, Ratio) for d in durations)
-    exact = not any(isinstance(d, Ratio | Rest) for d in durations)
+    hold_rest = any(isinstance(d, Rest) for d in durations)
+    exact = not (scaling or hold_rest)
     if needed > total_steps or (exact and needed != total_steps):
         relation = f"{'sum to' if exact else 'fit into'} total_steps = {total_steps}"
-    elif scaling == len(durations) and total_steps - needed >= scaling:  # more than rounding down leaves
-        relation = f"fill total_steps = {total_steps} or hold 'rest'"
+    elif scaling and not hold_rest and total_steps - needed >= scaling:  # more than rounding down leaves
+        relation = f"fill total_steps = {total_steps} or hold 'rest' (in words: one part without a duration)"
     else:
         return
     parts = [f"{name} {n}".strip() for name, n in itertools.zip_longest(names, lengths, fillvalue="") if n]
@@ -253,15 +254,16 @@ def sequence(
     Args:
       segments: schedules; each sees the steps since its own start, and its duration replaces its own total_steps.
       durations: one per segment: steps (500, "500st"), epochs ("5ep") and examples ("50000ex") do not change with the
-        budget, fractions (0.1, "10%") of total_steps scale with it and round down, "rest" takes what is left. By
-        default the segments' own total_steps.
+        budget, fractions (0.1, "10%") of total_steps scale with it and round down, "rest" takes what is left. Without
+        it they must fill total_steps but for what rounding down leaves, which the last fraction takes. By default
+        the segments' own total_steps.
       total_steps: the whole budget in updates; by default the sum of the durations, if they are all steps.
       steps_per_epoch: updates in an epoch, where a duration is in epochs.
       batch_size: examples in an update, where a duration is in examples.
     Returns:
       int step of any shape -> float32 of that shape; constant from total_steps on.
     Raises:
-      ValueError: if durations do not fit into total_steps, or are not one per segment.
+      ValueError: if durations do not fit into total_steps or leave a part of it, or are not one per segment.
     Example:
       >>> warm = sequence([warmup(0.1, total_steps=5), rex(0.1, total_steps=95)])
       >>> print(f"{warm(0):.3f} {warm(5):.3f} {warm(100):.3f}")

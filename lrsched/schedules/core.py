@@ -15,7 +15,7 @@ import numpy as np
 
 from lrsched.schedules import profiles
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import of_peak
+from lrsched.schedules.durations import read
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.progress import Progress, progress_at
 from lrsched.schedules.sampling import EveryStep, Sampling, given
@@ -56,9 +56,12 @@ class Schedule:
         """The values at `steps` (all of the budget's by default) in float64, shape of `steps`.
 
         Raises:
-          ValueError: if one of them is beyond float64.
+          ValueError: if one of them is beyond float64, or the steps are no integers.
         """
-        values = self._table(np.arange(int(self.total_steps)) if steps is None else np.asarray(steps))
+        chosen = np.arange(int(self.total_steps)) if steps is None else np.asarray(steps)
+        if chosen.size and not np.issubdtype(chosen.dtype, np.integer):
+            raise ValueError(f"steps must be integers (updates made before each), got {chosen.dtype}.")
+        values = self._table(chosen)
         if not np.isfinite(values).all():
             raise ValueError(f"values must be finite at every update, got {values[~np.isfinite(values)][0]:g}.")
         return values
@@ -153,6 +156,22 @@ def check_rates(schedule: Any, *names: str) -> None:
     """Raises ValueError unless these fields, rates or multiples of one, are at least 0."""
     for name in names:
         check_number(name, getattr(schedule, name), at_least=0.0)
+
+
+def of_peak(name: str, value: Any, peak_value: Number) -> Any:
+    """A rate: the number that it is, or of a percentage ("10%") that part of the peak.
+
+    Raises:
+      ValueError: for another text.
+    """
+    if not isinstance(value, str):
+        return value
+    length = read(value)
+    if length is None or length.unit != "%" or not length.number >= 0:
+        raise ValueError(f"{name} must be a rate, or a percentage of the peak (10%), got {short(value)}.")
+    if peak_value is None or isinstance(peak_value, str):
+        raise ValueError(f"{name} may be a part of a peak_value ({value}) where there is one, got none.")
+    return peak_value * (length.number / 100)
 
 
 def check_values(allowed: str, schedule: Schedule, *, below: float = LARGEST_NUMBER) -> None:

@@ -35,7 +35,16 @@ import jax
 import numpy as np
 
 from lrsched.schedules.progress import LARGEST_DENOMINATOR, Ratio, fraction_of, ratio
-from lrsched.schedules.values import LARGEST_STEP, Number, check_steps, is_concrete, namespace, short, value_class
+from lrsched.schedules.values import (
+    LARGEST_STEP,
+    Number,
+    check_count,
+    check_steps,
+    is_concrete,
+    namespace,
+    short,
+    value_class,
+)
 
 _TEXT = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|ep|st|ex|s|min|)\s*")
 _SECONDS = {"s": 1, "min": 60}
@@ -192,6 +201,8 @@ def steps(
       >>> [steps(text, name="keep", total_steps=410, steps_per_epoch=41) for text in ("200", "0.5ep", "12.5%", "0.125")]
       [200, 21, 52, 52]
     """
+    check_count("steps_per_epoch", steps_per_epoch)
+    check_count("batch_size", batch_size)
     length = read(text)
     unit = "" if length is None else length.unit or ("st" if length.whole else "%")
     sizes = {
@@ -304,22 +315,6 @@ def _whole(name: str, found: Fraction, value: Any, parts: bool) -> int | Fractio
     if not 0 < found <= LARGEST_STEP or found.denominator > LARGEST_DENOMINATOR:
         raise ValueError(f"{name} must be above 0, at most 2**31 - 1 steps, in parts down to 1/65536, got {value!r}.")
     return found
-
-
-def of_peak(name: str, value: Any, peak_value: Number) -> Any:
-    """A rate: the number that it is, or of a percentage ("10%") that part of the peak.
-
-    Raises:
-      ValueError: for another text.
-    """
-    if not isinstance(value, str):
-        return value
-    length = read(value)
-    if length is None or length.unit != "%" or not length.number >= 0:
-        raise ValueError(f"{name} must be a rate, or a percentage of the peak (10%), got {short(value)}.")
-    if peak_value is None or isinstance(peak_value, str):
-        raise ValueError(f"{name} may be a part of a peak_value ({value}) where there is one, got none.")
-    return peak_value * (length.number / 100)
 
 
 def in_steps(total: Any, length: Ratio | Number) -> Any:

@@ -34,6 +34,12 @@ class Foreign(Schedule):
 
     def _check(self) -> None:
         import_factory(self.path)
+        try:
+            given = json.loads(self.arguments)
+        except (TypeError, ValueError):
+            given = None
+        if not isinstance(given, dict):
+            raise ValueError(f"arguments must be a JSON object, got {short(self.arguments)}.")
 
     def _check_budget(self, total_steps: int) -> None:
         if is_concrete(self.peak_value):
@@ -66,7 +72,8 @@ class Foreign(Schedule):
         return made
 
     def _value(self, step: Any) -> Any:
-        made = self.at_length(self.total_steps)
+        total = self.total_steps  # a part of a sequence may be rounded to none, of which no rate is asked
+        made = self.at_length(max(int(total), 1) if is_concrete(total) else total)
         return made._value(step) if isinstance(made, Schedule) else _evaluate(made, clamp(step, self.total_steps)[0])
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrsched.schedules.progress import Progress, Ratio, ratio, sin_squared
-from lrsched.schedules.shapes import Delayed, ExponentialToZero, KDecay, Profile
+from lrsched.schedules.shapes import Delayed, ExponentialToZero, KDecay, Powered, Profile
 from lrsched.schedules.values import Number, as_tuple, check_choice, check_number, is_concrete, namespace, value_class
 
 
@@ -150,6 +150,8 @@ class Triangle(Profile):
         return 2.0 * namespace(p.done).minimum(p.z, p.w)
 
     def _complement(self, p: Progress) -> Any:
+        if isinstance(p, Powered):
+            return namespace(p.z).abs(p.w - p.z)
         return Progress(namespace(p.done).abs(p.total - p.done - p.done), p.total).z
 
 

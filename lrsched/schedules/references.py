@@ -148,6 +148,7 @@ REFERENCES: tuple[Reference, ...] = (
     Reference(
         "2404.06395", "hu2024minicpm", ("Shengding Hu", "others"),
         "MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training Strategies", 2024,
+        "Conference on Language Modeling", _AT,
     ),
     Reference(
         "2405.18392", "hagele2024scaling",

@@ -13,8 +13,8 @@ import numpy as np
 from lrsched.schedules import codec, foreign, sampling
 from lrsched.schedules.combine import Clip, Product, phases, product
 from lrsched.schedules.combine import Sequence as Segments
-from lrsched.schedules.core import Schedule, rebind
-from lrsched.schedules.durations import Rest, duration, of_peak, with_units
+from lrsched.schedules.core import Schedule, of_peak, rebind
+from lrsched.schedules.durations import Rest, duration, with_units
 from lrsched.schedules.families import (
     cycles,
     cycles_linear,

@@ -165,6 +165,20 @@ def check_number(name: str, value: Number, *, at_least: float = -math.inf, below
         raise ValueError(f"{name} must be written with a point or exponent beyond 2**31 - 1, got {value}.")
 
 
+def as_flag(name: str, value: Any) -> bool:
+    """True or false, or the 1 or 0 that stands for it."""
+    if not isinstance(value, int | np.bool_) or value not in (0, 1):
+        raise ValueError(f"{name} must be true or false, got {value!r}.")
+    return bool(value)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises ValueError unless a value is a whole number of at least 1; None passes, for what is not known."""
+    number = None if value is None or not is_concrete(value) else _python(value)
+    if value is not None and not (isinstance(number, int) and number >= 1):
+        raise ValueError(f"{name} must be a whole number of at least 1, got {short(value)}.")
+
+
 def check_steps(name: str, value: Number, *, at_least: int = 1) -> None:
     """Raises ValueError unless a concrete value is an integer in [at_least, 2**31 - 1]; traced values pass."""
     if not is_concrete(value):

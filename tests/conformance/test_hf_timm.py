@@ -120,6 +120,7 @@ HF_REFUSED: list[tuple[str, Arguments, str]] = [
     ("greedy", {}, "must be a function of the step, got 'greedy'"),
     ("linear", {"num_training_steps": None}, "num_training_steps must be given for linear"),
     ("linear", {"num_warmup_steps": 100}, "num_training_steps must be above num_warmup_steps = 100, got 100"),
+    ("linear", {"scheduler_specific_kwargs": [3, 1]}, "scheduler_specific_kwargs must map names to values"),
     ("linear", {"num_warmup_steps": 0.5}, "num_warmup_steps must be a whole number"),
     ("linear", {"num_warmup_steps": 1, "warmup_steps": 1}, "num_warmup_steps must be given alone"),
     ("linear", {"warmup_steps": 0.5, "version": "4.57"}, "warmup_steps must be a whole number"),

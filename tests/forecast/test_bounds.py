@@ -185,3 +185,23 @@ def test_rate_ratio_is_the_papers_example() -> None:
 def test_what_is_no_schedule_is_refused(given: object, words: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ls.bound(given, **words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"g": [1.0, 2.0]}, r"g must be one number or 3, one for each update, got the shape \(2,\)"),
+        ({"g": -1.0}, "g must be finite and at least 0, got -1.0"),
+        ({"d": float("nan")}, "d must be finite and at least 0, got nan"),
+        ({"d": [1.0, 1.0, 1.0]}, r"d must be one number, got the shape \(3,\)"),
+    ],
+)
+def test_constants_of_the_problem_are_checked(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ls.bound([3.0, 2.0, 1.0], **arguments)
+
+
+@pytest.mark.parametrize("total_steps", [2.5, 0, True])
+def test_updates_of_a_function_are_a_whole_number(total_steps: object) -> None:
+    with pytest.raises(ValueError, match="total_steps must be a whole number of at least 1"):
+        ls.bound(optax.constant_schedule(0.1), total_steps=total_steps)

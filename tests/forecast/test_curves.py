@@ -30,8 +30,10 @@ def test_file_is_read_with_rates_on_lines_between(tmp_path: pathlib.Path) -> Non
         (["step,loss", "1,2"], "must have the columns step, lr, loss and a line below them, got step, loss"),
         (["step,lr,loss"], "must have the columns step, lr, loss and a line below them, got no line"),
         (["step,lr,loss", "1,a,2", "2,1,1"], "must hold numbers in its column lr"),
-        (["step,lr,loss", "2,0.1,2", "1,0.1,2"], "must have a rate in every line and ascending steps"),
-        (["step,lr,loss", "1,,2", "2,0.1,2"], "must have a rate in every line and ascending steps"),
+        (["step,lr,loss", "2,0.1,2", "1,0.1,2"], "must have a rate in every line and ascending whole steps"),
+        (["step,lr,loss", "1.5,0.1,2", "2.7,0.1,2", "4,0.1,2"], "ascending whole steps of 0 to"),
+        (["step,lr,loss", "1,0.1,2", ",0.1,2", "4,0.1,2"], "ascending whole steps of 0 to"),
+        (["step,lr,loss", "1,,2", "2,0.1,2"], "must have a rate in every line and ascending whole steps"),
         (["step,lr,loss", "1,0.1,", "2,0.1,"], "must have a loss after at least one update, got none"),
         (
             ["step,lr,loss", "1,0.1,2", "2,0.1,inf"],

@@ -47,7 +47,13 @@ def test_gradient_of_a_weight_is_that_of_differences() -> None:
     [
         (ls.profiles.linear(), 0, "snapshots must be a whole number of at least 1, got 0"),
         (ls.profiles.linear(), 2.5, "snapshots must be a whole number of at least 1, got 2.5"),
-        (lambda z: z, 3, "profile must be finite, and above 0 at its start, got 0 there"),
+        ("rex", 3, "profile must be a function, such as lrsched.profiles.rex"),
+        (
+            lambda z: np.where(z < 0.5, 1.0, np.inf),
+            2,
+            "profile must be finite, and above 0 at its start, got .*1. *inf",
+        ),
+        (lambda z: z, 3, "profile must be finite, and above 0 at its start, got .0. "),
     ],
 )
 def test_what_is_no_decay_is_refused(profile: object, snapshots: object, message: str) -> None:

@@ -89,13 +89,22 @@ def test_cycle_ends_count_no_warmup() -> None:
         (["10%", "rest"], None, "total_steps must be given"),
         (["10", "rest"], 100, "duration must be steps .* got '10'"),
         ([-1, "rest"], 100, "duration must be at least 0"),
-        (["10%", "20%"], 100, "durations must fill total_steps = 100 or hold 'rest', got 30 steps"),
+        (["10%", "20%"], 100, "durations must fill total_steps = 100 or hold 'rest' .*, got 30 steps"),
+        ([10, "50%"], 100, "durations must fill total_steps = 100 or hold 'rest' .*, got 60 steps"),
+        (["50%", 10], 100, r"durations must fill .*\(in words: one part without a duration\), got 60 steps"),
     ],
 )
 def test_durations_that_do_not_fit_are_refused(durations: list[object], total_steps: int | None, message: str) -> None:
     segments = [lrsched.constant(1.0, total_steps=1), lrsched.linear(1.0, total_steps=1)]
     with pytest.raises(ValueError, match=message):
         lrsched.sequence(segments, durations=durations, total_steps=total_steps)
+
+
+def test_steps_beside_a_fraction_hold_for_the_budget_that_they_fill() -> None:
+    segments = [lrsched.constant(1.0, total_steps=1), lrsched.linear(1.0, total_steps=1)]
+    schedule = lrsched.sequence(segments, durations=[50, "50%"], total_steps=100)
+    with pytest.raises(ValueError, match="durations must fill total_steps = 1000 or hold 'rest' .*, got 550 steps"):
+        schedule.at(1000)
 
 
 def test_at_refuses_a_budget_that_fixed_parts_exceed() -> None:

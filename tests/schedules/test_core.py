@@ -18,6 +18,12 @@ def test_step_must_be_an_integer() -> None:
         ls.rex(0.1, total_steps=10)(0.5)
 
 
+@pytest.mark.parametrize("steps", [[0.5, 1.9], ["3"], np.array([1.0])])
+def test_steps_of_a_table_must_be_integers(steps: object) -> None:
+    with pytest.raises(ValueError, match="steps must be integers"):
+        ls.rex(0.1, total_steps=10).table(steps)
+
+
 @pytest.mark.parametrize(
     "step", [2**31, 2**40, np.int64(2**31 + 5), np.array([2**32 + 5]), jnp.uint32(2**31 + 5), np.uint64(2**63)]
 )

@@ -152,6 +152,16 @@ def test_unit_without_sense_in_a_place_is_refused(text: str, message: str) -> No
         durations.steps(text, name="length", steps_per_epoch=41)
 
 
+@pytest.mark.parametrize("name", ["steps_per_epoch", "batch_size"])
+@pytest.mark.parametrize("value", [0, -3, 12.5, "8", True])
+def test_size_of_a_unit_must_be_a_whole_number_from_one(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
+        durations.steps("200", name="length", **{name: value})
+    lengths = ["5ep" if name == "steps_per_epoch" else "500ex", "rest"]
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
+        ls.sequence([ls.constant(1.0, total_steps=1)] * 2, durations=lengths, total_steps=100, **{name: value})
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("2min", 120), ("0.5min", 30), ("2ep", None), ("x", None)])
 def test_seconds_and_minutes(text: str, seconds: float | None) -> None:
     assert durations.seconds(text, name="save_every") == seconds

@@ -148,6 +148,18 @@ def test_wrong_foreign_words_are_refused_in_one_line(words: str, message: str) -
     assert "\n" not in str(error.value)
 
 
+def test_part_that_is_rounded_to_no_update_asks_its_factory_for_none() -> None:
+    ours, theirs = (ls.plan(f"{name}:1%+cosine", 50, peak_value=0.1).lr for name in ("linear", "lrsched.linear"))
+    np.testing.assert_array_equal(theirs.table(), ours.table())
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "1", "{", ""])
+def test_arguments_of_a_factory_must_be_an_object(arguments: str) -> None:
+    document = {"kind": "Foreign", "path": "lrsched.rex", "arguments": arguments, "peak_value": 0.1, "total_steps": 10}
+    with pytest.raises(ValueError, match="arguments must be a JSON object"):
+        ls.from_json(json.dumps(document))
+
+
 def test_refusal_of_the_factory_is_its_own() -> None:
     with pytest.raises(ValueError, match="total_steps must be at least 2 for mine, got 1"):
         ls.plan(MINE, 1, peak_value=0.1)

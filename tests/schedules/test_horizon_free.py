@@ -29,6 +29,7 @@ def test_hyperbolic_up_to_the_upper_bound_is_the_line() -> None:
         ("hyperbolic:upper_bound=50%", "upper_bound must be at least 1, got 0.5"),
         ("exp_hyperbolic:end_fraction=0", "end_fraction must be above 0"),
         ("power:exponent=0.5", "exponent must be at most 0, got 0.5"),
+        ("power:exponent=100", "exponent must be at most 0, got 100"),
         ("power:batch_size=0", "batch_size must be above 0, got 0"),
         ("power:warmup=60,cooldown=60", "durations must fit into total_steps = 100, got 120"),
         ("anytime:timescale=0", "timescale must be at least 1 step"),
@@ -37,6 +38,7 @@ def test_hyperbolic_up_to_the_upper_bound_is_the_line() -> None:
         ("slanted_triangular:ratio=0.5", "ratio must be at least 1, got 0.5"),
         ("wsd_s:warmup=30st", "durations must fit into total_steps = 25, got 32 steps"),
         ("wsd_s:end_value=0", "end_value must be above 0 for the inverse shape"),
+        ("wsd_s:end_value=0.2", "end_value must be at most peak_value = 0.1 for the inverse shape, got 0.2"),
         ("wsd_s:cycle_lengths=0.7/0.7/1", "durations must fit into total_steps = 100, got 140"),
         ("cosine:end_value=10st", r"end_value must be a rate, or a percentage of the peak \(10%\), got '10st'"),
     ],
@@ -45,6 +47,25 @@ def test_what_is_outside_the_range_is_refused_in_one_line(words: str, message: s
     with pytest.raises(ValueError, match=message) as caught:
         ls.plan(words, 100, peak_value=0.1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "amplitude", "first"), [(0.0, 1e-6, 0.001024), (-0.5, 0.0, 0.0), (-0.5, 1e-6, 0.02)]
+)
+def test_power_begins_at_its_peak_only_where_the_power_of_0_has_no_bound(
+    exponent: float, amplitude: float, first: float
+) -> None:
+    # amplitude * B * (B * L * t)**exponent with B = 1024: 0.001024 for exponent 0
+    schedule = ls.power(0.02, total_steps=10, warmup=0, amplitude=amplitude, exponent=exponent, batch_size=1024)
+    assert schedule.table()[0] == pytest.approx(first)
+    assert float(schedule(0)) == pytest.approx(first)
+
+
+def test_profile_that_turns_is_raised_to_a_power_from_any_end() -> None:
+    # the triangle of z**k: 2 min(z**k, 1 - z**k), from 0.01 up towards 0.1 and down again
+    table = ls.k_decay(0.1, total_steps=10, k=2.0, profile=ls.profiles.triangle(), end_value=0.01).table()
+    z = (np.arange(10) / 10) ** 2
+    np.testing.assert_allclose(table, 0.01 + 0.09 * 2 * np.minimum(z, 1 - z), rtol=1e-12)
 
 
 def test_anytime_of_a_longer_budget_begins_with_the_shorter() -> None:

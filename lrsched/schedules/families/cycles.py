@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.schedules.core import Schedule, check_rates
+from lrsched.schedules.core import Schedule, check_rates, of_peak
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import Duration, duration, in_steps, of_peak
+from lrsched.schedules.durations import Duration, duration, in_steps
 from lrsched.schedules.families import _cycles
 from lrsched.schedules.families._cycles import Cycles, locate, parts_of_a_step
 from lrsched.schedules.families.powers import check_largest, logarithm, power

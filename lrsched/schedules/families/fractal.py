@@ -63,9 +63,9 @@ def chebyshev_steps(minimum: Number, maximum: Number, steps: int, *, order: str 
       steps: how many; a power of two for the fractal order.
       order: "fractal" (stable against both growth and noise), "descending" (largest step first) or "ascending".
     Returns:
-      float64 array of shape [steps] (float32 of traced numbers); gradient descent with them shrinks every component of
-      a quadratic by at least 2 / (r**steps + r**-steps), r = (sqrt(k) + 1) / (sqrt(k) - 1), k = maximum / minimum, in
-      any order.
+      float64 array of shape [steps] (float32 of traced numbers); gradient descent with them leaves of every component
+      of a quadratic at most the part 2 / (r**steps + r**-steps), r = (sqrt(k) + 1) / (sqrt(k) - 1),
+      k = maximum / minimum, in any order.
     Example:
       >>> [f"{eta:.3f}" for eta in chebyshev_steps(0.1, 1.0, 4)]
       ['7.449', '1.035', '2.647', '1.385']

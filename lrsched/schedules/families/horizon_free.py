@@ -8,9 +8,9 @@ import numpy as np
 
 from lrsched.schedules import profiles
 from lrsched.schedules.combine import Product, phases
-from lrsched.schedules.core import Schedule, check_rates, decay
+from lrsched.schedules.core import Schedule, check_rates, decay, of_peak
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import Duration, duration, in_steps, of_peak, read
+from lrsched.schedules.durations import Duration, duration, in_steps, read
 from lrsched.schedules.families import rising
 from lrsched.schedules.families.inverse import InverseSqrt, rsqrt
 from lrsched.schedules.families.powers import logarithm
@@ -126,7 +126,9 @@ class PowerLaw(Schedule):
         some = real(step, xp.maximum(t, 1))
         value = real(step, self.amplitude) * some ** real(step, self.exponent)
         peak = real(step, self.peak_value)
-        return xp.where(t > 0, xp.minimum(peak, value), peak)  # the power of 0 has no bound
+        unbounded = xp.logical_and(t == 0, real(step, self.exponent) < 0)  # 0 to that power
+        unbounded = xp.logical_and(unbounded, real(step, self.amplitude) > 0)
+        return xp.where(unbounded, peak, xp.minimum(peak, value))
 
 
 @documented
@@ -212,6 +214,9 @@ def power(
       Shen et al., "Power Scheduler", arXiv:2408.13359, equations 7 and 8 (a = 4, b = -0.51).
     """
     check_number("amplitude", amplitude, at_least=0.0)
+    check_number("exponent", exponent)
+    if is_concrete(exponent) and exponent > 0:
+        raise ValueError(f"exponent must be at most 0, got {exponent}.")
     size, tokens = _above_zero("batch_size", batch_size), _above_zero("sequence_length", sequence_length)
     first, last = duration(warmup, name="warmup"), duration(cooldown, name="cooldown")
     law = PowerLaw(peak_value, total_steps, amplitude * size * (size * tokens) ** exponent, exponent, first, last)

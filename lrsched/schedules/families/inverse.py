@@ -14,11 +14,12 @@ import numpy as np
 from lrsched.schedules.core import Schedule, check_rates
 from lrsched.schedules.documented import documented
 from lrsched.schedules.durations import Duration, duration, in_steps
-from lrsched.schedules.families.powers import LARGEST_RATE, check_largest, logarithm, power
+from lrsched.schedules.families.powers import check_largest, logarithm, power
 from lrsched.schedules.families.subsampled import Subsampled, check_parts
 from lrsched.schedules.progress import clamp
 from lrsched.schedules.values import (
     Number,
+    as_flag,
     check_number,
     check_steps,
     is_concrete,
@@ -27,13 +28,6 @@ from lrsched.schedules.values import (
     static,
     value_class,
 )
-
-
-def _as_bool(name: str, value: Any) -> bool:
-    """A bool, or the 0 or 1 that stands for one."""
-    if not isinstance(value, int | np.bool_) or value not in (0, 1):
-        raise ValueError(f"{name} must be true or false, got {value!r}.")
-    return bool(value)
 
 
 def _position_in(step: Any, total_steps: Number, length: Duration) -> tuple[Any, Any]:
@@ -176,7 +170,7 @@ def exponential_decay(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_steps("total_steps", total_steps)
-    log_rate, stairs = logarithm("decay_rate", decay_rate), _as_bool("staircase", staircase)
+    log_rate, stairs = logarithm("decay_rate", decay_rate), as_flag("staircase", staircase)
 
     def build(total_steps: Number, length: Any) -> ExponentialDecay:
         return ExponentialDecay(peak_value, total_steps, log_rate, length, stairs)
@@ -215,9 +209,7 @@ def inverse_time(
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("decay_rate", decay_rate, at_least=0.0)
     check_steps("total_steps", total_steps)
-    stairs = _as_bool("staircase", staircase)
-    if is_concrete(decay_rate) and decay_rate > LARGEST_RATE:
-        raise ValueError(f"decay_rate must be a number that float32 holds, got {decay_rate}.")
+    stairs = as_flag("staircase", staircase)
 
     def build(total_steps: Number, length: Any) -> InverseTime:
         return InverseTime(peak_value, total_steps, decay_rate, length, stairs)

@@ -7,9 +7,8 @@ from typing import Any
 
 from lrsched.schedules import profiles
 from lrsched.schedules.combine import Sequence, phases, sequence
-from lrsched.schedules.core import Decay, decay
+from lrsched.schedules.core import Decay, decay, of_peak
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import of_peak
 from lrsched.schedules.families import rising
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Profile
@@ -106,6 +105,7 @@ def wsd_s(
       updates so far.
     """
     end = of_peak("end_value", end_value, peak_value)
+    check_number("end_value", end, at_least=0.0)
     if check_choice("shape", shape, ("inverse", *COOLDOWNS)) == "inverse":
         falling: Profile = profiles.inverse(_over(peak_value, end))
     else:
@@ -126,6 +126,8 @@ def _over(peak_value: Number, end_value: Number) -> Any:
     """How many times the end the peak is."""
     if is_concrete(end_value) and end_value == 0 and not (is_concrete(peak_value) and peak_value == 0):
         raise ValueError("end_value must be above 0 for the inverse shape, got 0.")
+    if is_concrete(end_value) and is_concrete(peak_value) and end_value > peak_value:
+        raise ValueError(f"end_value must be at most peak_value = {peak_value} for the inverse shape, got {end_value}.")
     return 1.0 if is_concrete(peak_value) and peak_value == 0 else peak_value / end_value
 
 

@@ -120,12 +120,6 @@ def plateau(
     Source:
       PyTorch's ReduceLROnPlateau, whose relative threshold moves the wrong way for a metric below 0: here it does not.
     """
-    check_number("peak_value", peak_value, at_least=0.0)
-    check_number("factor", factor, at_least=0.0, below=1.0)
-    check_number("threshold", threshold, at_least=0.0)
-    check_number("min_value", min_value, at_least=0.0)
-    check_steps("patience", patience, at_least=0)
-    check_steps("cooldown", cooldown, at_least=0)
     if threshold_mode not in ("rel", "abs"):
         raise ValueError(f"threshold_mode must be one of rel, abs, got {threshold_mode!r}.")
     if mode not in ("min", "max"):

@@ -1,4 +1,4 @@
-"""Logarithms and powers of factors, in float32 as precise as the factor; and the largest rate that float32 holds."""
+"""Logarithms and powers of factors, in float32 as precise as the factor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrsched.schedules.values import Number, check_number, is_concrete, namespace, real
+from lrsched.schedules.values import LARGEST_NUMBER, Number, check_number, is_concrete, namespace, real
 
-LARGEST_RATE = float(np.finfo(np.float32).max)
 LOW_BITS = 0xFFF  # 12 of the 24 bits of a float32
 
 
@@ -59,6 +58,6 @@ def _halves(value: Number) -> tuple[Any, Any]:
 
 def check_largest(name: str, log_factor: float, log_of_largest: float) -> None:
     """Raises ValueError if the largest rate that a factor leads to is none of float32's; both by their logarithms."""
-    if not log_of_largest <= math.log(LARGEST_RATE):
+    if not log_of_largest <= math.log(LARGEST_NUMBER):
         factor = math.exp(log_factor) if log_factor < 700.0 else math.inf
         raise ValueError(f"{name} must give rates that float32 holds, got {factor:g}.")

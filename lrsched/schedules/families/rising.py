@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lrsched.schedules import profiles
-from lrsched.schedules.core import Schedule, between, check_rates
+from lrsched.schedules.core import Schedule, between, check_rates, of_peak
 from lrsched.schedules.documented import documented
-from lrsched.schedules.durations import of_peak
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Exponential, Linear, Profile
 from lrsched.schedules.progress import progress_at

@@ -16,7 +16,7 @@ import numpy as np
 
 from lrsched.schedules.core import Schedule
 from lrsched.schedules.progress import LARGEST_DENOMINATOR
-from lrsched.schedules.values import LARGEST_STEP, Number, is_concrete
+from lrsched.schedules.values import LARGEST_NUMBER, LARGEST_STEP, Number, as_flag, is_concrete
 
 Importer = Callable[..., Schedule]
 SHORTEST = 2**-10  # of a step
@@ -121,11 +121,8 @@ def known(name: str, value: Any) -> Any:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or false, or the 1 or 0 that stands for it."""
-    value = plain(value)
-    if not isinstance(value, int) or value not in (0, 1):
-        raise ValueError(f"{name} must be true or false, got {value!r}.")
-    return bool(value)
+    """`values.as_flag`, of a scalar that is an array or a tensor too."""
+    return as_flag(name, plain(value))
 
 
 def listed(name: str, value: Any) -> list[Any]:
@@ -148,5 +145,5 @@ def check_known(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
 
 def largest(name: str, log_of_largest: float, given: Number) -> None:
     """Raises ValueError if a factor leads to rates that float32 does not hold."""
-    if log_of_largest > math.log(float(np.finfo(np.float32).max)):
+    if log_of_largest > math.log(LARGEST_NUMBER):
         raise ValueError(f"{name} must give rates that float32 holds, got {given!r}.")

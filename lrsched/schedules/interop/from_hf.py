@@ -259,6 +259,8 @@ def from_hf(
         raise ValueError(f"num_training_steps must be given for {name}, got None.")
     lengths = {"num_warmup_steps": num_warmup_steps, "warmup_steps": warmup_steps, "warmup_ratio": warmup_ratio}
     warm = 0 if name == "constant" else _warmup(lengths, total, release)
+    if not isinstance(scheduler_specific_kwargs, Mapping | None):
+        raise ValueError(f"scheduler_specific_kwargs must map names to values, got {scheduler_specific_kwargs!r}.")
     more = dict(scheduler_specific_kwargs or {})
     table = HF if release >= TYPED else {**HF, "warmup_stable_decay": _wsd_before_its_types}
     for key in set(more) & {"lr", "warm", "total"}:  # the names of ours, which nobody may use for theirs
