@@ -66,13 +66,18 @@ def test_winners_of_the_papers_tables_are_counted(paper: dict) -> None:
 @pytest.mark.parametrize(("other", "said"), [("linear", "43 of 48"), ("cosine", "below cosine in 46")])
 def test_rex_is_compared_with_its_neighbours_in_the_paper(other: str, said: str, paper: dict) -> None:
     below = sum(cell["rex"][0] < cell[other][0] for cell in paper.values())
-    apart = 0
+    lower = higher = 0
     for cell in paper.values():
         (a, sd_a), (b, sd_b) = cell["rex"], cell[other]
-        apart += abs(a - b) > 2 * ((sd_a**2 + sd_b**2) / 3) ** 0.5
+        error = ((sd_a**2 + sd_b**2) / 3) ** 0.5
+        lower, higher = lower + (b - a > 2 * error), higher + (a - b > 2 * error)
     assert str(below) in said
     assert said in SAID
-    assert f"in {apart} of them for {other}" in SAID or f"in {apart} for {other}" in SAID
+    counts = {
+        "linear": rf"in {lower} entries for linear and in \d+ for cosine, and higher by as much in {higher} and",
+        "cosine": rf"in \d+ entries for linear and in {lower} for cosine, and higher .* in \d and in {higher}\.",
+    }
+    assert re.search(counts[other], SAID)
 
 
 @pytest.mark.parametrize("budget", [1, 5, 10])
@@ -115,6 +120,39 @@ def test_table_4_at_one_percent_is_that_of_its_study() -> None:
     assert f"| {words}. |" in said
     alike = {each["schedule"].strip("`") for each in table("rex_table4") if "†" in each[budget]}
     assert alike == {"linear", "cosine", "onecycle:variant=rex_paper"}  # the last three are separated
+
+
+def test_six_budgets_are_those_of_their_tables() -> None:
+    budgets = [name for name in table("all_budgets/fashion_mnist")[0] if name != "schedule"]
+    rows = {each["schedule"].strip("`"): each for each in table("all_budgets/fashion_mnist")}
+    rows["1cycle"] = rows.pop("onecycle:variant=rex_paper")
+    assert all("**" in rows["rex"][budget] for budget in budgets)
+    assert [budget for budget in budgets if "†" not in rows["linear"][budget]] == ["10% (1 epochs)"]
+    words = ", ".join(f"{name} {number(rows[name]['10% (1 epochs)']):.2f}" for name in ("1cycle", "step", "linear"))
+    said = row("all_budgets/fashion_mnist")
+    assert f"REX {number(rows['rex']['10% (1 epochs)']):.2f} %, {words}." in said
+    digits = {each["schedule"].strip("`"): each for each in table("all_budgets/digits")}
+    for budget in digits["rex"].keys() - {"schedule"}:
+        of = [digits[name][budget] for name in ("rex", "linear", "cosine")]
+        assert sum("**" in cell for cell in of) == 1
+        assert all("**" in cell or "†" in cell for cell in of)
+
+
+def test_steps_cut_off_or_converted_are_those_of_their_table() -> None:
+    rows = table("budgeted_training")
+    said = row("budgeted_training")
+    helped = [number(each["converted - cut off"]) for each in rows if "converted from" in each["separated"]]
+    assert f"in one row of five (by {-helped[0]:.2f} points)" in said
+    assert (len(helped), len(rows)) == (1, 5)
+    assert sum(number(each["linear - converted"]) < 0 for each in rows) == 4
+    assert sum("linear from step, converted" in each["separated"] for each in rows) == 3
+
+
+def test_equal_cycles_are_those_of_their_table() -> None:
+    rows = {each[""]: number(each["error %"]) for each in table("snapshot_cycles/digits")}
+    six, last, single = (rows[name] for name in ("snapshots", "last snapshot", "one cosine run"))
+    expected = f"averaged {six} %, the last one alone {last} %, one cosine run of the same length {single} %"
+    assert expected in row("snapshot_cycles/digits")
 
 
 def test_onecycle_is_separated_as_in_its_study() -> None:
