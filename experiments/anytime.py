@@ -233,9 +233,9 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         columns = [*zip(*way["errors"].values(), strict=True), areas[name].values()]
         *cells, height = map(spread, columns)
         height = f"**{height}**" if name == best else height if apart[name] else f"{height} †"
-        rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(way["rates"]))
         tried = [one["rate"] for one in way["held_out"]]
-        rates += "*" * bool({min(tried), max(tried)} & set(way["rates"]))
+        ends = {min(tried), max(tried)}
+        rates = ", ".join(f"{rate:g}" + "*" * (rate in ends) for rate in dict.fromkeys(way["rates"]))
         counts = (f"{way[field]:,}" for field in ("updates", "updates_to_choose"))
         running = spread(area(each, budgets) for each in way["running"].values()) if way["running"] else "-"
         rows.append([name, *cells, height, minus(areas[name], areas[FRESH]), running, *counts, rates])

@@ -211,7 +211,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"calibration error, mean ± sd over {len(seeds)} seeds; a way has the mean probabilities of its networks, the "
         "last three rows are single networks. T: the temperature fitted on the tenth of the training set that no run "
         "saw; -: with some seed that tenth has no error that would determine it. Differences with their 95 % "
-        "intervals, paired by seed, each by itself.\n\n"
+        "intervals, paired by seed (of short runs, which have seeds of their own, by number), each by itself.\n\n"
         f"{_rates(record)}\n\n{_diversity(record)}\n\n"
         + "\n\n".join(
             name_best({way: by_seed(record, way, field) for way in WAYS}, name)

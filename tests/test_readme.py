@@ -313,6 +313,14 @@ def test_example_of_every_help_text_is_understood(name: str) -> None:
         assert parsing.parse(words(line)).name == name
 
 
+def test_files_of_the_manual_are_those_that_the_commands_write() -> None:
+    table = TEXTS["manual"].partition("## Files")[2].partition("**Several processes**")[0]
+    named = {pathlib.PurePath(name).name for name in re.findall(r"`([\w/]+\.[a-z]+)`", table)}
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "lrsched").rglob("*.py"))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if f'{name}"' not in source] == []
+
+
 def test_table_is_the_one_of_the_results() -> None:
     rows = (ROOT / "results" / "digits_study" / "table.md").read_text().partition("\n\n")[0]
     assert rows.startswith("| schedule |")

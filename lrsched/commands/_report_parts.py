@@ -116,7 +116,12 @@ def read_folder(folder: pathlib.Path) -> tuple[Findings | None, Part]:
     kinds = [kind for field, kind in KINDS.items() if field in record]
     if len(kinds) != 1:
         raise ValueError(f"{folder} must hold a study or a result of another command, got neither.")
-    return None, _describe_record(kinds[0], record, folder)
+    try:
+        return None, _describe_record(kinds[0], record, folder)
+    except KeyError as error:
+        raise ValueError(
+            f"{folder} must hold a whole record of lrsched {kinds[0].name}, got one without {error}."
+        ) from None
 
 
 def _read_record(path: pathlib.Path) -> Record:

@@ -22,6 +22,7 @@ from lrsched.runs import records
 RATES = ("lr", "learning_rate", "learningrate", "rate", "lr_0", "lr0", "lr/pg0", "lr/group_0")
 STEPS = ("global_step", "step", "update", "updates", "iteration", "iter", "it", "iter_num", "num_updates", "_step")
 LARGEST_EVENT = 2**28  # bytes; a length beyond it is that of a damaged file
+DAMAGED = "must be an event file of TensorBoard's, got one that is damaged."
 
 
 class Found(NamedTuple):
@@ -96,6 +97,8 @@ def _json(text: str) -> tuple[list[Any], dict[str, Any]]:
         budget = str(whole.get("max_steps"))
         return whole["log_history"], {"max_steps": int(budget) if budget.isdigit() and int(budget) else None}
     if isinstance(whole, dict) and whole and all(isinstance(column, list) for column in whole.values()):
+        if len(lengths := {len(column) for column in whole.values()}) > 1:
+            raise ValueError(f"must hold columns of one length, got {', '.join(map(str, sorted(lengths)))}.")
         return [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)], {}
     return (whole if isinstance(whole, list) else [whole]), {}
 
@@ -186,9 +189,14 @@ def _events(place: pathlib.Path, tag: str | None, first_step: int | None) -> Tra
 
 def _scalars(content: bytes) -> Iterator[tuple[str, int, float]]:
     """(tag, step, value) of every scalar, float32, of an event file."""
+    from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 
-    for event in map(Event.FromString, _framed(content)):
+    try:
+        events = [Event.FromString(record) for record in _framed(content)]
+    except DecodeError:
+        raise ValueError(DAMAGED) from None
+    for event in events:
         for value in event.summary.value:
             if value.HasField("simple_value"):
                 yield value.tag, event.step, value.simple_value
@@ -210,7 +218,7 @@ def _framed(content: bytes) -> Iterable[bytes]:
     while at + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, at)
         if length > LARGEST_EVENT:
-            raise ValueError("must be an event file of TensorBoard's, got one that is damaged.")
+            raise ValueError(DAMAGED)
         if at + 16 + length > len(content):
             return
         yield content[at + 12 : at + 12 + length]

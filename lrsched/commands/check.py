@@ -258,7 +258,7 @@ def _described(config: CheckConfig, found: _traces.Found, trace: Trace) -> str:
     """The trace in a line."""
     steps, many = trace.steps, len(trace.steps)
     strides = np.unique(np.diff(steps))
-    every = f", every {strides[0]}th" if len(strides) == 1 and strides[0] > 1 else ""
+    every = f", one in every {strides[0]}" if len(strides) == 1 and strides[0] > 1 else ""
     written = (
         f", written {trace.written}"
         if trace.written.startswith(("to ", "in ", "as "))

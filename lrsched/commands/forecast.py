@@ -139,7 +139,9 @@ def _setting(config: ForecastConfig, fitted: Sequence[Curve]) -> tuple[int, floa
     peaks = sorted({curve.peak for curve in fitted})
     asks = bool(config.schedules or config.optimise)
     if config.peak_value is not None:
-        check_number("peak_value", config.peak_value, at_least=0.0)
+        check_number("peak_value", config.peak_value)
+        if config.peak_value <= 0:
+            raise ValueError(f"peak_value must be above 0, got {config.peak_value:g}.")
     elif asks and peaks[-1] > 1.01 * peaks[0]:
         raise ValueError(f"peak_value must be given where runs differ in it, got {', '.join(f'{p:g}' for p in peaks)}.")
     return config.total_steps or max(len(curve.rates) for curve in fitted), config.peak_value or peaks[-1]

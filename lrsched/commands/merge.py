@@ -49,7 +49,8 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
     out = files.local_folder("out", config.out)
     if (out / "records.jsonl").exists() or (out / "study.json").exists():
         raise ValueError(f"out must be a folder without a study, got {out}.")
-    parts = {name: studies.load(files.local_folder("folders", name)) for name in config.folders}
+    folders = [files.local_folder("folders", name) for name in config.folders]
+    parts = {name: studies.load(folder) for name, folder in zip(config.folders, folders, strict=True)}
     merged = merge(parts)
     _check(merged)
     files.check_writable("out", out)
@@ -59,7 +60,7 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
             files.write_text(out / name, "".join(files.seal(row) + "\n" for row in rows))
     if merged.asked:
         selection, ids = (
-            list(dict.fromkeys(run for name in config.folders for run in studies.ids(name)[i])) for i in (0, 1)
+            list(dict.fromkeys(run for folder in folders for run in studies.ids(folder)[i])) for i in (0, 1)
         )
         studies.write(out, merged.asked, selection=selection, runs=ids)
     before = sum(len(part.records) + len(part.selection) for part in parts.values())

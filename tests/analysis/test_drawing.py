@@ -35,7 +35,6 @@ figures = {
     "one_budget": lambda path: study.draw_error_over_budget(cells[:1], path),
     "schedules": lambda path: study.draw_schedules({"rex": (x, x, x)}, path),
     "range_test": lambda path: range_test.draw_loss_over_rate(Curves(x, x[None]), {}, path),
-    "compared": lambda path: range_test.draw_comparison({"a": Curves(x, x[None])}, path),
     "losses": lambda path: study.draw_losses({"rex": (x, x[None])}, path),
     "run": lambda path: study.draw_run(x, x, x, x, path),
     "best": lambda path: search.draw_best_so_far({"tpe": [0.1, 0.2]}, path),
@@ -45,7 +44,7 @@ figures = {
 for name in sys.argv[1].split(","):
     figures[name](sys.argv[2] + "/" + name + ".svg")
 """
-ALL = "errors,one_budget,schedules,range_test,compared,losses,run,best,growing,reliability"
+ALL = "errors,one_budget,schedules,range_test,losses,run,best,growing,reliability"
 ODD = (
     "text.usetex: True\nfont.family: No Such Font\nsavefig.format: pdf\nsvg.fonttype: path\nbackend: no_such_backend\n"
 )

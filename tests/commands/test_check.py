@@ -324,6 +324,13 @@ def test_state_of_hugging_faces_trainer_is_read_with_its_budget(tmp_path: pathli
     assert verdict.reasons[0].text == "early by one update, or the next update's rate is logged"
 
 
+def test_stride_of_a_trace_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "trace.csv", at(K[::2]), K[::2])
+    assert "steps 0 to 598, one in every 2, " in said(
+        capsys, path, WORDS, "--total-steps", "600", "--peak-value", "0.1"
+    )
+
+
 def test_event_files_of_tensorboard_are_read(tmp_path: pathlib.Path) -> None:
     import tensorboardX
 
@@ -336,6 +343,13 @@ def test_event_files_of_tensorboard_are_read(tmp_path: pathlib.Path) -> None:
     check_rates(file, rate_column="train/lr")
     file.write_bytes(file.read_bytes()[:-7])  # of a run that was killed
     assert len(_traces.read(str(file)).trace.rates) == len(K[::5])
+
+
+def test_damaged_event_file_is_said_in_one_line(tmp_path: pathlib.Path) -> None:
+    content = (5).to_bytes(8, "little") + bytes(4) + b"\xff" * 5 + bytes(4)  # five bytes that are no event
+    (tmp_path / "events.out.tfevents.1").write_bytes(content)
+    with pytest.raises(ValueError, match=r"must be an event file of TensorBoard's, got one that is damaged\.$"):
+        _traces.read(str(tmp_path))
 
 
 def test_run_of_this_library_is_held_against_its_own_words(
@@ -377,6 +391,11 @@ BAD: dict[str, tuple[str, Sequence[str], str]] = {
     "a file that is not there": ("", ["none.csv"], "trace must be a file or folder that is there, got none.csv"),
     "no rates": ("step,loss\n0,1\n", ["t.csv"], "must have a column of rates .* got step, loss"),
     "two rates": ("step,lr,rate/lr\n0,1,2\n", ["t.csv", "rex", "--rate-column", "mine"], "rate_column must be one of"),
+    "columns of two lengths": (
+        '{"lr": [0.1, 0.2], "step": [0]}',
+        ["t.csv"],
+        "must hold columns of one length, got 1, 2",
+    ),
     "an empty file": ("", ["t.csv"], "must hold rows with a rate each, got none"),
     "steps that fall": ("step,lr\n0,1\n3,1\n2,1\n", ["t.csv"], "must have steps that increase, got 2 after 3"),
     "half a step": ("step,lr\n0,1\n1.5,1\n", ["t.csv"], "must have whole steps of 0 to 100,000,000, got 1.5"),

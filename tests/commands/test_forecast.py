@@ -143,6 +143,7 @@ def test_result_is_a_value_with_the_law_and_its_rows() -> None:
         (["RUNS", "--fit-peaks", "7"], "fit_peaks must be of 0.1, 0.3, 0.45, 1, got 7"),
         (["RUNS", "--law", "annealing", "--train"], "annealing must be fitted at one peak rate, got 0.1, 0.3, 0.45, 1"),
         (["RUNS"], "convex_end must be fitted to runs that decay, got constant"),
+        (["RUNS", "--fit-on", "step", "--peak-value", "0"], "peak_value must be above 0, got 0"),
         (["RUNS", "--fit-on", "step", "--schedules", "rex"], "peak_value must be given where runs differ in it"),
         (["RUNS", "--fit-on", "step", "--peak-value", "1", "--optimise", "rex"], "must name the argument that moves"),
         (

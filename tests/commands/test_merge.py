@@ -46,6 +46,15 @@ def test_parts_are_merged_into_the_whole(parts: pathlib.Path, tmp_path: pathlib.
 
 
 @pytest.mark.slow
+def test_folders_may_be_below_the_home(
+    parts: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(parts))
+    merge.run(MergeConfig(("~/one", "~/two"), str(tmp_path / "all")))
+    assert (tmp_path / "all" / "table.md").read_bytes() == (parts / "whole" / "table.md").read_bytes()
+
+
+@pytest.mark.slow
 def test_run_that_two_folders_have_is_there_once(parts: pathlib.Path, tmp_path: pathlib.Path) -> None:
     found = merged(parts, "whole", "one", out=tmp_path / "all")
     assert [row["run"] for row in found.records] == [row["run"] for row in studies.load(parts / "whole").records]

@@ -169,7 +169,7 @@ def test_folders_that_hold_no_result_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"sha256": "00", "parts": []}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"sha256": "00", "parts": []}', '{"parts": []}'])
 def test_record_that_is_none_is_refused(text: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "record.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=f"{tmp_path}.* must"):

@@ -95,31 +95,6 @@ def _summarise(curves: Curves) -> str:
     return f"the seed{smooth}"
 
 
-def draw_comparison(curves_by_label: Mapping[str, Curves], path: str | os.PathLike[str]) -> None:
-    """Draws several range tests: the mean of each one's smoothed curves, with a band from the least to the largest.
-
-    Args:
-      curves_by_label: label -> curves, all of one quantity; a rate of 0 is not drawn.
-      path: ends in .svg or .png.
-    Raises:
-      ValueError: if no value is finite.
-    """
-    smooth = {label: curves.smooth[:, curves.rates > 0] for label, curves in curves_by_label.items()}
-    if not any(np.isfinite(values).any() for values in smooth.values()):
-        raise ValueError("curves_by_label must hold a finite value at a rate above 0, got none.")
-    with drawing.figure(path, (6.4, 4.0)) as figure:
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        for i, (label, values) in enumerate(smooth.items()):
-            rates = curves_by_label[label].rates
-            drawing.draw_band(axes, rates[rates > 0], values, {**drawing.look(i), "label": label})
-        every = [row for values in smooth.values() for row in values]
-        axes.set_ylim(*_choose_heights(every, every, bounded=False))
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel(TITLES[next(iter(curves_by_label.values())).quantity])
-        axes.legend()
-
-
 def _choose_heights(raw: Iterable[np.ndarray], smooth: Iterable[np.ndarray], *, bounded: bool) -> tuple[float, float]:
     """The ends of the vertical axis over rows of losses: down to the lowest, up to ROOM above what they fell from."""
     finite = np.concatenate([row[np.isfinite(row)] for row in raw])

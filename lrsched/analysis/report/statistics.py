@@ -45,7 +45,8 @@ def turn(one: Comparison, second: str | None) -> Comparison | None:
         interval=back(one.interval),
         bootstrap=back(one.bootstrap),
         improvement=1 - one.improvement,
-        no_worse=None,  # was asked of the first
+        no_worse=one.no_better,
+        no_better=one.no_worse,
         diverged=one.diverged[::-1],
     )
 

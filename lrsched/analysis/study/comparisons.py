@@ -38,6 +38,7 @@ class Comparison:
       seeds_needed: with which the observed difference, were it the true one, is separated with 80 % power.
       improvement: probability that a run of the first is better than one of the second, ties half.
       no_worse: whether the first is shown to be worse by less than the margin; None without a margin.
+      no_better: whether it is shown to be better by less than the margin, so that the second is no worse.
       equivalent: whether they are shown to differ by less than the margin, either way (two one-sided tests).
       diverged: runs of the first and of the second that diverged.
     """
@@ -56,6 +57,7 @@ class Comparison:
     seeds_needed: int | None
     improvement: float
     no_worse: bool | None = None
+    no_better: bool | None = None
     equivalent: bool | None = None
     bootstrap_method: str | None = None
     diverged: tuple[int, int] = (0, 0)
@@ -189,6 +191,7 @@ def _describe(one: Judged, margin: float | None) -> Comparison:
         seeds_needed=count_seeds(one) if known else None,
         improvement=resampling.improvement(*(list(values.values()) for values in both)),
         no_worse=None if margin is None else _passes(one.p_no_worse),
+        no_better=None if margin is None else _passes(one.p_no_better),
         equivalent=None if margin is None else _passes(one.p_no_worse) and _passes(one.p_no_better),
         bootstrap_method=None if around is None else around.method,
         diverged=(first.diverged, second.diverged),
@@ -249,6 +252,7 @@ def _row(one: Comparison) -> dict[str, str]:
         "seeds_needed": one.seeds_needed,
         "improvement": one.improvement,
         "no_worse": one.no_worse,
+        "no_better": one.no_better,
         "equivalent": one.equivalent,
         "first_diverged": one.diverged[0],
         "second_diverged": one.diverged[1],

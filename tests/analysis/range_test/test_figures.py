@@ -196,12 +196,6 @@ def test_loss_over_rate_of_nothing_finite():
         figures.draw_loss_over_rate(found, {}, "a.svg")
 
 
-def test_compared_ramps_may_have_other_lengths(drawn):
-    short = Curves(np.geomspace(1e-3, 1.0, 20), np.linspace(2.0, 1.0, 20)[None], Reading(beta=0.5))
-    figures.draw_comparison({"16": loss_curves(50, 40), "32": short}, "a.svg")
-    assert len(thick(drawn[-1].axes[0])) == 2
-
-
 def test_figure_of_another_ending():
     with pytest.raises(ValueError, match=r"path must end in \.svg or \.png, got a\.pdf\.$"):
         figures.draw_loss_over_rate(accuracy_curves(), {}, "a.pdf")

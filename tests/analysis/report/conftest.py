@@ -41,7 +41,7 @@ def study(record: Callable[..., dict[str, Any]]) -> MakeStudy:
                 row |= {"applied_rate_max_rel_error": 6e-8, "applied_momentum_max_rel_error": 0.0}
                 rows.append(row)
         asked = asked or {}
-        cells = gather(rows)
+        cells, margin = gather(rows), asked.get("no_worse_than")
         steps = np.arange(20)
         labels = list(dict.fromkeys(cell.label for cell in cells))
         found = {
@@ -51,7 +51,9 @@ def study(record: Callable[..., dict[str, Any]]) -> MakeStudy:
             "asked": asked,
             "missing": 0,
             "cells": cells,
-            "comparisons": compare_cells(cells, reference=asked.get("reference")),
+            "comparisons": compare_cells(
+                cells, reference=asked.get("reference"), margin=None if margin is None else margin / 100
+            ),
             "entries": [],
             "losses": {label: (steps, np.exp(-steps[None] / 9.0).repeat(2, axis=0)) for label in labels},
             "evaluations": {},

@@ -44,6 +44,13 @@ def test_question_and_margin_are_quoted(study: MakeStudy) -> None:
     assert any("less than 0.2 points higher" in text for text in blocks(part, str))
 
 
+def test_what_is_no_worse_is_said_of_each_towards_the_best(study: MakeStudy) -> None:
+    part = describe_study(study(APART, asked={"no_worse_than": 5.0}))
+    (near,) = [table for table in part.tables() if table.name == "differences"]
+    column = [each.head for each in near.columns].index("no worse")
+    assert [(row[1], row[column]) for row in texts(near)] == [("`linear`", "not shown"), ("`step`", "yes")]
+
+
 def test_results_mark_the_best_and_what_is_tied_with_it(study: MakeStudy) -> None:
     results, *_ = describe_study(study(APART)).tables()
     assert [(row[0].text, row[1].text, row[1].mark) for row in results.rows] == [

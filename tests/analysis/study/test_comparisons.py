@@ -110,8 +110,9 @@ def test_no_worse_and_equivalent_by_one_sided_tests(
         (one,) = compare_cells(pair(record, shift), reference=reference, margin=0.005)
         assert (one.first, one.second) == labels
         assert (one.no_worse, one.equivalent) == (no_worse, equivalent)
+        assert one.no_better == (shift >= 0)
     (turned,) = compare_cells(pair(record, shift), reference="rex", margin=0.005)
-    assert turned.no_worse == (shift >= 0)
+    assert (turned.no_worse, turned.no_better) == (shift >= 0, no_worse)
     assert turned.equivalent == equivalent
 
 
@@ -121,7 +122,7 @@ def test_one_sided_tests_are_of_the_family(record: Any) -> None:
     assert alone.p_adjusted is not None
     assert more.p_adjusted is not None
     assert more.p_adjusted > alone.p_adjusted
-    assert (alone.no_worse, alone.equivalent) == (None, None)
+    assert (alone.no_worse, alone.no_better, alone.equivalent) == (None, None, None)
 
 
 def test_no_worse_agrees_with_the_one_sided_t_test(record: Any) -> None:
