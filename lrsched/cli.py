@@ -23,11 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
       the work was done.
     """
     _replace_what_cannot_be_shown()
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # models, data sets and schedules of the user's own
     status = None
     with interrupts.handled():
         try:
+            if os.getcwd() not in sys.path:
+                sys.path.append(os.getcwd())  # models, data sets and schedules of the user's own
             text, status = _run(sys.argv[1:] if arguments is None else arguments)
             print(text, flush=True)
         except BrokenPipeError:  # as in: lrsched schedules | head

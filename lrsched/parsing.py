@@ -89,7 +89,7 @@ def _option(name: str, arguments: list[str]) -> str | None:
 def read_options(path: str) -> list[str]:
     """A TOML or JSON file of options by their names, as words of the command line.
 
-    true is --name, false --no-name, null (JSON) leaves the option out, a list is several words.
+    true is --name, false --no-name, null (JSON) leaves the option out, a list is several words, or none.
 
     Raises:
       ValueError: naming the file, if it is neither, or not there.
@@ -106,7 +106,7 @@ def read_options(path: str) -> list[str]:
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value not in (None, []) and name not in _WRITTEN:
+        elif value is not None and name not in _WRITTEN:
             several = value if isinstance(value, list) else [value]
             words += [f"--{flag}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in several)]
     return words

@@ -53,6 +53,23 @@ def test_wrong_words_end_in_one_line_and_leave_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_folder_that_was_removed_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    assert cli.main(["schedules", "rex"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_empty_list_of_a_file_is_no_default(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.toml").write_text("budgets = []\n")
+    assert cli.main(["study", "--file", str(tmp_path / "study.toml"), "--dry-run"]) == 2
+    assert "budgets must name at least one, got none" in capsys.readouterr().err
+
+
 def test_unwritable_out_ends_in_one_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert cli.main([*STUDY, "--out", str(tmp_path / "file" / "out")]) == 2

@@ -245,12 +245,13 @@ def _member_facts(run: Run, log: Log, variables: dict[str, Any]) -> dict[str, An
 
 
 def _draw(store: snapshots.Store, run: Run, path: pathlib.Path) -> None:
-    """The updates of this run's own plan up to the newest state, thinned to 2,000; none: no figure."""
+    """The updates that this run made, up to the newest state, thinned to 2,000; none: no figure."""
     saved = store.newest(run.initial_state())[0]
     if saved is None:
         return
     losses = np.array(resume.log_of(saved.facts).losses[run.offset :])[: run.plan.total_steps]
-    some = slice(None, None, -(-len(losses) // 2000) or 1)
-    if np.isfinite(losses).any():
-        table = {name: numbers[: len(losses)][some] for name, numbers in run.plan.table().items()}
+    first = run.origin.step - run.offset if run.origin else 0  # of an extended run: the parent had rates of its own
+    some = slice(first, len(losses), -(-len(losses) // 2000) or 1)
+    if np.isfinite(losses[some]).any():
+        table = {name: numbers[some] for name, numbers in run.plan.table().items()}
         draw_run(table["step"] + run.offset, table["lr"], table["momentum"], losses[some], path)

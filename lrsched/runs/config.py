@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import Annotated, Any, Literal, Self
 
 import tyro
@@ -66,7 +67,7 @@ class Recipe:
             momentum=None if self.momentum is None else str(number_or_words(self.momentum)),
             weight_decay=float(self.weight_decay),
             weight_decay_mode=self.weight_decay_mode or optim.usual_weight_decay_mode(self.optimizer),
-            batch_size=datasets.usual_batch_size(self.data) if self.batch_size is None else self.batch_size,
+            batch_size=datasets.usual_batch_size(self.data) if self.batch_size is None else _whole(self, "batch_size"),
         )
 
     def recipe(self) -> dict[str, Any]:
@@ -110,6 +111,8 @@ class RunConfig(Recipe):
             schedule=language.parse(self.schedule),
             peak_value=float(self.peak_value),
             max_epochs=float(self.max_epochs),
+            holdout_fraction=float(self.holdout_fraction),
+            seed=_whole(self, "seed"),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -122,6 +125,15 @@ class RunConfig(Recipe):
 
 #: The short runs of a search.
 SHORT = RunConfig(schedule="onecycle", max_epochs=4.0, holdout_fraction=0.1)
+
+
+def _whole(config: Recipe, name: str) -> int:
+    """A field as Python's int, which JSON and a run's id know."""
+    value = getattr(config, name)
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}.") from None
 
 
 def number_or_words(momentum: str) -> float | str:

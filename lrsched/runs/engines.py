@@ -265,7 +265,10 @@ def _slurm(engine: Engine, out: pathlib.Path, cpus: int, workers: int | None) ->
         submitted = list[Any]()
         with _own_signals() if here else contextlib.nullcontext():
             for first in range(0, len(jobs), _LONGEST_ARRAY):
-                submitted += executor.map_array(remote.train, jobs[first : first + _LONGEST_ARRAY])
+                try:
+                    submitted += executor.map_array(remote.train, jobs[first : first + _LONGEST_ARRAY])
+                except submitit.core.utils.FailedJobError as error:  # of sbatch
+                    raise ValueError(f"engine must be one that takes the jobs, got slurm: {_line(error)}") from error
         sent = {futures.Future[remote.Outcome](): job for job in submitted}
         under_way.update(sent)
         return list(sent)

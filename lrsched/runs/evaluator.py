@@ -62,7 +62,7 @@ class Evaluator:
             variables,
             model=self.task.model,
             data=self.part,
-            batch_size=_multiple(self.task.batch_size, len(self.task.devices)),
+            batch_size=self.task.fill_devices(self.task.batch_size),
             batches=self.batches,
             **self.task.augmentation,
         )
@@ -81,16 +81,11 @@ class Evaluator:
 
 def evaluator(task: Task, *, batches: int) -> Evaluator:
     """An Evaluator for the networks of a task."""
-    count, examples = len(task.devices), len(task.data.train)
-    batch_size, size = _multiple(task.batch_size, count), _multiple(max(task.batch_size, 256), count)
-    some = min(batches, examples // batch_size) * batch_size
+    batch_size = task.fill_devices(task.batch_size)
+    some = min(batches, len(task.data.train) // batch_size) * batch_size
     split, data = task.data.train, task.data
     part = train.put(split.images[:some], split.labels[:some], mean=data.mean, std=data.std, devices=task.devices)
-    return Evaluator(task, size, batches, part)
-
-
-def _multiple(number: int, of: int) -> int:
-    return -(-number // of) * of
+    return Evaluator(task, task.evaluated_at_once, batches, part)
 
 
 class Averages(NamedTuple):

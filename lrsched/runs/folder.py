@@ -55,7 +55,7 @@ class SavedRun:
 
     @property
     def rates(self) -> np.ndarray:
-        """The rates that were applied, float32 [total_steps of the plan]."""
+        """The plan's rates, float32 [total_steps of the plan]; an extended run applied those after its parent's."""
         return values(self.plan.lr, self.plan.total_steps)
 
     def variables(self, step: int | None = None) -> dict[str, Any]:

@@ -87,6 +87,9 @@ def _find_start(
     first = _Start(None, [], [], 0.0)
     saved, lines = _newest(run, folder, open_store)
     yield from lines
+    shared = trunk.read(run.initial_state(), belongs_to) if trunk.folders else None
+    if shared and shared.facts["identity"]["run"] == run.id and (saved is None or shared.step > saved.step):
+        saved = shared  # it was asked to end where others begin
     if saved is not None:
         identity.check_state(saved, belongs_to, folder)
         yield f"resuming after update {saved.step} of {run.total_steps}."
@@ -94,13 +97,9 @@ def _find_start(
     if read_fork is not None and run.origin is not None:
         yield f"{run.origin.verb} of run {run.origin.run}: its {run.origin.step} updates are not made again."
         return first._replace(point=read_fork())
-    shared = trunk.read(run.initial_state(), belongs_to) if trunk.folders else None
     if shared is None:
         return first
     maker = shared.facts["identity"]["run"]
-    if maker == run.id:
-        yield f"resuming after update {shared.step} of {run.total_steps}."
-        return _Start.at(shared, belongs_to)
     return first._replace(point=Point(shared.tree, log_of(shared.facts)), trunk={"run": maker, "step": shared.step})
 
 

@@ -111,9 +111,17 @@ class Task:
 
     def evaluate(self, variables: dict[str, Any], data: Data) -> Evaluation:
         """Loss and accuracy over a split."""
+        return train.evaluate(variables, model=self.model, data=data, batch_size=self.evaluated_at_once)
+
+    @property
+    def evaluated_at_once(self) -> int:
+        """Examples that are evaluated at once, over all devices."""
+        return self.fill_devices(max(self.batch_size, _LEAST_EVALUATED))
+
+    def fill_devices(self, examples: int) -> int:
+        """So many examples or a few more, of which each device has as many."""
         count = len(self.devices)
-        size = -(-max(self.batch_size, _LEAST_EVALUATED) // count) * count
-        return train.evaluate(variables, model=self.model, data=data, batch_size=size)
+        return -(-examples // count) * count
 
 
 class _OnDevices(NamedTuple):
@@ -226,7 +234,12 @@ class Run:
 
     def describe(self) -> str:
         """The run in a few words, for progress and messages."""
-        return f"{self.label} at {self.config.budget}, rate {self.config.peak_value:g}, seed {self.config.seed}"
+        config, more = self.config, ""
+        if config.weight_decay != RunConfig.weight_decay:
+            more += f", weight decay {config.weight_decay:g}"
+        if config.momentum is not None:
+            more += f", momentum {config.momentum}"
+        return f"{self.label} at {config.budget}, rate {config.peak_value:g}{more}, seed {config.seed}"
 
 
 def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Run:

@@ -55,7 +55,8 @@ def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = Non
         there is little to do, or where processes cannot be given cores of their own (macOS, Windows).
       cpus: cores of each run, where runs beside these have been made; None: this decides.
     Raises:
-      ValueError: if fewer than one worker is wanted, or more than there are accelerators or cores.
+      ValueError: if fewer than one worker is wanted, or more than there are accelerators, or than have room with the
+        cores of runs beside these. More workers than cores share them.
     """
     on_cpu, cores = jax.default_backend() == "cpu", pinnable()
     if asked is not None and asked < 1:

@@ -61,7 +61,7 @@ class Foreign(Schedule):
             made = import_factory(self.path)(self.peak_value, total_steps=total, **given)
         except ValueError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"schedule {self.path} must take its arguments, got {_one_line(error)}.") from error
         if not callable(made) or isinstance(made, type):
             raise ValueError(f"schedule {self.path} must return a schedule, step -> rate, got {short(made)}.")
@@ -131,7 +131,7 @@ def import_factory(path: str) -> Callable[..., Any]:
     module, _, name = path.rpartition(".")
     try:
         factory = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever somebody else's module raises
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises
         raise ValueError(f"schedule {short(path, str)} must be importable, got {_one_line(error)}.") from error
     if not callable(factory):
         raise ValueError(f"schedule {path} must be a function that returns a schedule, got {short(factory)}.")
@@ -151,6 +151,6 @@ def is_named(parameter: inspect.Parameter) -> bool:
     return parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     """An exception in one line."""
     return short(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip("."), str)

@@ -137,7 +137,8 @@ def dataset(
     """
     whole = np.asarray(train[1]).dtype.kind in "iub"
     if classes is None:
-        largest = max((int(np.max(labels, initial=0)) for _, labels in filter(None, (train, test, holdout))), default=0)
+        labels = [np.asarray(pair[1]) for pair in (train, test, holdout) if pair]
+        largest = max(int(np.max(each, initial=0)) for each in labels if each.dtype.kind in "iub") if whole else 0
         classes = (len(class_names) or largest + 1) if whole else 0
     if classes < 0 or classes == 1 or (classes > 0) != whole:
         allowed = "at least 2 for labels that are whole numbers" if whole else "0 for labels that are floats"
@@ -212,6 +213,8 @@ def _assemble(raw: Raw, *, name: str, pad: int, flip: bool, fraction: float, kee
     train = Split(*raw.train)
     if raw.test is None:
         train, test = splits.divide(train, splits.TEST_FRACTION, splits.TEST_SEED)
+        if not len(test):
+            raise ValueError(f"test must be given where a fifth of each class is no example, got {len(train)} in all.")
     else:
         test = Split(*raw.test)
     holdout = Split(*raw.holdout) if raw.holdout and (fraction > 0 or keep_holdout) else None
@@ -285,7 +288,7 @@ def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
     try:
         takes = inspect.signature(function).parameters
         found = function(**{name: value for name, value in given.items() if name in takes})
-    except Exception as error:  # of the user's code
+    except (Exception, SystemExit) as error:  # of the user's code
         reason = f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
         raise ValueError(
             f"data must be a function that returns a Dataset, got {path}, which raised {reason}."

@@ -41,7 +41,7 @@ class Foreign:
     module: Any = dataclasses.field(compare=False)
 
     def apply(self, variables: Mapping[str, Any], images: Any, *, train: bool, **options: Any) -> Any:
-        """`module.apply`; the outputs of a regression lose their axis of length 1."""
+        """`module.apply`; the output of a regression loses its axis of length 1."""
         found = self.module.apply(variables, images, **options, **_training_flag(self.module, train=train))
         if "mutable" not in options:
             return self._squeeze(found)
@@ -49,7 +49,7 @@ class Foreign:
         return self._squeeze(outputs), {"batch_stats": variables.get("batch_stats", {}), **changed}
 
     def _squeeze(self, outputs: Any) -> Any:
-        return outputs[:, 0] if self.outputs == 0 and outputs.ndim == 2 else outputs
+        return outputs[:, 0] if self.outputs == 0 and outputs.shape[1:] == (1,) else outputs
 
     def check(self, image_shape: tuple[int, ...]) -> None:
         """Raises a ValueError if the module cannot be trained on such examples; nothing is computed for it."""
@@ -105,7 +105,7 @@ def build(path: str, *, classes: int, axis_name: str | None) -> Foreign:
     arguments = _arguments(path, factory, outputs=classes or 1, axis_name=axis_name)
     try:
         module = factory(*arguments.args, **arguments.kwargs)
-    except Exception as error:  # of the user's code
+    except (Exception, SystemExit) as error:  # of the user's code
         raise ValueError(f"model {path} must return a Flax module, got {_reason(error)}.") from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"model {path} must return a Flax module, got a {type(module).__name__}.")
@@ -181,11 +181,11 @@ def _shapes(model: Foreign, image_shape: tuple[int, ...]) -> dict[str, Any]:
 def _attempt(path: str, image_shape: tuple[int, ...], function: Any) -> Any:
     try:
         return function()
-    except Exception as error:  # of the user's code
+    except (Exception, SystemExit) as error:  # of the user's code
         raise ValueError(
             f"model {path} must take examples of shape {image_shape} as float32, got {_reason(error)}."
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.'):.300}"

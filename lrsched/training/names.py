@@ -192,7 +192,7 @@ def load(kind: str, path: str) -> Any:
     place, _, attribute = path.rpartition(".")
     try:
         module = importlib.import_module(place)
-    except Exception as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         reason = f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
         raise ValueError(f"{kind} must be importable, got {path} ({reason}).") from error
     try:

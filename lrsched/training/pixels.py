@@ -2,8 +2,8 @@
 
 - Orientation: the one that the EXIF tag asks for is applied.
 - Transparency: composited on white ("on-white"); black would hide drawings in black.
-- 16 bits: value v becomes round(v / 257), so that 65535 becomes 255. So do 32-bit whole numbers, if all of them are
-  from 0 to 65535.
+- 16 bits of grey: value v becomes round(v / 257), so that 65535 becomes 255. So do 32-bit whole numbers, if all of
+  them are from 0 to 65535. Of 16 bits a colour Pillow reads the upper 8: v // 256, another by 1 in a quarter of them.
 - Floats: from 0 to 255, rounded. Images whose largest value is at most 1 are refused: they are in another unit.
 - Others (1-bit, grey, palette, CMYK, YCbCr, HSV): Pillow's conversion to RGB.
 - Size: "short-side-lanczos-centre": the short side becomes N pixels by Pillow's LANCZOS filter, and of the long side

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from lrsched.training import cache, models, train
+from lrsched.training import cache, devices, models, train
 from lrsched.training.batches import augment, run_key
 from lrsched.training.foreign import Foreign
 from lrsched.training.placement import devices_of
@@ -35,6 +35,7 @@ def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Dat
     return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[: len(data.labels)]
 
 
+@devices.pin_settings()
 def estimate_statistics(
     variables: Mapping[str, Any],
     *,

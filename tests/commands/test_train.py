@@ -133,7 +133,11 @@ def test_a_torn_record_is_made_again(whole: tuple[pathlib.Path, Record], tmp_pat
 
 
 @pytest.mark.slow
-def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path) -> None:
+def test_extended_run_follows_the_longer_plan_from_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = list[Any]()
+    monkeypatch.setattr(train, "draw_run", lambda *columns: drawn.append(columns))
     short = words(tmp_path / "short", schedule="rex")
     made(short)
     longer = words(tmp_path / "long", schedule="rex", budget="2ep", extend=str(tmp_path / "short"))
@@ -144,6 +148,9 @@ def test_extended_run_follows_the_longer_plan_from_there(tmp_path: pathlib.Path)
     assert record["origin"]["verb"] == "extend"
     assert record["applied_rate_max_rel_error"] < 1e-6
     assert record["run"] != tasks.resolve(longer.config).id
+    steps, rates, *_ = drawn[-1]  # of the updates before, the parent's plan has the rates
+    assert steps.tolist() == list(range(41, 82))
+    np.testing.assert_array_equal(rates, tasks.resolve(longer.config).plan.lr.table()[41:])
 
 
 @pytest.mark.slow

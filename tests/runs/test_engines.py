@@ -98,6 +98,18 @@ def test_slurm_that_is_not_there_is_one_line(tmp_path: pathlib.Path) -> None:
         list(engines.train_all(todo, tmp_path, engine=Engine(name="slurm"), cpus=1))
 
 
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="there is a Slurm here")
+def test_jobs_that_slurm_refuses_are_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("srun", "sbatch"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: nope' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    todo, engine = {0: resolve(THREE[0])}, Engine(name="slurm", partition="nope")
+    with pytest.raises(ValueError, match="engine must be one that takes the jobs, got slurm: .*") as refusal:
+        list(engines.train_all(todo, tmp_path / "out", engine=engine, cpus=1))
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_job_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
     outcome = remote.train(JOB._replace(out=tmp_path, cpus=0))
     assert outcome.refused is not None

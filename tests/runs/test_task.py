@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import numbers, train
 
@@ -87,3 +88,26 @@ def test_a_run_s_numbers_do_not_depend_on_what_ran_before() -> None:
 def test_what_cannot_be_run_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tasks.resolve(RunConfig(**changes))
+
+
+def test_numbers_of_other_types_are_the_same_run() -> None:
+    one, other = (
+        resolve(RunConfig(**words))
+        for words in (
+            {"seed": 3, "batch_size": 64},
+            {"seed": np.int64(3), "batch_size": np.int32(64), "holdout_fraction": 0},
+        )
+    )
+    assert one.id == other.id
+    with pytest.raises(ValueError, match=r"seed must be a whole number, got 1\.5"):
+        resolve(RunConfig(seed=1.5))  # type: ignore[arg-type]
+
+
+def test_runs_that_differ_in_what_a_study_tries_are_described_apart() -> None:
+    tried: list[dict[str, Any]] = [
+        {}, {"weight_decay": 0}, {"momentum": "0.5"}, {"weight_decay": 0, "momentum": "0.5"}, {"peak_value": 0.2}
+    ]  # fmt: skip
+    said = [resolve(RunConfig(**words)).describe() for words in tried]
+    assert len(set(said)) == len(said)
+    assert said[0] == "rex at 100%, rate 0.1, seed 0"
+    assert said[3] == "rex at 100%, rate 0.1, weight decay 0, momentum 0.5, seed 0"

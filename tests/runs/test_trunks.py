@@ -182,6 +182,25 @@ def test_a_run_killed_behind_its_junction_goes_on_from_there(
 
 
 @pytest.mark.slow
+def test_a_state_at_a_junction_is_newer_than_the_runs_own(
+    apart: list[Record], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, made_updates: list[int]
+) -> None:
+    run = resolve(HELD[0])
+    trunks.announce(trunks.find([resolve(config) for config in HELD]), tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupts, "asked", lambda: len(made_updates) >= 10)
+        with pytest.raises(interrupts.Interrupted):
+            list(claims.train_claimed(run, tmp_path, workers=1, place=0))
+    events = claims.train_claimed(run, tmp_path, workers=1, place=0)
+    next(event for event in events if isinstance(event, Status) and event.completed > 25)
+    events.close()  # type: ignore[attr-defined]
+    made, said = make(tmp_path)
+    assert "linear@50-75 at 50st, rate 0.1, seed 0: resuming after update 25 of 50." in said
+    assert made[0]["resumed_at"][1:] == [25]
+    assert all_numbers(made) == all_numbers(apart)
+
+
+@pytest.mark.slow
 def test_two_workers_share_trunks(tmp_path: pathlib.Path) -> None:
     configs = [
         RunConfig(schedule=f"{name}@50-75", budget="60st", seed=seed, model="mlp")

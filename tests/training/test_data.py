@@ -311,6 +311,10 @@ def test_what_is_no_data_set_is_one_line(name, message):
         ({"train": (IMAGES, LABELS), "classes": 4, "class_names": "ab"}, r"^class_names must be 4, .* got 2\.$"),
         ({"train": (IMAGES, LABELS), "test": (IMAGES[:, :2], LABELS)}, r"^images must have one shape in all splits"),
         ({"train": (np.full((4, 2), np.inf), LABELS[:4])}, r"^train: images must be finite float32 numbers"),
+        ({"train": (IMAGES, LABELS.astype(str))}, r"^train: labels must be 20 floats, one for each image, got <U"),
+        ({"train": (IMAGES, np.full(20, np.inf))}, r"^train: labels must be finite float32 numbers"),
+        ({"train": (IMAGES, np.full(20, np.nan))}, r"^train: labels must be finite float32 numbers"),
+        ({"train": (IMAGES[:8], LABELS[:8])}, r"^test must be given where a fifth of each class is no example, got 8 "),
         ({"train": (IMAGES * 0, LABELS)}, r"^a channel of the training images must vary, got one of 0 alone\.$"),
     ],
 )

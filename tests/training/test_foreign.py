@@ -61,6 +61,10 @@ def with_num_classes(*, num_classes: int) -> nn.Module:
     return Plain(num_classes)
 
 
+def ten(classes: int) -> nn.Module:
+    return Plain(10)
+
+
 def with_keywords(**kwargs: int) -> nn.Module:
     return Plain(kwargs["classes"])
 
@@ -200,6 +204,8 @@ def test_regression_takes_one_output_and_loses_its_axis() -> None:
     model = models.build(path("Plain"), classes=0, image_shape=(5,))
     variables = models.initial_variables(model, image_shape=(5,), seed=0)
     assert model.apply(variables, jnp.ones((4, 5)), train=False).shape == (4,)
+    with pytest.raises(ValueError, match=r"must return float32 logits of shape \(2,\) .* got float32 of \(2, 10\)"):
+        models.build(path("ten"), classes=0, image_shape=(5,))
 
 
 def test_equal_paths_give_equal_models() -> None:

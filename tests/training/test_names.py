@@ -10,6 +10,7 @@ import optax
 import pytest
 from jaxtyping import Array, Float
 
+from lrsched.schedules import language
 from lrsched.training import data, models, names, nets, optim, splits, train
 
 
@@ -93,3 +94,12 @@ def test_load_of_a_path_that_is_not_there(path: str, reason: str) -> None:
 )
 def test_is_path(name: str, expected: bool) -> None:
     assert names.is_path(name) == expected
+
+
+def test_module_that_ends_the_program_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "without_a_guard.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"model must be importable, got without_a_guard\.Net \(SystemExit: 0\)"):
+        names.load("model", "without_a_guard.Net")
+    with pytest.raises(ValueError, match=r"schedule without_a_guard\.mine must be importable, got SystemExit: 0"):
+        language.parse("without_a_guard.mine")

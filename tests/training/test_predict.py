@@ -75,6 +75,17 @@ def test_statistics_are_estimated_on_images_altered_as_in_training(devices: int)
     assert provenance.digest(plain) != provenance.digest(found)
 
 
+@pytest.mark.parametrize(
+    "setting", [lambda: jax.threefry_partitionable(False), lambda: jax.enable_x64(True)], ids=["partitionable", "x64"]
+)
+def test_settings_of_the_user_do_not_reach_estimated_statistics(setting: Any) -> None:
+    words: dict[str, Any] = {"model": MODEL, "data": _data(), "batch_size": 8, "batches": 2, "pad": 2, "flip": True}
+    expected = predict.estimate_statistics(VARIABLES, **words)
+    with setting():
+        found = predict.estimate_statistics(VARIABLES, **words)
+    assert provenance.digest(found) == provenance.digest(expected)
+
+
 def test_reestimation_leaves_what_it_is_given_alone() -> None:
     given: Any = jax.device_put(VARIABLES, jax.devices()[0])
     before = provenance.digest(given)
