@@ -78,3 +78,13 @@ def test_table_keeps_its_promise_where_one_schedule_is_noisier() -> None:
     cells = [[cell(f"s{i}", "b", values) for i, values in enumerate(study[0].T)] for study in studies]
     pairs = [{(one.first.label, one.second.label): one.separated for one in judge(column)} for column in cells]
     assert np.mean([pair["s1", "s2"] for pair in pairs]) >= 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize(("factor", "most"), [(3.0, 0.13), (10.0, 0.18)])
+def test_few_seeds_show_only_in_part_that_one_schedule_is_noisier(factor: float, most: float, seeds: int) -> None:
+    # What the manual says of it; where all spread alike it is at most 5 %.
+    spreads = np.array([factor, 1.0, 1.0, 1.0, 1.0, 1.0])
+    studies = spreads * np.random.default_rng(seeds).normal(size=(REPEATS, 3, seeds, 6))
+    assert np.mean([bool(claims(study)) for study in studies]) <= most
