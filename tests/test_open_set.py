@@ -116,5 +116,5 @@ def test_code_that_changed_under_its_path_is_another_run(folder: pathlib.Path) -
 @pytest.mark.slow
 def test_what_cannot_be_imported_is_one_line(folder: pathlib.Path) -> None:
     said = finish(start(folder, "train", "--model", "my_package.nets.wide_nett"), status=2)
-    assert said.strip().endswith("my_package.nets has no wide_nett). Perhaps you meant 'wide_net'?")
+    assert said.strip().endswith("my_package.nets has no wide_nett). Perhaps you meant wide_net?")
     assert not (folder / "runs").exists()

@@ -6,11 +6,11 @@ the user's own. Adding a data set or a model of ours is one entry here, and its 
 """
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lrsched.schedules.values import perhaps
 from lrsched.training.cifar_labels import CIFAR10, CIFAR100, CIFAR100_GROUP_OF
 
 
@@ -198,7 +198,7 @@ def load(kind: str, path: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        hint = suggestion(attribute, [name for name in vars(module) if not name.startswith("_")])
+        hint = perhaps(attribute, [name for name in vars(module) if not name.startswith("_")])
         raise ValueError(f"{kind} must be importable, got {path} ({place} has no {attribute}).{hint}") from None
 
 
@@ -209,13 +209,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, also: str = "") -> Va
       also: what else is allowed.
     """
     known = list(known)
-    return ValueError(f"{kind} must be one of {', '.join(known)}{also}, got {name!r}.{suggestion(name, known)}")
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """ " Perhaps you meant 'resnet20'?" if a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Perhaps you meant {near[0]!r}?" if near else ""
+    return ValueError(f"{kind} must be one of {', '.join(known)}{also}, got {name!r}.{perhaps(name, known)}")
 
 
 def describe_data() -> str:

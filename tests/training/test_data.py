@@ -285,7 +285,7 @@ def test_table_of_the_users_is_standardised_once():
         ("raises", r", which raised KeyError: .*\.$"),
         ("arrays", r"\(data\.dataset makes one\), got a tuple: "),
         ("IMAGES", r"^data must be a function that returns a Dataset, got .*\.IMAGES, a ndarray\.$"),
-        ("owm", r"has no owm\)\. Perhaps you meant 'own'\?$"),
+        ("owm", r"has no owm\)\. Perhaps you meant own\?$"),
     ],
 )
 def test_what_is_no_data_set_is_one_line(name, message):

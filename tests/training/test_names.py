@@ -81,7 +81,7 @@ print([name for name in {heavy} if name in sys.modules])
     ("path", "reason"),
     [
         ("no_such_package.nets.Net", r"\(ModuleNotFoundError: No module named 'no_such_package'\)\.$"),
-        (f"{__name__}.Tyny", rf"\({__name__} has no Tyny\)\. Perhaps you meant 'Tiny'\?$"),
+        (f"{__name__}.Tyny", rf"\({__name__} has no Tyny\)\. Perhaps you meant Tiny\?$"),
     ],
 )
 def test_load_of_a_path_that_is_not_there(path: str, reason: str) -> None:
