@@ -136,6 +136,17 @@ def listed(name: str, value: Any) -> list[Any]:
     return list(value)
 
 
+def keywords(name: str, value: Any) -> dict[str, Any]:
+    """The entries of a mapping of names to values; of None, none.
+
+    Raises:
+      ValueError: if it is something else.
+    """
+    if not isinstance(value, Mapping | None):
+        raise ValueError(f"{name} must map names to values, got {value!r}.")
+    return dict(value or {})
+
+
 def check_known(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
     """Raises TypeError, as a call would, for arguments that the foreign class does not have."""
     for name in given:

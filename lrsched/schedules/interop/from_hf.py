@@ -20,7 +20,7 @@ from lrsched.schedules.families.decays import constant, cosine, linear, polynomi
 from lrsched.schedules.families.inverse import rsqrt
 from lrsched.schedules.families.rising import growth, warmup
 from lrsched.schedules.families.subsampled import in_parts
-from lrsched.schedules.interop.arguments import Importer, call, known, number, refuse, whole
+from lrsched.schedules.interop.arguments import Importer, call, keywords, known, number, refuse, whole
 from lrsched.schedules.interop.building import delayed, warmed
 from lrsched.schedules.values import Number, is_concrete
 
@@ -259,9 +259,7 @@ def from_hf(
         raise ValueError(f"num_training_steps must be given for {name}, got None.")
     lengths = {"num_warmup_steps": num_warmup_steps, "warmup_steps": warmup_steps, "warmup_ratio": warmup_ratio}
     warm = 0 if name == "constant" else _warmup(lengths, total, release)
-    if not isinstance(scheduler_specific_kwargs, Mapping | None):
-        raise ValueError(f"scheduler_specific_kwargs must map names to values, got {scheduler_specific_kwargs!r}.")
-    more = dict(scheduler_specific_kwargs or {})
+    more = keywords("scheduler_specific_kwargs", scheduler_specific_kwargs)
     table = HF if release >= TYPED else {**HF, "warmup_stable_decay": _wsd_before_its_types}
     for key in set(more) & {"lr", "warm", "total"}:  # the names of ours, which nobody may use for theirs
         raise ValueError(f"{name}: got an unexpected keyword argument {key!r}.")
