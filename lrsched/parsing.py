@@ -59,7 +59,7 @@ def parse(arguments: list[str]) -> Command:
         module = _load(name)
         view = _view(_config_class(module))
         if path := _option("file", rest) if any(field.name == "file" for field in dataclasses.fields(view)) else None:
-            rest = [*read_options(path), *rest]  # of an option given twice the last one counts
+            rest = [*read_options(path, _config_class(module)), *rest]  # of an option given twice the last one counts
         return Command(name, module, _parse(view, f"lrsched {name}", rest))
     if not name.startswith("-"):
         raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{perhaps(name, known)}")
@@ -86,13 +86,15 @@ def _option(name: str, arguments: list[str]) -> str | None:
     return found
 
 
-def read_options(path: str) -> list[str]:
+def read_options(path: str, config: type) -> list[str]:
     """A TOML or JSON file of options by their names, as words of the command line.
 
-    true is --name, false --no-name, null (JSON) leaves the option out, a list is several words, or none.
+    true is --name, false --no-name, null (JSON) leaves the option out, a list is several words.
 
+    Args:
+      config: the command's, in which an option whose default is empty may be an empty list.
     Raises:
-      ValueError: naming the file, if it is neither, or not there.
+      ValueError: naming the file, if it is neither, or not there, or a list is empty.
     """
     try:
         text = files.read_text(path)
@@ -102,11 +104,14 @@ def read_options(path: str) -> list[str]:
     if not isinstance(document, dict):
         raise ValueError(f"file must hold options by their names, got {path}: no JSON object.")
     words = list[str]()
+    empty = {field.name for field in dataclasses.fields(config) if field.default == ()}
     for name, value in document.items():
+        if value == [] and name not in {*empty, *_WRITTEN}:
+            raise ValueError(f"{name} must have a value, got an empty list in {path}.")
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None and name not in _WRITTEN:
+        elif value not in (None, []) and name not in _WRITTEN:
             several = value if isinstance(value, list) else [value]
             words += [f"--{flag}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in several)]
     return words

@@ -65,9 +65,13 @@ def test_folder_that_was_removed_ends_in_one_line(
 
 
 def test_empty_list_of_a_file_is_no_default(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "study.toml").write_text("budgets = []\n")
-    assert cli.main(["study", "--file", str(tmp_path / "study.toml"), "--dry-run"]) == 2
-    assert "budgets must name at least one, got none" in capsys.readouterr().err
+    path = tmp_path / "study.toml"
+    for name in ("budgets", "extend_grid", "question"):
+        path.write_text(f"{name} = []\n")
+        assert cli.main(["study", "--file", str(path), "--dry-run"]) == 2
+        assert capsys.readouterr().err.strip() == f"lrsched: {name} must have a value, got an empty list in {path}."
+    path.write_text('weight_decays = []\nmodel = "mlp"\n')
+    assert cli.main(["study", "--file", str(path), "--dry-run", "--out", str(tmp_path / "out")]) == 0
 
 
 def test_unwritable_out_ends_in_one_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,11 +189,13 @@ def _events(place: pathlib.Path, tag: str | None, first_step: int | None) -> Tra
 
 def _scalars(content: bytes) -> Iterator[tuple[str, int, float]]:
     """(tag, step, value) of every scalar, float32, of an event file."""
-    from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 
+    framed = _framed(content)
+    from google.protobuf.message import DecodeError  # which tensorboardX brings; where both lack, it is the one to name
+
     try:
-        events = [Event.FromString(record) for record in _framed(content)]
+        events = [Event.FromString(record) for record in framed]
     except DecodeError:
         raise ValueError(DAMAGED) from None
     for event in events:

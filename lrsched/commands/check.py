@@ -222,6 +222,8 @@ def _with_warmup(full: Mapping[str, Any], steps: int) -> dict[str, Any]:
     if "sequence" not in full:
         return {**full, "warmup": steps}
     first, *rest = full["sequence"]
+    if all(part.get("duration", "rest") != "rest" for part in rest):  # the last one makes room
+        rest[-1] = {**rest[-1], "duration": "rest"}
     if steps:
         return {"sequence": [{**first, "duration": f"{steps}st"}, *rest]}
     return {"sequence": rest} if len(rest) > 1 else {key: one for key, one in rest[0].items() if key != "duration"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lrsched.forecast.rates import as_rates, namespace, ratio, sum_from
@@ -84,13 +85,18 @@ def bound(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None 
 
 
 def _check_constants(d: Any, g: Any, count: int) -> None:
-    """Raises ValueError unless D is a number and G one, or one for each update; traced values pass."""
-    for name, value, shapes in (("d", d, [()]), ("g", g, [(), (count,)])):
-        if np.shape(value) not in shapes:
+    """Raises ValueError unless D is a number and G one, or one for each update, finite and at least 0."""
+    for name, given, shapes in (("d", d, [()]), ("g", g, [(), (count,)])):
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given))
+        try:
+            value = jnp.asarray(given) if traced else np.asarray(given, np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be a number, got {given!r:.80}.") from None
+        if value.shape not in shapes:
             many = f" or {count}, one for each update" if len(shapes) > 1 else ""
-            raise ValueError(f"{name} must be one number{many}, got the shape {np.shape(value)}.")
-        if not isinstance(value, jax.core.Tracer) and not (np.isfinite(value) & (np.asarray(value) >= 0)).all():
-            raise ValueError(f"{name} must be finite and at least 0, got {value!r:.80}.")
+            raise ValueError(f"{name} must be one number{many}, got the shape {value.shape}.")
+        if not traced and not (np.isfinite(value) & (value >= 0)).all():
+            raise ValueError(f"{name} must be finite and at least 0, got {given!r:.80}.")
 
 
 def best_rate(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None = None) -> Any:

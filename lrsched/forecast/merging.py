@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.forecast.rates import namespace
+from lrsched.forecast.rates import namespace, whole
 
 
 def merge_weights(profile: Callable[[Any], Any], *, snapshots: int) -> Any:
@@ -41,14 +41,13 @@ def merge_weights(profile: Callable[[Any], Any], *, snapshots: int) -> Any:
     Source:
       WSM, arXiv:2507.17634; the mean of the last snapshots is LAWA's, arXiv:2209.14981.
     """
-    if isinstance(snapshots, bool) or not isinstance(snapshots, int | np.integer) or snapshots < 1:
-        raise ValueError(f"snapshots must be a whole number of at least 1, got {snapshots!r:.80}.")
+    count = whole("snapshots", snapshots)
     if not callable(profile):
         raise ValueError(f"profile must be a function, such as lrsched.profiles.rex(), got {profile!r:.80}.")
-    factors = profile(np.arange(int(snapshots)) / int(snapshots))
+    factors = profile(np.arange(count) / count)
     xp = namespace(factors)
     if xp is np:
-        factors = np.broadcast_to(np.asarray(factors, np.float64), int(snapshots))
+        factors = np.broadcast_to(np.asarray(factors, np.float64), count)
         if not (np.isfinite(factors).all() and factors[0] > 0):
             raise ValueError(f"profile must be finite, and above 0 at its start, got {factors!s:.80}.")
     factors = factors / factors[0]

@@ -36,7 +36,8 @@ def as_rates(schedule: Any, total_steps: int | None = None) -> Any:
     if rates.ndim != 1 or not len(rates):
         raise ValueError(f"rates must be one row of at least one number, got the shape {rates.shape}.")
     if not isinstance(rates, jax.core.Tracer):
-        low, high = float(rates.min()), float(rates.max())
+        known = np.asarray(rates)  # under jit even the least of known numbers is traced
+        low, high = float(known.min()), float(known.max())
         if not 0 <= low <= high < np.inf:
             raise ValueError(f"rates must be finite and at least 0, got {low if low < 0 else high:g}.")
         if not high > 0:
@@ -68,14 +69,24 @@ def _of_function(schedule: Any, total_steps: int | None) -> Any:
         total_steps, budget = int(budget), None
     if total_steps is None:
         raise ValueError("total_steps must be given for a schedule whose budget is not known, got none.")
-    if isinstance(total_steps, bool) or not isinstance(total_steps, int | np.integer) or total_steps < 1:
-        raise ValueError(f"total_steps must be a whole number of at least 1, got {total_steps!r:.80}.")
-    steps = jnp.arange(total_steps, dtype=jnp.int32)
+    steps = jnp.arange(whole("total_steps", total_steps), dtype=jnp.int32)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as its author has it
         values = jax.vmap(lambda step: jnp.reshape(jnp.asarray(schedule(step), jnp.float32), ()))(steps)
     if budget is not None:
         values = jnp.where(steps < budget, values, jnp.zeros_like(values))
     return values if isinstance(values, jax.core.Tracer) else np.asarray(values, np.float64)
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number of at least 1, in Python or as an array of no axes.
+
+    Raises:
+      ValueError: if it is something else.
+    """
+    number = value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r:.80}.")
+    return number
 
 
 def sum_to(x: Any) -> Any:

@@ -216,12 +216,10 @@ def _ray(engine: Engine, _: pathlib.Path, cpus: int, workers: int | None) -> Ite
             ray.cancel(references[future])
 
     errors = ray.exceptions
-    lost = (
-        *(errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.LocalRayletDiedError),
-        *(errors.ObjectLostError, errors.TaskUnschedulableError, errors.RaySystemError),
-    )
+    lost = [errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.LocalRayletDiedError]
+    lost += [errors.ObjectLostError, errors.TaskUnschedulableError, errors.RaySystemError]
     try:
-        yield _Cluster(send, stop, lost, workers)
+        yield _Cluster(send, stop, tuple(lost), workers)
     finally:
         if begun:
             with _own_handlers():

@@ -87,9 +87,11 @@ def _find_start(
     first = _Start(None, [], [], 0.0)
     saved, lines = _newest(run, folder, open_store)
     yield from lines
-    shared = trunk.read(run.initial_state(), belongs_to) if trunk.folders else None
-    if shared and shared.facts["identity"]["run"] == run.id and (saved is None or shared.step > saved.step):
-        saved = shared  # it was asked to end where others begin
+    shared = None
+    if trunk.folders:
+        shared = trunk.read(run.initial_state(), belongs_to, after=saved.step if saved else None)
+    if shared and shared.facts["identity"]["run"] == run.id:
+        saved = shared  # it ended where others begin
     if saved is not None:
         identity.check_state(saved, belongs_to, folder)
         yield f"resuming after update {saved.step} of {run.total_steps}."

@@ -151,20 +151,23 @@ class Trunk:
 
     folders: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
 
-    def read(self, like: State, belongs_to: Mapping[str, Any]) -> snapshots.Saved | None:
+    def read(self, like: State, belongs_to: Mapping[str, Any], *, after: int | None = None) -> snapshots.Saved | None:
         """The furthest state that another run has left, or this one; None if there is none that can be used.
 
         A state that another made with other libraries or cores is not the one that this run would come to.
 
         Args:
           belongs_to: identity of the run.
+          after: update of the run's own newest state, if it has one: only what this run left later is read.
         """
         for step, folder in sorted(self.folders.items(), reverse=True):
-            if step in snapshots.steps(folder):
-                with contextlib.suppress(ValueError):  # damaged
+            if step > (after or 0) and step in snapshots.steps(folder):
+                with contextlib.suppress(ValueError, OSError):  # damaged
                     saved = snapshots.load(folder, step, like)
                     made = saved.facts["identity"]
-                    if made["run"] == belongs_to["run"] or not identity.find_changes(made, belongs_to):
+                    if made["run"] == belongs_to["run"]:
+                        return saved
+                    if after is None and not identity.find_changes(made, belongs_to):
                         return saved
         return None
 

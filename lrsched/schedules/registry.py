@@ -141,7 +141,8 @@ def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
 def move(schedule: Schedule, total_steps: Any) -> Schedule:
     """A schedule value under the budget of a run: `at`, except that a sequence fits any budget, as words do.
 
-    Of a sequence whose lengths are all in steps, which no other budget equals, the last segment takes what is left.
+    Of a sequence with lengths in steps and none that is the rest, which no other budget equals, the last fraction takes
+    what is left, or without fractions the last segment.
     """
     if not all(map(is_concrete, (schedule.total_steps, total_steps))) or schedule.total_steps != total_steps:
         schedule = _with_rest(schedule)
@@ -149,10 +150,13 @@ def move(schedule: Schedule, total_steps: Any) -> Schedule:
 
 
 def _with_rest(schedule: Any) -> Any:
-    """The schedule with its last segment taking the rest, also inside a product or limits."""
+    """The schedule with a segment that takes the rest, also inside a product or limits."""
     if isinstance(schedule, Segments):
-        if not any(isinstance(length, Ratio | Rest) for length in schedule.durations):
-            return unchecked(schedule, durations=(*schedule.durations[:-1], Rest()))
+        lengths = list(schedule.durations)
+        scaling = [i for i, length in enumerate(lengths) if isinstance(length, Ratio)]
+        if not any(isinstance(length, Rest) for length in lengths) and len(scaling) < len(lengths):
+            lengths[scaling[-1] if scaling else -1] = Rest()
+            return unchecked(schedule, durations=tuple(lengths))
     elif isinstance(schedule, Product | Clip):
         return unchecked(schedule, schedule=_with_rest(schedule.schedule))
     return schedule

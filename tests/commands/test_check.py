@@ -324,6 +324,15 @@ def test_state_of_hugging_faces_trainer_is_read_with_its_budget(tmp_path: pathli
     assert verdict.reasons[0].text == "early by one update, or the next update's rate is logged"
 
 
+@pytest.mark.parametrize("words", ["warmup:10%+cosine:90%", "warmup:60st+cosine:90%", "warmup+cosine:90%"])
+def test_other_warmup_is_named_where_every_part_has_a_length(
+    words: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = write(tmp_path / "trace.csv", at(K, "warmup:30st+cosine"))
+    found = said(capsys, trace, words, "--total-steps", "600", "--peak-value", "0.1", status=1)
+    assert "the warmup takes 30 updates, not 60" in found
+
+
 def test_stride_of_a_trace_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "trace.csv", at(K[::2]), K[::2])
     assert "steps 0 to 598, one in every 2, " in said(

@@ -193,6 +193,8 @@ def test_what_is_no_schedule_is_refused(given: object, words: dict[str, int], me
         ({"g": [1.0, 2.0]}, r"g must be one number or 3, one for each update, got the shape \(2,\)"),
         ({"g": -1.0}, "g must be finite and at least 0, got -1.0"),
         ({"d": float("nan")}, "d must be finite and at least 0, got nan"),
+        ({"d": "a"}, "d must be a number, got 'a'"),
+        ({"d": None}, "d must be finite and at least 0, got None"),
         ({"d": [1.0, 1.0, 1.0]}, r"d must be one number, got the shape \(3,\)"),
     ],
 )
@@ -205,3 +207,11 @@ def test_constants_of_the_problem_are_checked(arguments: dict[str, object], mess
 def test_updates_of_a_function_are_a_whole_number(total_steps: object) -> None:
     with pytest.raises(ValueError, match="total_steps must be a whole number of at least 1"):
         ls.bound(optax.constant_schedule(0.1), total_steps=total_steps)
+
+
+def test_constants_and_updates_may_be_arrays_and_traced() -> None:
+    rates = jnp.array([3.0, 2.0, 1.0])
+    expected = float(ls.bound([3.0, 2.0, 1.0], g=[0.5, 0.5, 0.5]).value)
+    assert float(jax.jit(lambda a: ls.bound(rates, g=[a, a, a]).value)(0.5)) == pytest.approx(expected)
+    for total in (np.array(100), jnp.int32(100)):
+        assert ls.bound(optax.constant_schedule(0.1), total_steps=total) == ls.bound([np.float32(0.1)] * 100)

@@ -100,6 +100,14 @@ def test_durations_that_do_not_fit_are_refused(durations: list[object], total_st
         lrsched.sequence(segments, durations=durations, total_steps=total_steps)
 
 
+@pytest.mark.parametrize("durations", [[50, "95%"], ["95%", 50], [50, 950]])
+def test_value_of_a_study_fits_another_budget(durations: list[object]) -> None:
+    segments = [lrsched.constant(1.0, total_steps=1), lrsched.linear(1.0, total_steps=1)]
+    schedule = lrsched.sequence(segments, durations=durations, total_steps=1000)
+    place = durations.index(50)
+    assert lrsched.plan(schedule, 2000).lr.lengths(np.int64(2000)) == [[50, 1950], [1950, 50]][place]
+
+
 def test_steps_beside_a_fraction_hold_for_the_budget_that_they_fill() -> None:
     segments = [lrsched.constant(1.0, total_steps=1), lrsched.linear(1.0, total_steps=1)]
     schedule = lrsched.sequence(segments, durations=[50, "50%"], total_steps=100)

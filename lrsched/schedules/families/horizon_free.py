@@ -201,7 +201,7 @@ def power(
       shape: "linear", "one_minus_sqrt", "cosine", "exponential" (to 5 %) or "square". The paper says exponentially to 0
         and gives no constant.
     Returns:
-      lr(0) = 0 if the warmup has an update, else peak_value;
+      lr(0) = 0 if the warmup has an update, else peak_value (g(0) where exponent or amplitude is 0);
       lr(total_steps) = 0 if the cooldown has one (exponential: 0.0498 g(T - D)), constant after.
     Raises:
       ValueError: if a concrete number is outside what is allowed, or the phases do not fit into total_steps.
@@ -214,7 +214,7 @@ def power(
       Shen et al., "Power Scheduler", arXiv:2408.13359, equations 7 and 8 (a = 4, b = -0.51).
     """
     check_number("amplitude", amplitude, at_least=0.0)
-    check_number("exponent", exponent)
+    check_number("exponent", exponent)  # here too: the power below may be beyond any number
     if is_concrete(exponent) and exponent > 0:
         raise ValueError(f"exponent must be at most 0, got {exponent}.")
     size, tokens = _above_zero("batch_size", batch_size), _above_zero("sequence_length", sequence_length)
