@@ -32,6 +32,7 @@ _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
 _SECONDS_SILENT = 30.0  # of all workers, before one is looked at that may be stopped
 _SECONDS_TO_SAVE = 60.0  # that workers have once they were asked to end
+_MEMINFO = pathlib.Path("/proc/meminfo")
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")  # where Linux keeps the limits of one
 
 Event = Status | str | Record | None  # of a run: progress, a message, its record; None: another process is training it
@@ -292,7 +293,7 @@ def _free_bytes() -> int:
     """What programs may take without swapping, and a container's limit with it, as far as Linux tells."""
     free = 2**62
     with contextlib.suppress(OSError, StopIteration):
-        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        lines = _MEMINFO.read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     with contextlib.suppress(OSError, ValueError):  # not there, or "max"
         limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import threading
 from concurrent import futures
 from typing import Any
 
@@ -144,20 +145,24 @@ def test_two_workers_of_which_one_is_killed_come_to_the_same_records(
 ) -> None:
     out, killed, found, said = tmp_path.resolve(), list[int](), dict[int, Any](), list[str]()
     todo = {place: resolve(config) for place, config in enumerate(THREE)}
-    with futures.ThreadPoolExecutor(1) as pool:
+    over = threading.Event()
 
-        def kill() -> None:
-            while not killed:
-                if worker := holder(out):
-                    os.kill(worker, signal.SIGKILL)
-                    killed.append(worker)
+    def kill() -> None:
+        while not killed and not over.wait(0.02):
+            if worker := holder(out):
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
 
-        pool.submit(kill)
+    threading.Thread(target=kill, daemon=True).start()
+    try:
         for place, event in engines.train_all(todo, out, engine=engine, cpus=1, workers=2):
             if isinstance(event, dict):
                 found[place] = event
             elif isinstance(event, str):
                 said.append(event)
+    finally:
+        over.set()
+    assert len(killed) == 1
     assert sum("lost its worker" in line for line in said) == 1
     assert [numbers(found[place]) for place in range(3)] == here
     assert len(records.read(claims.ledger(out)).rows) == 3

@@ -5,8 +5,7 @@ import itertools
 import os
 import pathlib
 import shutil
-import threading
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from lrsched.runs import claims, interrupts, many, records, workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 
+WAITING = "waiting: 1 run is being trained by another process."
 TWO = [RunConfig(schedule=schedule, budget="0.4ep", model="mlp") for schedule in ("rex", "linear")]  # 18 updates each
 
 
@@ -24,6 +24,18 @@ def make(out: pathlib.Path, todo: list[RunConfig] = TWO, count: int = 1) -> tupl
     messages, report = listen()
     resolved = many.resolve_all(todo, data_dir=None, count=count)
     return many.train_all(resolved, out, count=count, report=report), messages
+
+
+def make_beside(out: pathlib.Path, other: Callable[[], None]) -> tuple[list[Record], list[str]]:
+    """The runs of TWO beside another process, which does what it does once this one waits for it."""
+    messages, report = listen()
+
+    def heard(event: Any) -> None:
+        report(event)
+        if event == WAITING:
+            other()
+
+    return many.train_all(many.resolve_all(TWO, data_dir=None, count=1), out, count=1, report=heard), messages
 
 
 def all_numbers(made: list[Record]) -> list[dict[str, Any]]:
@@ -67,17 +79,13 @@ def test_a_run_that_another_process_makes_is_waited_for(whole: list[Record], tmp
     lock = files.lock(folder / "claim")
 
     def other() -> None:
-        time.sleep(3)
         records.append(tmp_path / "records.jsonl", whole[0])
         lock.close()
 
-    thread = threading.Thread(target=other)
-    thread.start()
-    made, said = make(tmp_path)
-    thread.join()
+    made, said = make_beside(tmp_path, other)
     assert made[0] == whole[0]
     assert all_numbers(made) == all_numbers(whole)
-    assert "waiting: 1 run is being trained by another process." in said
+    assert said.count(WAITING) == 1
     assert len(records.read(tmp_path / "records.jsonl").rows) == 2
 
 
@@ -86,10 +94,9 @@ def test_a_claim_that_was_given_up_is_taken(whole: list[Record], tmp_path: pathl
     folder = tmp_path / "states" / whole[0]["run"]
     folder.mkdir(parents=True)
     lock = files.lock(folder / "claim")
-    thread = threading.Timer(2, lock.close)
-    thread.start()
-    assert all_numbers(make(tmp_path)[0]) == all_numbers(whole)
-    thread.join()
+    made, said = make_beside(tmp_path, lock.close)
+    assert all_numbers(made) == all_numbers(whole)
+    assert said.count(WAITING) == 1
 
 
 def test_a_claim_is_of_the_file_that_is_there(tmp_path: pathlib.Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from helpers import numbers, train
 
 from lrsched import cli
+from lrsched.runs import resume
 from lrsched.runs import task as tasks
 from lrsched.runs.config import RunConfig
 from lrsched.runs.task import resolve
@@ -111,3 +112,10 @@ def test_runs_that_differ_in_what_a_study_tries_are_described_apart() -> None:
     assert len(set(said)) == len(said)
     assert said[0] == "rex at 100%, rate 0.1, seed 0"
     assert said[3] == "rex at 100%, rate 0.1, weight decay 0, momentum 0.5, seed 0"
+
+
+def test_states_are_due_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter((0, 89, 91, 100, 180, 181.5))
+    monkeypatch.setattr(resume.time, "perf_counter", lambda: next(seconds))
+    due = resume.due_every("90s", resolve(RunConfig()))
+    assert [due(completed) for completed in range(1, 6)] == [False, True, False, False, True]

@@ -1,5 +1,6 @@
 """Updates that runs share are made once, and the records are those of runs that share nothing."""
 
+import dataclasses
 import itertools
 import pathlib
 import threading
@@ -19,7 +20,7 @@ from lrsched.runs.task import resolve
 from lrsched.training import snapshots
 
 HELD = [
-    RunConfig(schedule=f"{name}@50-75", budget=budget, max_epochs=2, evaluate_every="15st")
+    RunConfig(schedule=f"{name}@50-75", budget=budget, max_epochs=2, evaluate_every="15st", model="mlp")
     for budget in ("50st", "100st")
     for name in ("linear", "rex", "cosine")
 ]  # 450 updates
@@ -138,6 +139,14 @@ def test_shared_runs_have_the_records_of_separate_ones(
     assert f"shared trunks: {SPARED} of 450 updates need not be made a second time." in said
     assert said[-1] == f"shared trunks: {SPARED} updates were not made a second time."
     assert sorted(path.name for path in tmp_path.iterdir()) == ["machine.json", "records.jsonl"]
+
+
+@pytest.mark.slow
+def test_statistics_of_a_shared_network_are_those_of_a_separate_one(tmp_path: pathlib.Path) -> None:
+    configs = [dataclasses.replace(config, model="resnet8") for config in HELD[:2]]
+    shared, separate = (make(tmp_path / str(share), configs, share=share)[0] for share in (True, False))
+    assert all_numbers(shared) == all_numbers(separate)
+    assert shared_steps(shared) == [0, 25]
 
 
 def test_runs_that_do_not_share_leave_no_trunks(apart: list[Record], tmp_path: pathlib.Path) -> None:

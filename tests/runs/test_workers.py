@@ -59,11 +59,16 @@ def test_one_worker_per_core_unless_memory_is_short(monkeypatch: pytest.MonkeyPa
 def test_limit_of_a_container_counts_as_memory_does(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_cores", lambda: list(range(4)))
     monkeypatch.setattr(workers, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(workers, "_MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemTotal: 99000000 kB\nMemAvailable: 50000000 kB\n")
     (tmp_path / "memory.max").write_text("4000000000\n")
     (tmp_path / "memory.current").write_text("1500000000\n")
     assert workers.choose(asked=None, left=99, updates=99_999).workers == 1
+    (tmp_path / "memory.current").write_text("3900000000\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 3899999000\n")
+    assert workers._free_bytes() == 4 * 10**9 - 1000
     (tmp_path / "memory.max").write_text("max\n")
-    assert workers.choose(asked=None, left=99, updates=99_999).workers > 1
+    assert workers.choose(asked=None, left=99, updates=99_999).workers == 4
 
 
 def test_one_process_where_cores_cannot_be_given(monkeypatch: pytest.MonkeyPatch) -> None:

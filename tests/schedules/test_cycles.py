@@ -129,11 +129,10 @@ def test_sgdr_cycles_of_fractions_end_where_exact_arithmetic_says(mult: Fraction
         assert schedule.cycle_ends == exact_ends(first * total, mult, total)
 
 
-@pytest.mark.parametrize("mult", MULTS)
-@pytest.mark.parametrize("first", [0.5, 0.07, 7])
+@pytest.mark.parametrize(
+    ("mult", "first"), [(mult, first) for mult in MULTS for first in (0.5, 0.07, 7) if first == 0.5 or mult >= 1]
+)
 def test_sgdr_restarts_at_its_cycle_ends_under_a_traced_budget(mult: Fraction, first: float) -> None:
-    if first != 0.5 and mult < 1:
-        return
     values = jax.jit(
         lambda total, steps: lrsched.sgdr(1.0, total_steps=total, first_cycle=first, cycle_mult=mult)(steps)
     )

@@ -1,3 +1,4 @@
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -137,3 +138,4 @@ def test_labels_of_any_kind_stay_what_they_are(study: MakeStudy, label: str) -> 
     part = describe_study(study({(label, "5%"): [0.1, 0.2], ("rex", "5%"): [0.2, 0.1]}))
     drawn = "".join(figure.drawing for figure in blocks(part, Figure))
     assert not re.search("<script", drawn)
+    assert html.escape(label, quote=False) in re.sub("<[^>]*>", "", drawn)

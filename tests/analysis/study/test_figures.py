@@ -69,7 +69,7 @@ def test_error_over_budget_draws_the_means_in_percent(cells, drawn):
 def test_error_over_budget_bars_are_one_sd(cells, drawn):
     figures.draw_error_over_budget(cells, "a.svg")
     bars = [bar for bars in drawn[0].axes[0].collections for bar in bars.get_segments()]
-    assert np.allclose([bar[1, 1] - bar[0, 1] for bar in bars], 2.0)  # sd 0.01, both ways, in percent
+    assert np.allclose([bar[1, 1] - bar[0, 1] for bar in bars], [2.0] * 6)  # sd 0.01, both ways, in percent
 
 
 def test_error_over_budget_paper_is_hollow(cells, drawn):
@@ -113,7 +113,9 @@ def test_error_over_budget_one_budget_is_a_row_per_schedule(record, drawn):
     ]
     assert np.allclose(points, [[10.5, 0], [20.5, 1]])
     bars = [segment for bars in axes.collections for segment in bars.get_segments()]
-    assert np.allclose([bar[1, 0] - bar[0, 0] for bar in bars], math.sqrt(2))  # sd 0.01 / sqrt(2), both ways, in %
+    assert np.allclose(
+        [bar[1, 0] - bar[0, 0] for bar in bars], [math.sqrt(2)] * 2
+    )  # sd 0.01 / sqrt(2), both ways, in %
     assert axes.get_xlabel() == "test error, % (budget 5%, 2 epochs)"
     hollow = [line.get_xdata()[0] for line in lines(axes) if line.get_markerfacecolor() == "none"]
     assert [x for x in hollow if np.isfinite(x)] == [pytest.approx(12.86)]

@@ -105,9 +105,18 @@ def test_critical_difference_groups_of_the_papers_tables() -> None:
     assert found.ranks[0][0] == "rex"
     assert "none" not in dict(found.ranks)  # half of the settings have it
     assert found.p < 1e-20
+    assert found.groups
     assert not any("rex" in group for group in found.groups)
     order = dict(found.ranks)
     assert all(order[group[-1]] - order[group[0]] <= found.difference for group in found.groups)
+
+
+def test_critical_difference_groups_those_within_it() -> None:
+    # Ranks 1, 2.5, 2.5 and 4 of 12 settings; the difference is 2.569 * sqrt(4 * 5 / (6 * 12)) = 1.354.
+    turns = (0.2, 0.3) * 6
+    found = ranks.find_critical_difference([study(a=(0.1,) * 12, b=turns, c=turns[1:] + turns[:1], d=(0.4,) * 12)])
+    assert found.difference == pytest.approx(1.354, abs=1e-3)
+    assert [set(group) for group in found.groups if len(group) > 1] == [{"b", "c"}]
 
 
 def test_critical_difference_tells_nothing_apart_unless_friedman_does() -> None:
