@@ -261,7 +261,9 @@ def test_laws_are_as_good_as_their_tables_say() -> None:
         further = [float(each["mean error, nats"]) > float(same["mean error, nats"]) for each in rows[:laws]]
         assert all(further) == (folder == "forecast_resnet")
     shorter = next(each for each in table("forecast_gpt") if "lower for longer" in each["predicted by"])
-    assert f'"lower for longer" has {shorter["Spearman"]}' in SAID
+    assert f'("lower for longer") has {shorter["Spearman"]}' in SAID
+    convex = next(each for each in table("forecast_gpt") if "convex_end" in each["predicted by"])
+    assert f"convex_end has {convex['Spearman']})" in SAID
 
 
 def test_the_three_questions_come_first() -> None:

@@ -1,4 +1,4 @@
-"""Check: a trace of rates from anybody's run held against a schedule: it agrees, or parts at an update, and why."""
+"""Check: a trace of rates from anybody's run held against a schedule: whether it agrees, or from where on not, and why."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ DECAYS = (
 class CheckConfig:
     """Check: holds the rates that a run logged against the schedule that it was meant to follow.
 
-    It agrees (exit status 0), or parts at an update (1), and the likeliest of the known mistakes is named. Without
-    words, the schedules that come nearest are listed.
+    It agrees (exit status 0), or differs from an update on (1), and the likeliest of the known mistakes is named.
+    Without words, the schedules that come nearest are listed.
 
     Example: lrsched check trace.csv warmup:5%+cosine --total-steps 1000 --peak-value 0.1
 
@@ -293,7 +293,7 @@ def show(verdict: Verdict, reference: Reference, label: str, width: int, *, own_
     step = f" (step {verdict.updates[i] + verdict.first_step:,})" if verdict.first_step else ""
     expected, found = verdict.expected[i], verdict.found[i]
     said = (
-        f"parts at update {verdict.updates[i]:,}{step}: expected {expected:.8g}, found {found:.8g}, "
+        f"differs from update {verdict.updates[i]:,}{step} on: expected {expected:.8g}, found {found:.8g}, "
         f"a difference of {verdict.differences[i]:.2g} ({100 * off[i] / (peak or 1.0):.3g} % of the peak). "
         f"{wrong:,} of {len(off):,} rates differ, most at update {verdict.updates[most]:,}, by {off[most]:.2g}."
     )

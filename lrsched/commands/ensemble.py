@@ -30,12 +30,13 @@ class EnsembleConfig:
     """Snapshot ensembles from one run or several: their errors, losses and calibration, and what they cost.
 
     Example: lrsched ensemble runs/sgdr --members last:3
+
     Example: lrsched ensemble runs/trunk@123 runs/trunk@164 runs/trunk@205 --merge linear rex
 
     Attributes:
       runs: folders of runs, whose members are taken, or FOLDER@STEP: what a run was after so many updates.
       members: of each folder: whole, those of whole cycles; of these last:N, or every:N (counted back from the last);
-        or all, with that of a last cycle that the budget cut, which else is a row of its own and in no mean.
+        or all, with that of a last cycle that the budget cut, which is otherwise a row of its own and in no mean.
       baselines: to compare with, each NAME=FOLDER[@STEP][,FOLDER[@STEP]...]: a network, or the mean of several; without
         a step a run's last state. A NAME given again adds to it; a folder with a comma in its name is taken whole.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.

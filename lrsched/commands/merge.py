@@ -29,7 +29,7 @@ class MergeConfig:
     Example: lrsched merge machine1/study machine2/study --out runs/whole
 
     Attributes:
-      folders: of lrsched study, two or more.
+      folders: of studies (lrsched study), two or more.
       out: folder of the whole; it must hold no records.
     """
 

@@ -29,7 +29,7 @@ class ReportConfig:
     Example: lrsched report runs/digits-resnet8 --out report.html
 
     Attributes:
-      folders: of studies, range tests, searches, tunes and ensembles. Ranks are over the cells of all studies.
+      folders: of studies, runs, range tests, searches, tunes and ensembles. Ranks are over the cells of all studies.
       out: the page, FILE.html; None: report.html in the first folder.
       title: of the page; None: what the folder holds.
       markdown: a file to write as well, of the text and the tables in Markdown.

@@ -119,6 +119,14 @@ def _listed(seeds: Sequence[int]) -> list[str]:
     return [f"{seed}-{seed}" if len(seeds) == 1 else str(seed) for seed in seeds]
 
 
+def _reference(words: Any) -> str | None:
+    """The label of a schedule; None if it is none."""
+    try:
+        return language.label(words)
+    except ValueError:
+        return None
+
+
 def make_grid(study: StudyConfig) -> Grid:
     """The runs of a study.
 
@@ -142,7 +150,7 @@ def make_grid(study: StudyConfig) -> Grid:
         if len({same(value) for value in values}) < len(values):
             raise ValueError(f"{name} must differ from each other, got {', '.join(map(str, values))}.")
     labels = [language.label(words) for words in study.schedules]
-    if study.reference is not None and language.label(study.reference) not in labels:
+    if study.reference is not None and _reference(study.reference) not in labels:
         raise ValueError(f"reference must be one of the schedules ({', '.join(labels)}), got {study.reference}.")
     if study.no_worse_than is not None and not study.no_worse_than > 0:
         raise ValueError(f"no_worse_than must be above 0, got {study.no_worse_than:g}.")

@@ -239,7 +239,8 @@ class Run:
             more += f", weight decay {config.weight_decay:g}"
         if config.momentum is not None:
             more += f", momentum {config.momentum}"
-        return f"{self.label} at {config.budget}, rate {config.peak_value:g}{more}, seed {config.seed}"
+        unit = " epochs" if config.budget.replace(".", "", 1).isdigit() else ""
+        return f"{self.label} at {config.budget}{unit}, rate {config.peak_value:g}{more}, seed {config.seed}"
 
 
 def resolve(config: RunConfig, *, data_dir: str | None = None, devices: Devices = None) -> Run:

@@ -27,10 +27,8 @@ class Sequence(Schedule):
             raise ValueError("segments must hold at least one schedule, got none.")
         if len(self.durations) != len(self.segments):
             raise ValueError(f"durations must be one per segment ({len(self.segments)}), got {len(self.durations)}.")
-        if sum(isinstance(d, Rest) for d in self.durations) > 1:
-            raise ValueError(
-                "durations may hold 'rest' once (in words: one part without a duration), got it more often."
-            )
+        if (count := sum(isinstance(d, Rest) for d in self.durations)) > 1:
+            raise ValueError(f"one part alone may be without a duration, or have 'rest' as its own, got {count}.")
 
     def _check_budget(self, total_steps: int) -> None:
         """Not of a new value: a segment is one that knows no budget of its own."""

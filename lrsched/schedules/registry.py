@@ -82,7 +82,7 @@ def factory(name: Any, kind: Mapping[str, Factory] = SCHEDULES) -> Callable[...,
     """
     if foreign.is_path(name):
         return foreign.import_factory(name)
-    return kind[check_choice("schedule", name, kind)]
+    return kind[check_choice("momentum" if kind is MOMENTA else "schedule", name, kind)]
 
 
 def name_of(rate: Mapping[str, Any]) -> str | None:

@@ -52,6 +52,7 @@ FAULTS = {
     "constant": (np.full(TOTAL, PEAK), "constant at 0.1: the schedule is never stepped"),
     "warmup_start": (np.where(K < 50, PEAK * (K + 1) / 50, at(K)), "the warmup begins at 0.002, not at 0"),
     "no_warmup": (at(K, "cosine"), "no warmup"),
+    "warmup_length": (at(K, "warmup:80st+cosine"), "the warmup takes 80 updates, not 50"),
     "restarted": (at(K % 100), "restarted every 100 updates"),
     "fast": (at(4 * K), "stepped 4 times in each update, as per micro-batch or per process"),
     "slow": (at(K // 100), "stepped once per epoch, not at every update"),
@@ -73,7 +74,7 @@ def test_right_reason_is_named_first(name: str, tmp_path: pathlib.Path) -> None:
     outcome = run(CheckConfig(path, WORDS, TOTAL, steps_per_epoch=100, peak_value=PEAK))
     assert outcome.status == 1
     text = " ".join(outcome.text.split())
-    assert "parts at update" in text
+    assert "differs from update" in text
     first = outcome.result.reasons[0]
     assert reason in first.text
     assert text.partition("reason: " if "reason: " in text else "first: - ")[2].startswith(first.text)
@@ -93,7 +94,7 @@ def test_class_named_cosine_that_was_constant_is_found_out(
 ) -> None:
     path = write(tmp_path / "trace.csv", np.full(TOTAL, 1e-4))
     text = said(capsys, path, "cosine", status=1)
-    assert "parts at update" in text
+    assert "differs from update" in text
     assert "Likeliest reason: constant at 0.0001: the schedule is never stepped, or not used." in text
 
 

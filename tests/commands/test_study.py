@@ -352,6 +352,8 @@ def test_errors_on_the_way_are_drawn(tmp_path: pathlib.Path) -> None:
 def test_reference_is_one_of_the_schedules() -> None:
     with pytest.raises(ValueError, match=r"reference must be one of the schedules \(rex, linear\), got cosine\.$"):
         make_grid(StudyConfig(schedules=("rex", "linear"), reference="cosine"))
+    with pytest.raises(ValueError, match=r"reference must be one of the schedules \(rex, linear\), got foo\.$"):
+        make_grid(StudyConfig(schedules=("rex", "linear"), reference="foo"))
     make_grid(StudyConfig(schedules=("rex", "warmup:5%+linear"), reference="warmup:5%+linear"))
 
 

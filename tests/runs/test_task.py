@@ -111,6 +111,7 @@ def test_runs_that_differ_in_what_a_study_tries_are_described_apart() -> None:
     said = [resolve(RunConfig(**words)).describe() for words in tried]
     assert len(set(said)) == len(said)
     assert said[0] == "rex at 100%, rate 0.1, seed 0"
+    assert resolve(RunConfig(budget="0.5")).describe() == "rex at 0.5 epochs, rate 0.1, seed 0"
     assert said[3] == "rex at 100%, rate 0.1, weight decay 0, momentum 0.5, seed 0"
 
 

@@ -92,6 +92,44 @@ def test_wandb_gets_the_same_by_update(tmp_path: pathlib.Path, monkeypatch: pyte
     assert (run.summary, run.config["schedule"], run.finished) == ({"test_error": 0.25}, "rex", True)
 
 
+class Client:
+    """What is used of a client of MLflow."""
+
+    def __init__(self) -> None:
+        self.logged, self.params, self.ended = list[Any](), dict[str, Any](), list[str]()
+
+    def get_experiment_by_name(self, name: str) -> None:
+        self.experiment = name
+
+    def create_experiment(self, name: str) -> str:
+        return f"id of {name}"
+
+    def create_run(self, experiment: str, run_name: str) -> Any:
+        return types.SimpleNamespace(info=types.SimpleNamespace(run_id=f"{run_name} in {experiment}"))
+
+    def log_metric(self, run: str, key: str, value: float, step: int) -> None:
+        self.logged.append((run, key, value, step))
+
+    def log_param(self, run: str, key: str, value: Any) -> None:
+        self.params[key] = value
+
+    def set_terminated(self, run: str) -> None:
+        self.ended.append(run)
+
+
+def test_mlflow_gets_the_same(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, run = Client(), f"rex, seed 0 in id of {tmp_path.name}"
+    monkeypatch.setitem(sys.modules, "mlflow", types.SimpleNamespace(MlflowClient=lambda: client))
+    with tracking.tracked(lambda _: None, "mlflow", tmp_path) as told:
+        for event in EVENTS:
+            told(event)
+    assert client.logged == [
+        (run, "rate", 0.1, 3), (run, "loss", 1.5, 3), (run, "images_per_second", 10.0, 3),
+        (run, "test_error", 0.5, 1), (run, "test_error", 0.25, 0),
+    ]  # fmt: skip
+    assert (client.experiment, client.params["schedule"], client.ended) == (tmp_path.name, "rex", [run])
+
+
 def test_no_tracker_is_the_same_report(tmp_path: pathlib.Path) -> None:
     heard: list[Any] = []
     with tracking.tracked(heard.append, None, tmp_path) as told:

@@ -102,7 +102,7 @@ REST = {"kind": "Rest"}
     ("words", "message"),
     [
         (rest(50, REST, 50), "durations must fit into total_steps = 10, got 100 steps"),
-        (rest(3, REST, REST), "durations may hold 'rest' once"),
+        (rest(3, REST, REST), "one part alone may be without a duration"),
         (rest(3, 3), "durations must be one per segment"),
         (rest(3, 3, 5), "durations must sum to total_steps = 10, got 11"),
         (rest(3, 3, -4), "durations must be at least 0"),

@@ -85,7 +85,7 @@ def test_cycle_ends_count_no_warmup() -> None:
         ([120, "rest"], 100, "durations must fit into total_steps = 100, got 120"),
         (["60%", "50%"], 100, "durations must fit into total_steps = 100, got 110"),
         ([60], 100, r"durations must be one per segment \(2\), got 1"),
-        (["rest", "rest"], 100, "'rest' once"),
+        (["rest", "rest"], 100, "one part alone may be without a duration, or have 'rest' as its own, got 2"),
         (["10%", "rest"], None, "total_steps must be given"),
         (["10", "rest"], 100, "duration must be steps .* got '10'"),
         ([-1, "rest"], 100, "duration must be at least 0"),

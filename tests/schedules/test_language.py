@@ -91,7 +91,7 @@ def test_momentum_is_composed_too() -> None:
         ("warmup:fast+cosine", "duration must be steps"),
         ("warmup:-5%+cosine", "duration must be at least 0"),
         ("warmup:150%+cosine", "duration must be a fraction of the budget"),
-        ("warmup+cosine", "durations may hold 'rest' once"),
+        ("warmup+cosine", "one part alone may be without a duration"),
         ("rex:d=2+cosine:5%", "d must be at least 0 and below 1"),
         ('{"sequence": [{"schedule": "rex"}]}', "sequence must be a list of two schedules or more"),
         ('{"sequence": ["rex", "linear"]}', "sequence must be a list of two schedules or more"),

@@ -178,6 +178,6 @@ def format_samplers(found: Sequence[Found]) -> str:
         again, test = _format_errors(one.holdout), _format_errors(one.test)
         rows.append([one.sampler, str(len(one.values)), best, setting, again, test, str(len(one.values) - len(known))])
     return markdown.table(rows) + (
-        "\nErrors in %. Best trial: lowest held-out error of the trials, which is partly luck; again: mean ± sd (n)\n"
+        "\nErrors in %. Best trial: lowest held-out error of the trials, which is partly luck; again: mean ± sd (n) "
         "of runs with the same setting and other seeds.\n"
     )
