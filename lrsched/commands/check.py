@@ -1,4 +1,4 @@
-"""Check: a trace of rates from anybody's run held against a schedule: whether it agrees, or from where on not, and why."""
+"""Check: a trace of rates from anybody's run against a schedule: whether it agrees, or from where on not, and why."""
 
 from __future__ import annotations
 

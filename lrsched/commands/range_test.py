@@ -36,7 +36,7 @@ class RangeTestConfig(Recipe):
     Attributes:
       ramp: how the rate goes up, and how the loss is read.
       peak_values: rates you mean to use. They are not trained; a line warns of each that lies at or above where the
-        loss blew up, or that the ramp did not reach.
+        loss blew up or had risen half way to it, or that the ramp did not reach.
       holdout_fraction: part of the training set kept apart; None: 0.1 if held-out data is looked at, else 0.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
       out: folder of record, ramps, table and figure; None: runs/range-test-DATA-MODEL. A second start there makes only

@@ -56,7 +56,7 @@ class SearchConfig:
       momenta: constants (0.9), or ranges (0.95-0.85) that are cycled against the rate, where the schedule is onecycle.
         A range test has the momentum that the run has at its peak rate.
       batch_sizes: to compare; none given: half, the same, twice and four times the batch_size.
-      workers: as of lrsched study.
+      workers: as in lrsched study.
       out: folder of records, tables and figures; None: runs/search-DATA-MODEL. A second start resumes there.
     """
 

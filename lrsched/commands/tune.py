@@ -46,7 +46,7 @@ class TuneConfig:
       weight_decays: lowest and highest, above 0; searched in its logarithm.
       momenta: lowest and highest, below 1; constant through a run.
       runs_each: runs of each sampler's best, with seeds that no trial had: the best of many trials was partly lucky.
-      workers: as of lrsched study. TPE's trials are made one after another.
+      workers: as in lrsched study. TPE's trials are made one after another.
       out: folder of records, table and figure; None: runs/tune-DATA-MODEL.
     """
 
