@@ -121,6 +121,17 @@ def test_table_4_at_one_percent_is_that_of_its_study() -> None:
     assert alike == {"linear", "cosine", "onecycle:variant=rex_paper"}  # the last three are separated
 
 
+def test_sampling_rates_are_those_of_their_study() -> None:
+    (budget,) = table("rex_table2")[0].keys() - {"schedule"}
+    got = means("rex_table2", "schedule", budget)
+    every = [got[name] for name in ("rex", "linear", "exponential:gamma=-5")]
+    twice = [got[name] for name in ("step", "linear@50-75", "rex@50-75")]
+    said = row("rex_table2")
+    assert "At every update REX {:.2f} %, linear {:.2f}, exp(-5p) {:.2f}; in two".format(*every) in said
+    assert "step {:.2f}, linear {:.2f}, REX {:.2f}.".format(*twice) in said
+    assert (every, twice) == (sorted(every), sorted(twice))
+
+
 def test_six_budgets_are_those_of_their_tables() -> None:
     budgets = [name for name in table("all_budgets/fashion_mnist")[0] if name != "schedule"]
     rows = {each["schedule"].strip("`"): each for each in table("all_budgets/fashion_mnist")}
