@@ -35,7 +35,7 @@ SCALES = {
         --peak-values 0.0001 0.0003 0.001 0.003 0.01 --selection-seeds 0-0 --seeds 1-3
         --out runs/all_budgets/rn20_adam""",
 }
-STUDIES = ("digits", "fashion_mnist")  # whose standings are in one table
+STUDIES = {"digits": "ResNet-8 on the digits", "fashion_mnist": "an MLP on Fashion-MNIST"}  # in one table of standings
 LOW = 25  # % of the epochs: budgets below it are the paper's low ones
 # Top-1 and Top-3 in %, low budgets, high ones, all: table 1.
 PRINTED = {
@@ -51,10 +51,11 @@ PRINTED = {
 
 def write_standings(folder: pathlib.Path, out: pathlib.Path) -> str:
     """The table of ranks over all settings of the studies in a folder: returned, and written to out/table.md."""
-    cells = []
-    for name in STUDIES:
+    cells, of = [], []
+    for name, network in STUDIES.items():
         study = studies.load(folder / name)
         cells.append(gather(study.records, study.selection))
+        of.append(f"{network}, {len({row['seed'] for row in study.records})} seeds")
     parts = [
         ("all budgets", 2, cells),
         (f"below {LOW} %", 0, [_part(each, low=True) for each in cells]),
@@ -62,7 +63,7 @@ def write_standings(folder: pathlib.Path, out: pathlib.Path) -> str:
     ]
     text = "\n".join(_tabulate(name, column, rank_cells(each)) for name, column, each in parts)
     text += (
-        "\nA setting is a budget of one study (ResNet-8 on the digits, 10 seeds; an MLP on Fashion-MNIST, 5 seeds; "
+        f"\nA setting is a budget of one study ({'; '.join(of)}; "
         "rates chosen on held-out data by a seed of its own). Ranks are by mean test error; those that tie share a "
         "place. Brackets: 95 % intervals by bootstrap over the settings; those of one study share its data and seeds. "
         "Printed: table 1 of the REX paper, over 28 experiments of its own; its step is the better one of step and "

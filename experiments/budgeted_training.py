@@ -5,14 +5,16 @@ Source    Li, Yumer, Ramanan, ICLR 2020, arXiv:1905.04753: 1 to 100 % of the bud
           Cityscapes and Kinetics, step (converted) beside linear. Their CIFAR-10 table (ResNet-18, 200 epochs, batch
           128, rate 0.1, weight decay 5e-4) could not be had. The step drops to a tenth at 1/2 and at 3/4: cut off
           before its first drop it is the constant rate, whose runs stand for it here, at the rate that is best for
-          them; who breaks off a long run has the long run's rate, so this flatters the cut.
+          them; who breaks off a long run has the long run's rate, so this flatters the cut. ResNet-20 stands for
+          ResNet-18 at the paper's scale.
 Command   python experiments/budgeted_training.py [--scale paper] [--data-dir FOLDER] [--dry-run]
-          python experiments/budgeted_training.py --gather results
+          python experiments/budgeted_training.py --gather FOLDER: of one study, or of several (results)
 Time      the digits take a minute; the table is gathered from studies that are there, CIFAR-10's among them.
 Expected  converted ahead of cut off, linear ahead of both. Printed (ImageNet, top-1 accuracy): step 20.39 +- 0.29 and
           linear 30.63 +- 0.36 at 1 %; 51.94 +- 0.48 and 57.26 +- 0.24 at 5 %.
 """
 
+import math
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ STUDIES = {  # folder in results/ -> what it trains
 def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
     """The table of the studies in a folder that have all three: returned, and written to out/table.md."""
     rows = [["setting", "budget", *SCHEDULES, "converted - cut off", "linear - converted", "separated"]]
-    for name, words in STUDIES.items():
+    for name, words in ({".": str(folder)} if (folder / "records.jsonl").exists() else STUDIES).items():
         if not (folder / name / "records.jsonl").exists():
             continue
         study = studies.load(folder / name)
@@ -70,19 +72,23 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
 
 def _compare(three: Mapping[str, Cell]) -> list[str]:
     """The cells of a row."""
-    errors = {way: cell.errors for way, cell in three.items()}
+    errors = {way: cell.errors | dict.fromkeys(cell.diverged_seeds, math.inf) for way, cell in three.items()}
     apart = [
         f"{way} from {other}"
         for way, other in ((CONVERTED, CUT), (LINEAR, CUT), (LINEAR, CONVERTED))
         if pairs.tell_apart(errors[way], {name: each for name, each in errors.items() if name != way})[other]
     ]
     means = [
-        f"{spread(errors[way].values())} ({len(errors[way])}) @ {cell.peak_value:g}{'*' * bool(cell.at_edge)}"
+        (markdown.diverged(cell.diverged, len(errors[way])) if cell.diverged else spread(errors[way].values()))
+        + f" ({len(errors[way])}) @ {cell.peak_value:g}{'*' * bool(cell.at_edge)}"
         for way, cell in three.items()
     ]
     lowest = min(range(3), key=lambda i: statistics.mean(list(errors[list(SCHEDULES)[i]].values())))
     means[lowest] = f"**{means[lowest]}**"
-    differences = [minus(errors[CONVERTED], errors[CUT]), minus(errors[LINEAR], errors[CONVERTED])]
+    differences = [
+        "-" if three[first].diverged or three[second].diverged else minus(errors[first], errors[second])
+        for first, second in ((CONVERTED, CUT), (LINEAR, CONVERTED))
+    ]
     return [*means, *differences, "; ".join(apart) or "none"]
 
 

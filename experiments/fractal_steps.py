@@ -28,9 +28,10 @@ from decay_after import name_best
 import lrsched
 from lrsched import files
 from lrsched.analysis import drawing, markdown, statistics
-from lrsched.runs import run as runs
+from lrsched.runs import many
 from lrsched.runs.config import RunConfig
 from lrsched.runs.records import Beginning
+from lrsched.runs.report import ignore
 from lrsched.runs.task import resolve
 from lrsched.training import devices
 
@@ -60,7 +61,7 @@ def mean_factor() -> float:
 
 
 def train(args: argparse.Namespace, schedule: str, rate: float, seed: int, updates: int, holdout: float) -> Any:
-    """The record of one run."""
+    """The record of one run, which is not made again if it is there."""
     config = RunConfig(
         schedule=schedule,
         peak_value=rate,
@@ -71,7 +72,8 @@ def train(args: argparse.Namespace, schedule: str, rate: float, seed: int, updat
         holdout_fraction=holdout,
         **SETTINGS[args.scale],
     )
-    *_, record = runs.train(resolve(config, data_dir=args.data_dir))
+    todo = many.resolve_all([config], data_dir=args.data_dir, count=1)
+    (record,) = many.train_all(todo, args.out / "runs", count=1, report=ignore)
     return record
 
 
@@ -186,7 +188,8 @@ def tabulate_networks(record: Mapping[str, Any]) -> str:
             tried = [one["rate"] for one in arm.get("held_out", [])]
             rate = f"{arm['rate']:.3g}" + "*" * (arm["rate"] in (tried and (min(tried), max(tried))))
             mean = arm["rate"] * (1 if name.startswith("constant") else mean_factor())
-            less = "-" if "diverged" in _cell(arm, "error") else minus(errors[name], errors["constant"])
+            gone = any("diverged" in _cell(each, "error") for each in (arm, arms["constant"]))
+            less = "-" if gone else minus(errors[name], errors["constant"])
             cells = [_cell(arm, "error"), less, _cell(arm, "loss")]
             rows.append([f"{each['updates']}", name, rate, f"{mean:.3g}", *cells])
         apart += [f"{each['updates']} updates. {_separate(each, 'error')} {_separate(each, 'loss')} {_say_held(arms)}"]

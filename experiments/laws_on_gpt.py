@@ -170,7 +170,7 @@ def summarise(records: Sequence[Record]) -> Record:
         | {"seeds": len(losses[0])},
         "places": list(curves),
         "measured": measured,
-        "standard_errors": [statistics.stdev(each) / len(each) ** 0.5 if len(each) > 1 else 0.0 for each in losses],
+        "standard_errors": [statistics.stdev(each) / len(each) ** 0.5 for each in losses if len(each) > 1],
         "predicted": predicted,
         "scores": {
             name: score(each, measured, list(curves)) for name, each in predicted.items() if not isinstance(each, str)
@@ -180,7 +180,7 @@ def summarise(records: Sequence[Record]) -> Record:
 
 def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     """The table (returned and written) and the figure of record.json."""
-    about, count = record["laws_on"], len(BUDGETS)
+    about, count, spread = record["laws_on"], len(BUDGETS), record["standard_errors"]
     rows = [["predicted by", "mean error, nats", "Spearman", "regret, nats"]]
     for name in shown(record):
         found = record["scores"][name]
@@ -192,8 +192,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"{markdown.escape(about['model'])} on {markdown.escape(str(pathlib.Path(about['data']).name))}, peak rate "
         f"{about['peak_value']:g}, {count} budgets of at most {about['max_epochs']:g} epochs, seeds: {about['seeds']}; "
         f"held-out loss. Laws see {' and '.join(FITTED)} alone, and are scored on {', '.join(OTHERS)}. Spearman and "
-        "regret (the loss of the shape predicted to be best, less the best) are means over the budgets. A "
-        f"measured mean has a standard error of {statistics.median(record['standard_errors']):.4f} (median).\n"
+        "regret (the loss of the shape predicted to be best, less the best) are means over the budgets."
+        + (f" A measured mean has a standard error of {statistics.median(spread):.4f} (median).\n" if spread else "\n")
         + "".join(f"\nNot fitted: {markdown.escape(line)}\n" for line in refused)
     )
     files.write_text(out / "table.md", text)

@@ -44,7 +44,7 @@ def suggested(config: RunConfig, ramp: Ramp, *, data_dir: str | None, out: pathl
     there = record["config"]
     if there["ramp"]["beta"] is None:  # the record of version 0.1.0, whose default is told by its curves
         there["ramp"]["beta"] = record["curves"]["beta"]
-    if any(there[name] != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
+    if any(there.get(name) != wanted[name] for name in wanted.keys() - {"data_dir", "out"}):
         raise SystemExit(f"{out} must hold the range test asked for, got another one: name another folder with --out")
     return float(f"{record['suggestions'][RULE]['value']:.2g}")
 

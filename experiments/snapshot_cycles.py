@@ -4,13 +4,15 @@ Claim     Snapshots of equal cycles, whose members are about equally good, have 
           last of them, and than one cosine run of the same number of updates. Independent runs differ more from each
           other than snapshots do, but each of them has a sixth of the updates.
 Source    Huang et al., Snapshot Ensembles, ICLR 2017, arXiv:1704.00109: ResNet-110, batch 64, 200 epochs, 5 cycles. It
-          compares with one run and with snapshots of one cycle; the last epochs of one run are SGDR's control
+          compares with one run of steps and with snapshots of one cycle; the last epochs of one run are SGDR's control
           (Loshchilov, Hutter, arXiv:1608.03983, table 2).
 Command   python experiments/snapshot_cycles.py --scale digits | fashion_mnist | paper [--data-dir FOLDER] [--dry-run]
 Time      digits 10 minutes, Fashion-MNIST about an hour and a half on two CPU cores. What is on record is not made
-          again; seeds may be made by several processes that name the same folder, one after another gathers them.
+          again; once the rates are chosen, other processes may make other --seeds in the same folder, and one with all
+          of them gathers.
 Expected  error, NLL and calibration of each way, mean and sd over seeds, differences from one cosine run, and how far
-          members disagree. Each way has its own rate, that of the least NLL on held-out data of a seed of its own.
+          members disagree. Each way has its own rate, that of the least NLL on held-out data of a seed of its own; of
+          the short runs, that of one of them.
 """
 
 import argparse
@@ -56,6 +58,7 @@ class Setting:
     rates: tuple[float, ...] = (0.03, 0.1, 0.3)
     batch_size: int | None = None
     weight_decay: float = RunConfig.weight_decay
+    optimizer: str = RunConfig.optimizer
 
     def config(self, schedule: str, rate: float, seed: int, *, short: bool = False) -> RunConfig:
         """A run of the whole length, or of a cycle's."""
@@ -64,6 +67,7 @@ class Setting:
             model=self.model,
             batch_size=self.batch_size,
             weight_decay=self.weight_decay,
+            optimizer=self.optimizer,
             schedule=schedule,
             peak_value=rate,
             max_epochs=self.epochs,
@@ -85,7 +89,7 @@ class Setting:
 SETTINGS = {
     "digits": Setting("digits", "resnet8", epochs=24, cycles=6, seeds=tuple(range(10))),
     "fashion_mnist": Setting("fashion_mnist", "cnn", epochs=12, cycles=6, seeds=(0, 1, 2), rates=(0.01, 0.03, 0.1)),
-    "paper": Setting("cifar100", "resnet110", 200, 5, (0, 1, 2), (0.1, 0.2), batch_size=64, weight_decay=1e-4),
+    "paper": Setting("cifar100", "resnet110", 200, 5, (0, 1, 2), (0.1, 0.2), 64, 1e-4, "nesterov"),
 }
 
 
@@ -99,7 +103,8 @@ def train_all(
         asked = TrainConfig(config=config, data_dir=data_dir, out=str(folder / name), keep=tuple(keep))
         found[name] = train.run(asked).result
         error = found[name]["holdout_error"]
-        print(f"{folder / name}: {found[name]['label']}, rate {config.peak_value:g}, held-out error {error:.2%}")
+        ended = "diverged" if error is None else f"held-out error {error:.2%}"
+        print(f"{folder / name}: {found[name]['label']}, rate {config.peak_value:g}, {ended}")
     return found
 
 
@@ -124,9 +129,11 @@ def choose(setting: Setting, out: pathlib.Path, data_dir: str | None) -> tuple[d
         folder = out / "selection" / f"{rate:g}"
         runs = setting.runs(dict.fromkeys((SNAPSHOTS, COSINE, SHORT), rate), SELECTION_SEED)
         made = train_all(setting, {name: runs[name] for name in ("snapshots", "cosine", "short0")}, folder, data_dir)
-        together = pick(combine(setting, ["snapshots"], folder, data_dir), "mean of probabilities")
-        nll = {COSINE: made["cosine"]["holdout_loss"], SHORT: made["short0"]["holdout_loss"]}
-        held.append({"rate": rate, "nll": {**nll, SNAPSHOTS: together["holdout_nll"]}})
+        nll = {COSINE: made["cosine"]["holdout_loss"], SHORT: made["short0"]["holdout_loss"], SNAPSHOTS: None}
+        if made["snapshots"]["diverged_at"] is None:
+            together = pick(combine(setting, ["snapshots"], folder, data_dir), "mean of probabilities")
+            nll[SNAPSHOTS] = together["holdout_nll"]
+        held.append({"rate": rate, "nll": nll})
     return best_rates(held), held
 
 
@@ -211,7 +218,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"calibration error, mean ± sd over {len(seeds)} seeds; a way has the mean probabilities of its networks, the "
         "last three rows are single networks. T: the temperature fitted on the tenth of the training set that no run "
         "saw; -: with some seed that tenth has no error that would determine it. Differences with their 95 % "
-        "intervals, paired by seed (of short runs, which have seeds of their own, by number), each by itself.\n\n"
+        f"intervals, paired by seed (seed s has the short runs from {setting['cycles']} s on), each by itself.\n\n"
         f"{_rates(record)}\n\n{_diversity(record)}\n\n"
         + "\n\n".join(
             name_best({way: by_seed(record, way, field) for way in WAYS}, name)
@@ -238,7 +245,7 @@ def _rates(record: Mapping[str, Any]) -> str:
     ]
     return (
         f"Rates, of {', '.join(f'{rate:g}' for rate in tried)}, by the least NLL on held-out data with a seed of their "
-        f"own: {'; '.join(words)}."
+        f"own (of short runs, that of one): {'; '.join(words)}."
     )
 
 
@@ -313,6 +320,8 @@ def main(words: Sequence[str] | None = None) -> int:
     for seed in setting.seeds:
         folder = out / f"seed{seed}"
         made = train_all(setting, setting.runs(rates, seed), folder, args.data_dir)
+        if gone := [name for name, row in made.items() if row["diverged_at"] is not None]:
+            raise SystemExit(f"seed {seed}: every run must train, got {', '.join(gone)} diverged: leave out the seed")
         found[str(seed)] = {**measure(setting, list(made), folder, args.data_dir), "runs": {}}
         for name, row in made.items():
             found[str(seed)]["runs"][name] = {"run": row["run"], "digest": row["params_digest"]}

@@ -11,7 +11,7 @@ Command   python experiments/super_convergence.py --data-dir FOLDER [--scale pap
           python experiments/super_convergence.py --gather FOLDER, which writes the table of the runs on record
 Time      62 epochs of 50,000 images: two hours on two CPU cores. What is on record is not made again.
           The rates of the steps are chosen by one seed on 10 % of the training images, by runs of N epochs; the long
-          runs take that rate over, which may not be their best: --choose-long chooses theirs by long runs, in 87 epochs
+          runs take that rate over, which may not be their best: --choose-long chooses theirs by long runs, in 78 epochs
           more. Fresh seeds then train on all training images, and are tested once: three, of the long runs one. With
           10,000 images an epoch has a fifth of the updates; --few-short 15ep --few-long 120ep gives both sets the same
           number, as the paper's scale does, in 41 epochs of 50,000 more.
@@ -226,7 +226,8 @@ def _describe(found: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
     if (folder / "range_test" / "record.json").exists():
         said.append("The cycle's rate is a tenth of that of the range test's least smoothed loss.")
     tried = _read(folder / "selection")
-    chosen = {budget: _rate(found, budget) for budget in dict.fromkeys(row["config"]["budget"] for row in tried)}
+    budgets = dict.fromkeys(row["config"]["budget"] for row in tried)
+    chosen = {budget: rate for budget in budgets if (rate := _rate(found, budget)) is not None}
     for budget, rate in chosen.items():
         rates = sorted({row["config"]["peak_value"] for row in tried if row["config"]["budget"] == budget})
         edge = ", an edge of them" if rate in (rates[0], rates[-1]) else ""
@@ -238,10 +239,10 @@ def _describe(found: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
     return " ".join(said)
 
 
-def _rate(found: Sequence[dict[str, Any]], budget: str) -> float:
-    """The rate that the steps ran at."""
+def _rate(found: Sequence[dict[str, Any]], budget: str) -> float | None:
+    """The rate that the steps ran at; None if none of them is on record."""
     rows = (row["config"] for row in found if _is_steps(row["label"]))
-    return float(next(config["peak_value"] for config in rows if config["budget"] == budget))
+    return next((float(config["peak_value"]) for config in rows if config["budget"] == budget), None)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

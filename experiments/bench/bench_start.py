@@ -36,13 +36,15 @@ def measure(command: str, cache: str, arguments: Sequence[str]) -> Times:
     with tempfile.TemporaryDirectory() as out:
         begun, first = time.perf_counter(), 0.0
         line = [command, "study", "--out", out, *arguments]
-        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        with subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        ) as process:  # a terminal would be shown a bar and no lines
             assert process.stdout is not None
             for text in process.stdout:
                 if not first and text.startswith("["):
                     first = time.perf_counter() - begun
-        if process.returncode:
-            raise SystemExit(f"{command} study must end with status 0, got {process.returncode}")
+        if process.returncode or not first:
+            raise SystemExit(f"{command} study must end with status 0 and tell of its runs, got {process.returncode}")
         return Times(first, time.perf_counter() - begun)
 
 

@@ -92,7 +92,8 @@ def study(name: str, words: list[str]) -> Json:
         environment = {"LRSCHED_PLAIN": plain, "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
         with timed() as turn:
             said_by(["-m", "lrsched.cli", "study", *words, "--workers", workers, "--out", folder], environment)
-        return turn | sums(records.read(pathlib.Path(folder, "records.jsonl")).rows)
+        ledgers = [pathlib.Path(folder, name) for name in ("selection/records.jsonl", "records.jsonl")]
+        return turn | sums([row for path in ledgers if path.exists() for row in records.read(path).rows])
 
 
 def sums(records: list[Json]) -> Json:

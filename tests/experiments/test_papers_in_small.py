@@ -1,5 +1,6 @@
 """Tables gathered from several studies: ranks beside table 1 of the REX paper, and budgeted training."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 import rex_table2
 
 from lrsched.analysis.study import paper
+from lrsched.analysis.study.cells import gather
 from lrsched.commands import study as command
 from lrsched.commands.study import StudyConfig
+from lrsched.runs import studies
+
+RESULTS = pathlib.Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,28 @@ def test_cut_off_step_is_the_constant_rate_beside_the_converted_one(
     difference = float(rows[0].split("|")[6].split()[0])
     assert difference == pytest.approx(converted - cut, abs=0.011)
     assert float(rows[0].split("|")[7].split()[0]) == pytest.approx(linear - converted, abs=0.011)
+
+
+@pytest.mark.slow
+def test_steps_of_one_study_are_gathered_as_well(studied: pathlib.Path) -> None:
+    folder = studied / "all_budgets" / "digits"
+    assert budgeted_training.main(["--gather", str(folder)]) == 0
+    rows = (folder / "budgeted_training" / "table.md").read_text().splitlines()
+    assert [row.split("|")[1:3] for row in rows if "@ 0.1" in row] == [[f" {folder} ", " 1% "]]
+
+
+def test_schedule_with_a_run_that_diverged_has_no_mean_and_no_difference() -> None:
+    study = studies.load(RESULTS / "all_budgets" / "digits")
+    cells = {cell.label: cell for cell in gather(study.records, study.selection) if cell.budget == "5%"}
+    three = {way: cells[label] for way, label in budgeted_training.SCHEDULES.items()}
+    constant = three[budgeted_training.CUT]
+    seed, *rest = constant.errors
+    errors = {one: constant.errors[one] for one in rest}
+    three[budgeted_training.CUT] = dataclasses.replace(constant, errors=errors, diverged=1, diverged_seeds=(seed,))
+    cut, converted, linear, first, second, _ = budgeted_training._compare(three)
+    assert cut.startswith("diverged 1/10 (10) @")
+    assert "**" in converted + linear
+    assert (first, second[:5]) == ("-", "-0.22")
 
 
 def test_printed_share_over_all_budgets_lies_between_those_of_low_and_high_ones() -> None:

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import pathlib
+from types import SimpleNamespace
 
 import pytest
 import snapshot_cycles
 from snapshot_cycles import COSINE, EPOCHS, LAST, SHORT, SNAPSHOTS
 
+from lrsched.commands.train import TrainConfig
 from lrsched.runs import records
 from lrsched.runs.task import resolve
 
@@ -66,6 +68,25 @@ def test_rate_of_each_way_is_that_of_its_least_held_out_loss() -> None:
         {"rate": 0.3, "nll": {SNAPSHOTS: 0.2, COSINE: 0.9, SHORT: 0.2}},
     ]
     assert snapshot_cycles.best_rates(held) == {SNAPSHOTS: 0.3, COSINE: 0.3, SHORT: 0.1}
+
+
+def test_rate_at_which_runs_diverge_is_not_chosen(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(asked: TrainConfig) -> SimpleNamespace:
+        gone = asked.config.peak_value == 0.3
+        row = {"label": "a", "holdout_error": None if gone else 0.1, "holdout_loss": None if gone else 0.3}
+        return SimpleNamespace(result={**row, "diverged_at": 7 if gone else None})
+
+    rows = [{"name": "mean of probabilities", "holdout_nll": 0.2}]
+    monkeypatch.setattr(snapshot_cycles.train, "run", run)
+    monkeypatch.setattr(snapshot_cycles.ensemble, "run", lambda asked: SimpleNamespace(result={"rows": rows}))
+    rates, held = snapshot_cycles.choose(dataclasses.replace(TINY, rates=(0.1, 0.3)), tmp_path, None)
+    assert rates == dict.fromkeys((SNAPSHOTS, COSINE, SHORT), 0.1)
+    assert held[1]["nll"] == dict.fromkeys((SNAPSHOTS, COSINE, SHORT))
+    monkeypatch.setattr(snapshot_cycles, "choose", lambda *_: (dict.fromkeys(rates, 0.3), held))
+    monkeypatch.setitem(snapshot_cycles.SETTINGS, "digits", TINY)
+    with pytest.raises(SystemExit, match="seed 0: every run must train, got snapshots, cosine, short0"):
+        snapshot_cycles.main(["--out", str(tmp_path)])
+    assert not (tmp_path / "record.json").exists()
 
 
 def test_cycles_must_divide_the_epochs() -> None:

@@ -133,6 +133,14 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
     assert text == (tmp_path / "table.md").read_text()
 
 
+def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "all", finals([0.25])[:2])  # the cycle's runs come first
+    write(tmp_path / "all" / "selection", [row("step", "3ep", rate, 0, 0.3) for rate in (0.03, 0.1)])
+    text = super_convergence.write_results(tmp_path, tmp_path)
+    assert "21.00 ± 1.41 (2)" in text
+    assert "for 3ep" not in text
+
+
 def test_long_run_that_diverged_has_no_mean_and_nothing_is_held_against_it(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "few", finals([None]))
     text = super_convergence.write_results(tmp_path, tmp_path)
