@@ -54,7 +54,7 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
             continue
         study = studies.load(folder / name)
         cells = {(cell.label, cell.budget): cell for cell in gather(study.records, study.selection)}
-        for budget in BUDGETS:
+        for budget in BUDGETS if name != "." else dict.fromkeys(of for _, of in cells):
             three = {way: cells[label, budget] for way, label in SCHEDULES.items() if (label, budget) in cells}
             if len(three) == len(SCHEDULES):
                 rows.append([words, budget, *_compare(three)])

@@ -48,7 +48,7 @@ SCALES = {
         --schedules {words(UPDATES)} --peak-values 0.01 0.03 0.1 0.3 --selection-seeds 0-0 --seeds 1-5
         --evaluate-every 2% --reference constant --workers 2 --out runs/clr_anytime""",
     "paper": f"""--data cifar10 --model cnn --no-augment --batch-size 100 --max-epochs 140 --budgets 100%
-        --schedules {words(70_000, ",half_cycle=5000st")} --peak-values 0.01 0.03 0.1 0.3
+        --schedules {words(70_000, ",half_cycle=10ep")} --peak-values 0.01 0.03 0.1 0.3
         --selection-seeds 0-0 --seeds 1-3 --evaluate-every 2% --reference constant --out runs/clr_anytime_paper""",
 }
 FIXED = "constant"

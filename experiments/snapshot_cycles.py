@@ -321,7 +321,9 @@ def main(words: Sequence[str] | None = None) -> int:
         folder = out / f"seed{seed}"
         made = train_all(setting, setting.runs(rates, seed), folder, args.data_dir)
         if gone := [name for name, row in made.items() if row["diverged_at"] is not None]:
-            raise SystemExit(f"seed {seed}: every run must train, got {', '.join(gone)} diverged: leave out the seed")
+            raise SystemExit(
+                f"seed {seed}: every run must train, got {', '.join(gone)} diverged: the rates are too high"
+            )
         found[str(seed)] = {**measure(setting, list(made), folder, args.data_dir), "runs": {}}
         for name, row in made.items():
             found[str(seed)]["runs"][name] = {"run": row["run"], "digest": row["params_digest"]}

@@ -104,9 +104,9 @@ def read_options(path: str, config: type) -> list[str]:
     if not isinstance(document, dict):
         raise ValueError(f"file must hold options by their names, got {path}: no JSON object.")
     words = list[str]()
-    empty = {field.name for field in dataclasses.fields(config) if field.default == ()}
+    needed = {field.name for field in dataclasses.fields(config) if field.default != ()}
     for name, value in document.items():
-        if value == [] and name not in {*empty, *_WRITTEN}:
+        if value == [] and name.replace("-", "_") in needed:
             raise ValueError(f"{name} must have a value, got an empty list in {path}.")
         flag = name.replace("_", "-")
         if isinstance(value, bool):

@@ -141,7 +141,11 @@ def test_six_budgets_are_those_of_their_tables() -> None:
     words = ", ".join(f"{name} {number(rows[name]['10% (1 epochs)']):.2f}" for name in ("1cycle", "step", "linear"))
     said = row("all_budgets/fashion_mnist")
     assert f"REX {number(rows['rex']['10% (1 epochs)']):.2f} %, {words}." in said
+    short = {name: number(each["10% (1 epochs)"]) for name, each in rows.items()}
+    assert short["step"] < short["linear"] < min(short["exponential"], short["constant"])
     digits = {each["schedule"].strip("`"): each for each in table("all_budgets/digits")}
+    (least,) = (budget for budget in digits["rex"] if budget.startswith("1%"))
+    assert number(digits["exponential"][least]) < number(digits["rex"][least])
     for budget in digits["rex"].keys() - {"schedule"}:
         of = [digits[name][budget] for name in ("rex", "linear", "cosine")]
         assert sum("**" in cell for cell in of) == 1

@@ -36,15 +36,18 @@ def measure(command: str, cache: str, arguments: Sequence[str]) -> Times:
     with tempfile.TemporaryDirectory() as out:
         begun, first = time.perf_counter(), 0.0
         line = [command, "study", "--out", out, *arguments]
-        with subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        ) as process:  # a terminal would be shown a bar and no lines
+        said = pathlib.Path(out, "stderr")  # a terminal would be shown a bar and no lines
+        with (
+            said.open("w") as errors,
+            subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+        ):
             assert process.stdout is not None
             for text in process.stdout:
                 if not first and text.startswith("["):
                     first = time.perf_counter() - begun
         if process.returncode or not first:
-            raise SystemExit(f"{command} study must end with status 0 and tell of its runs, got {process.returncode}")
+            reason = (said.read_text().strip().splitlines() or ["nothing"])[-1]
+            raise SystemExit(f"{command} study must end with status 0 and tell of its runs, got {reason}")
         return Times(first, time.perf_counter() - begun)
 
 

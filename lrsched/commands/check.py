@@ -1,4 +1,4 @@
-"""Check: a trace of rates from anybody's run against a schedule: whether it agrees, or from where on not, and why."""
+"""Check: a trace of rates from anybody's run against a schedule: whether it agrees, else where not, and why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DECAYS = (
 class CheckConfig:
     """Check: holds the rates that a run logged against the schedule that it was meant to follow.
 
-    It agrees (exit status 0), or differs from an update on (1), and the likeliest of the known mistakes is named.
+    It agrees (exit status 0), or differs somewhere (1), and the likeliest of the known mistakes is named.
     Without words, the schedules that come nearest are listed.
 
     Example: lrsched check trace.csv warmup:5%+cosine --total-steps 1000 --peak-value 0.1
@@ -241,7 +241,8 @@ def _others(full: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         decay = {**_parsed(words), **{key: own[key] for key in ("peak_value", "end_value") if key in own}}
         if "end_value" not in _parsed(words):
             decay.pop("end_value", None)
-        found += [decay, *([{"sequence": [*before, {**decay, "duration": "rest"}]}] if before else [])]
+        length = "rest" if before and "duration" in before[0] else own.get("duration", "rest")
+        found += [decay, *([{"sequence": [*before, {**decay, "duration": length}]}] if before else [])]
     return [(_unpeaked(words), words) for words in found if words != full]
 
 
@@ -275,8 +276,10 @@ def show(verdict: Verdict, reference: Reference, label: str, width: int, *, own_
     peak, total, own_peak = reference.peak, reference.total_steps, reference.peak_assumed
     counted = f"steps counted from {verdict.first_step}"
     if verdict.assumed:
-        so = "agrees" if verdict.agrees else "parts"
-        other = f"{so} from {1 - verdict.first_step} as well" if verdict.either else "which agrees, and the other parts"
+        so = "agrees" if verdict.agrees else "differs"
+        other = (
+            f"{so} from {1 - verdict.first_step} as well" if verdict.either else "which agrees, and the other does not"
+        )
         counted += f" ({other}; --first-step settles it)"
     off = np.abs(verdict.differences)
     most = int(off.argmax())
@@ -293,7 +296,7 @@ def show(verdict: Verdict, reference: Reference, label: str, width: int, *, own_
     step = f" (step {verdict.updates[i] + verdict.first_step:,})" if verdict.first_step else ""
     expected, found = verdict.expected[i], verdict.found[i]
     said = (
-        f"differs from update {verdict.updates[i]:,}{step} on: expected {expected:.8g}, found {found:.8g}, "
+        f"first differs at update {verdict.updates[i]:,}{step}: expected {expected:.8g}, found {found:.8g}, "
         f"a difference of {verdict.differences[i]:.2g} ({100 * off[i] / (peak or 1.0):.3g} % of the peak). "
         f"{wrong:,} of {len(off):,} rates differ, most at update {verdict.updates[most]:,}, by {off[most]:.2g}."
     )

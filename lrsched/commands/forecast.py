@@ -31,7 +31,7 @@ class ForecastConfig:
     the data at one peak rate; convex_end takes several. Trust the order more than the gaps, and only on schedules that
     were not fitted.
 
-    Example: lrsched forecast runs/digits-resnet8 --law convex_end --fit-on linear cosine --peak-value 0.1
+    Example: lrsched forecast runs/digits-resnet8 --law convex_end --schedules rex:d=0.9 --peak-value 0.1
 
     Attributes:
       sources: folders with records.jsonl, as of `lrsched study`, or CSV files with the columns step, lr, loss.

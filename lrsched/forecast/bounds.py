@@ -74,8 +74,9 @@ def bound(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None 
       arXiv:2310.07831.
     """
     rates = as_rates(schedule, total_steps)
+    if _check_constants(d, g, len(rates)):
+        rates = jnp.asarray(rates, jnp.float32)
     xp = namespace(rates)
-    _check_constants(d, g, len(rates))
     squares = xp.square(rates * xp.asarray(g, rates.dtype))
     left, squares_left = sum_from(rates), sum_from(squares)
     after = xp.concatenate([left[1:], xp.zeros_like(left[:1])])
@@ -84,19 +85,26 @@ def bound(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None 
     return Bound(xp.square(xp.asarray(d, rates.dtype)) / whole, squares_left[0] / whole, 0.5 * last)
 
 
-def _check_constants(d: Any, g: Any, count: int) -> None:
-    """Raises ValueError unless D is a number and G one, or one for each update, finite and at least 0."""
+def _check_constants(d: Any, g: Any, count: int) -> bool:
+    """Raises ValueError unless D is a number and G one, or one for each update, finite and at least 0.
+
+    Returns:
+      whether one of them is traced.
+    """
+    traced = False
     for name, given, shapes in (("d", d, [()]), ("g", g, [(), (count,)])):
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given))
+        unknown = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given))
+        traced |= unknown
         try:
-            value = jnp.asarray(given) if traced else np.asarray(given, np.float64)
+            value = jnp.asarray(given) if unknown else np.asarray(given, np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{name} must be a number, got {given!r:.80}.") from None
         if value.shape not in shapes:
             many = f" or {count}, one for each update" if len(shapes) > 1 else ""
             raise ValueError(f"{name} must be one number{many}, got the shape {value.shape}.")
-        if not traced and not (np.isfinite(value) & (value >= 0)).all():
+        if not unknown and not (np.isfinite(value) & (value >= 0)).all():
             raise ValueError(f"{name} must be finite and at least 0, got {given!r:.80}.")
+    return traced
 
 
 def best_rate(schedule: Any, d: Any = 1.0, g: Any = 1.0, *, total_steps: int | None = None) -> Any:

@@ -83,7 +83,8 @@ def whole(name: str, value: Any) -> int:
     Raises:
       ValueError: if it is something else.
     """
-    number = value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
+    known = hasattr(value, "item") and np.ndim(value) == 0 and not isinstance(value, jax.core.Tracer)
+    number = value.item() if known else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r:.80}.")
     return number

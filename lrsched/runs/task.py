@@ -239,7 +239,7 @@ class Run:
             more += f", weight decay {config.weight_decay:g}"
         if config.momentum is not None:
             more += f", momentum {config.momentum}"
-        unit = " epochs" if config.budget.replace(".", "", 1).isdigit() else ""
+        unit = f" epoch{'s' * (config.budget != '1')}" if config.budget.replace(".", "", 1).isdigit() else ""
         return f"{self.label} at {config.budget}{unit}, rate {config.peak_value:g}{more}, seed {config.seed}"
 
 

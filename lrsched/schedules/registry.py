@@ -139,10 +139,10 @@ def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
 
 
 def move(schedule: Schedule, total_steps: Any) -> Schedule:
-    """A schedule value under the budget of a run: `at`, except that a sequence fits any budget, as words do.
+    """A schedule value under the budget of a run: `at`, except that a sequence fits any budget.
 
-    Of a sequence with lengths in steps and none that is the rest, which no other budget equals, the last fraction takes
-    what is left, or without fractions the last segment.
+    Where lengths in steps, and none that is the rest, would fit their own budget alone, one of them takes what is left:
+    the only fraction; of several fractions none, but the last length in steps; without fractions the last segment.
     """
     if not all(map(is_concrete, (schedule.total_steps, total_steps))) or schedule.total_steps != total_steps:
         schedule = _with_rest(schedule)
@@ -154,8 +154,9 @@ def _with_rest(schedule: Any) -> Any:
     if isinstance(schedule, Segments):
         lengths = list(schedule.durations)
         scaling = [i for i, length in enumerate(lengths) if isinstance(length, Ratio)]
-        if not any(isinstance(length, Rest) for length in lengths) and len(scaling) < len(lengths):
-            lengths[scaling[-1] if scaling else -1] = Rest()
+        fixed = [i for i in range(len(lengths)) if i not in scaling]
+        if fixed and not any(isinstance(length, Rest) for length in lengths):
+            lengths[scaling[0] if len(scaling) == 1 else fixed[-1]] = Rest()
             return unchecked(schedule, durations=tuple(lengths))
     elif isinstance(schedule, Product | Clip):
         return unchecked(schedule, schedule=_with_rest(schedule.schedule))

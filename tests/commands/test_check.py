@@ -74,7 +74,7 @@ def test_right_reason_is_named_first(name: str, tmp_path: pathlib.Path) -> None:
     outcome = run(CheckConfig(path, WORDS, TOTAL, steps_per_epoch=100, peak_value=PEAK))
     assert outcome.status == 1
     text = " ".join(outcome.text.split())
-    assert "differs from update" in text
+    assert "first differs at update" in text
     first = outcome.result.reasons[0]
     assert reason in first.text
     assert text.partition("reason: " if "reason: " in text else "first: - ")[2].startswith(first.text)
@@ -94,7 +94,7 @@ def test_class_named_cosine_that_was_constant_is_found_out(
 ) -> None:
     path = write(tmp_path / "trace.csv", np.full(TOTAL, 1e-4))
     text = said(capsys, path, "cosine", status=1)
-    assert "differs from update" in text
+    assert "first differs at update" in text
     assert "Likeliest reason: constant at 0.0001: the schedule is never stepped, or not used." in text
 
 
@@ -174,7 +174,7 @@ def test_other_way_of_counting_is_said_where_a_trace_leaves_it_open(
 ) -> None:
     path = write(tmp_path / "trace.csv", at(K[10:]), K[10:])
     text = said(capsys, path, WORDS, "--total-steps", "600", "--peak-value", "0.1")
-    assert "steps counted from 0 (which agrees, and the other parts; --first-step settles it)" in text
+    assert "steps counted from 0 (which agrees, and the other does not; --first-step settles it)" in text
 
 
 @pytest.mark.parametrize(

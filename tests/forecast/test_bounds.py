@@ -212,6 +212,9 @@ def test_updates_of_a_function_are_a_whole_number(total_steps: object) -> None:
 def test_constants_and_updates_may_be_arrays_and_traced() -> None:
     rates = jnp.array([3.0, 2.0, 1.0])
     expected = float(ls.bound([3.0, 2.0, 1.0], g=[0.5, 0.5, 0.5]).value)
-    assert float(jax.jit(lambda a: ls.bound(rates, g=[a, a, a]).value)(0.5)) == pytest.approx(expected)
+    for known in (rates, [3.0, 2.0, 1.0]):
+        assert float(jax.jit(lambda a: ls.bound(known, g=[a, a, a]).value)(0.5)) == pytest.approx(expected)  # noqa: B023
+    with pytest.raises(ValueError, match="total_steps must be a whole number of at least 1"):
+        jax.jit(lambda total: ls.bound(optax.constant_schedule(0.1), total_steps=total).value)(10)
     for total in (np.array(100), jnp.int32(100)):
         assert ls.bound(optax.constant_schedule(0.1), total_steps=total) == ls.bound([np.float32(0.1)] * 100)

@@ -100,12 +100,20 @@ def test_durations_that_do_not_fit_are_refused(durations: list[object], total_st
         lrsched.sequence(segments, durations=durations, total_steps=total_steps)
 
 
-@pytest.mark.parametrize("durations", [[50, "95%"], ["95%", 50], [50, 950]])
-def test_value_of_a_study_fits_another_budget(durations: list[object]) -> None:
-    segments = [lrsched.constant(1.0, total_steps=1), lrsched.linear(1.0, total_steps=1)]
+@pytest.mark.parametrize(
+    ("durations", "lengths"),
+    [
+        ([50, "95%"], [50, 1950]),
+        (["95%", 50], [1950, 50]),
+        ([50, 950], [50, 1950]),
+        (["10%", 700, "20%"], [200, 1400, 400]),
+        ([50, 100, "85%"], [50, 100, 1850]),
+    ],
+)
+def test_value_of_a_study_fits_another_budget(durations: list[object], lengths: list[int]) -> None:
+    segments = [lrsched.constant(1.0, total_steps=1)] * len(durations)
     schedule = lrsched.sequence(segments, durations=durations, total_steps=1000)
-    place = durations.index(50)
-    assert lrsched.plan(schedule, 2000).lr.lengths(np.int64(2000)) == [[50, 1950], [1950, 50]][place]
+    assert lrsched.plan(schedule, 2000).lr.lengths(np.int64(2000)) == lengths
 
 
 def test_steps_beside_a_fraction_hold_for_the_budget_that_they_fill() -> None:

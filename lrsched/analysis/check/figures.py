@@ -31,7 +31,11 @@ def draw_check(verdict: Verdict, reference: Reference, label: str, path: str | o
             axes.set_title("agrees", loc="left")
         else:
             axes.axvline(
-                verdict.update, color="0.5", linewidth=0.8, zorder=0, label=f"differs from update {verdict.update:,} on"
+                verdict.update,
+                color="0.5",
+                linewidth=0.8,
+                zorder=0,
+                label=f"first differs at update {verdict.update:,}",
             )
             reasons = [reason.text for reason in verdict.reasons[:1]] or ["none of the known reasons"]
             axes.set_title(reasons[0], loc="left", wrap=True)
