@@ -65,7 +65,9 @@ def test_steps_of_one_study_are_gathered_as_well(studied: pathlib.Path) -> None:
     folder = studied / "all_budgets" / "digits"
     assert budgeted_training.main(["--gather", str(folder)]) == 0
     rows = (folder / "budgeted_training" / "table.md").read_text().splitlines()
-    assert [row.split("|")[1:3] for row in rows if "@ 0.1" in row] == [[f" {folder} ", " 1% "]]
+    assert [row.split("|")[1:3] for row in rows if "@ 0.1" in row] == [
+        [f" {folder} ", f" {budget} "] for budget in ("1%", "25%")
+    ]
 
 
 def test_schedule_with_a_run_that_diverged_has_no_mean_and_no_difference() -> None:
