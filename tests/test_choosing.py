@@ -125,10 +125,10 @@ def test_sampling_rates_are_those_of_their_study() -> None:
     (budget,) = table("rex_table2")[0].keys() - {"schedule"}
     got = means("rex_table2", "schedule", budget)
     every = [got[name] for name in ("rex", "linear", "exponential:gamma=-5")]
-    twice = [got[name] for name in ("step", "linear@50-75", "rex@50-75")]
+    twice = [got[name] for name in ("exponential:gamma=-5@50-75", "linear@50-75", "rex@50-75")]
     said = row("rex_table2")
     assert "At every update REX {:.2f} %, linear {:.2f}, exp(-5p) {:.2f}; in two".format(*every) in said
-    assert "step {:.2f}, linear {:.2f}, REX {:.2f}.".format(*twice) in said
+    assert "exp(-5p) {:.2f}, linear {:.2f}, REX {:.2f}.".format(*twice) in said
     assert (every, twice) == (sorted(every), sorted(twice))
 
 
@@ -155,11 +155,15 @@ def test_six_budgets_are_those_of_their_tables() -> None:
 def test_steps_cut_off_or_converted_are_those_of_their_table() -> None:
     rows = table("budgeted_training")
     said = row("budgeted_training")
-    helped = [number(each["converted - cut off"]) for each in rows if "converted from" in each["separated"]]
-    assert f"in one row of five (by {-helped[0]:.2f} points)" in said
-    assert (len(helped), len(rows)) == (1, 5)
-    assert sum(number(each["linear - converted"]) < 0 for each in rows) == 4
+    helped = {
+        each["setting"].split(",")[0]: -number(each["converted - cut off"]) for each in rows if each["budget"] == "5%"
+    }
+    assert f"on the digits (by {helped['digits']:.2f} points) and on CIFAR-10 (by {helped['CIFAR-10']:.2f})" in said
+    assert helped["Fashion-MNIST"] < 0
+    assert len(rows) == 6
+    assert sum(number(each["linear - converted"]) < 0 for each in rows) == 5
     assert sum("linear from step, converted" in each["separated"] for each in rows) == 3
+    assert ["step, converted from" in each["separated"] for each in rows] == [False] * 5 + [True]
 
 
 def test_equal_cycles_are_those_of_their_table() -> None:
