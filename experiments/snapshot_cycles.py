@@ -89,7 +89,17 @@ class Setting:
 SETTINGS = {
     "digits": Setting("digits", "resnet8", epochs=24, cycles=6, seeds=tuple(range(10))),
     "fashion_mnist": Setting("fashion_mnist", "cnn", epochs=12, cycles=6, seeds=(0, 1, 2), rates=(0.01, 0.03, 0.1)),
-    "paper": Setting("cifar100", "resnet110", 200, 5, (0, 1, 2), (0.1, 0.2), 64, 1e-4, "nesterov"),
+    "paper": Setting(
+        "cifar100",
+        "resnet110",
+        epochs=200,
+        cycles=5,
+        seeds=(0, 1, 2),
+        rates=(0.1, 0.2),
+        batch_size=64,
+        weight_decay=1e-4,
+        optimizer="nesterov",
+    ),
 }
 
 
@@ -218,7 +228,7 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"calibration error, mean ± sd over {len(seeds)} seeds; a way has the mean probabilities of its networks, the "
         "last three rows are single networks. T: the temperature fitted on the tenth of the training set that no run "
         "saw; -: with some seed that tenth has no error that would determine it. Differences with their 95 % "
-        f"intervals, paired by seed (seed s has the short runs from {setting['cycles']} s on), each by itself.\n\n"
+        f"intervals, paired by seed s (short run i has {setting['cycles']} * s + i), each by itself.\n\n"
         f"{_rates(record)}\n\n{_diversity(record)}\n\n"
         + "\n\n".join(
             name_best({way: by_seed(record, way, field) for way in WAYS}, name)

@@ -5,8 +5,8 @@ of all columns of a table. A few seeds tell little of one pair's spread, and a l
 tests are moderated: a pair's variance is drawn to what all pairs of its column have in common, the more the less they
 differ (Smyth's empirical Bayes). If they differ by no more than chance, that is an analysis of variance with seeds as
 blocks; if one schedule is far noisier than the rest, each pair keeps nearly its own, as far as the seeds show it: with
-few of them a noisy pair is lent too little variance, and tables of schedules that do not differ claim a difference in
-10 to 16 % instead of 5 (tests/analysis/study/test_null_studies.py). No adjusted p is below that of the pair's own
+few of them a noisy pair is lent too little variance, and of tables of schedules that do not differ up to 16 % claim a
+difference, in place of 5 (tests/analysis/study/test_null_studies.py). No adjusted p is below that of the pair's own
 paired t test.
 """
 

@@ -16,7 +16,7 @@ import numpy as np
 from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
 from lrsched.schedules import language, plans
-from lrsched.schedules.durations import Budget, steps
+from lrsched.schedules.durations import Budget, read, steps
 from lrsched.training import batches, hosts, models, optim, placement, predict, train
 from lrsched.training import data as datasets
 from lrsched.training.train import Data, Evaluation, Metrics, State
@@ -239,7 +239,8 @@ class Run:
             more += f", weight decay {config.weight_decay:g}"
         if config.momentum is not None:
             more += f", momentum {config.momentum}"
-        unit = f" epoch{'s' * (config.budget != '1')}" if config.budget.replace(".", "", 1).isdigit() else ""
+        length = read(config.budget)
+        unit = "" if length is None or length.unit else f" epoch{'s' * (length.number != 1)}"
         return f"{self.label} at {config.budget}{unit}, rate {config.peak_value:g}{more}, seed {config.seed}"
 
 

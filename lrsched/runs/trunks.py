@@ -162,7 +162,7 @@ class Trunk:
         """
         for step, folder in sorted(self.folders.items(), reverse=True):
             if step > (after or 0) and step in snapshots.steps(folder):
-                with contextlib.suppress(ValueError, OSError):  # damaged
+                with contextlib.suppress(ValueError, OSError):  # damaged, or out of reach
                     saved = snapshots.load(folder, step, like)
                     made = saved.facts["identity"]
                     if made["run"] == belongs_to["run"]:

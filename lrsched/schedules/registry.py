@@ -141,8 +141,8 @@ def scale_to(schedule: Schedule, peak_value: Any) -> Schedule:
 def move(schedule: Schedule, total_steps: Any) -> Schedule:
     """A schedule value under the budget of a run: `at`, except that a sequence fits any budget.
 
-    Where lengths in steps, and none that is the rest, would fit their own budget alone, one of them takes what is left:
-    the only fraction; of several fractions none, but the last length in steps; without fractions the last segment.
+    A sequence with lengths in steps and no "rest" fits its own budget alone. Under another one the part that takes what
+    is left is the only fraction, if there is one; else the last length in steps, so that several fractions keep theirs.
     """
     if not all(map(is_concrete, (schedule.total_steps, total_steps))) or schedule.total_steps != total_steps:
         schedule = _with_rest(schedule)

@@ -116,7 +116,7 @@ def test_runs_that_differ_in_what_a_study_tries_are_described_apart() -> None:
 
 
 def test_states_are_due_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter((0, 89, 91, 100, 180, 181.5))
+    run, seconds = resolve(RunConfig()), iter((0, 89, 91, 100, 180, 181.5))
     monkeypatch.setattr(resume.time, "perf_counter", lambda: next(seconds))
-    due = resume.due_every("90s", resolve(RunConfig()))
+    due = resume.due_every("90s", run)
     assert [due(completed) for completed in range(1, 6)] == [False, True, False, False, True]
