@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from averages import estimated, exponential_mean
+from entries import minus, spread
 
 from lrsched import files
 from lrsched.analysis import drawing, markdown, pairs, statistics
@@ -32,12 +34,11 @@ from lrsched.runs import run as runs
 from lrsched.runs import trunks
 from lrsched.runs.config import RunConfig
 from lrsched.runs.records import Beginning
-from lrsched.runs.task import Task, resolve
-from lrsched.training import devices, predict, provenance, soups
+from lrsched.runs.task import resolve
+from lrsched.training import devices, provenance, soups
 
 BUDGETS = (1, 3, 7, 15)  # epochs: where cycles of 1, 2, 4 and 8 end
 RATES = (0.01, 0.03, 0.1, 0.3)
-EMA_DECAY = 0.98  # a mean over about the last epoch
 LAWA_CHECKPOINTS, LAWA_PER_EPOCH = 6, 4
 HOLDOUT = 0.1  # of the training set, where rates are chosen
 FRESH = "fresh linear run per budget"
@@ -137,19 +138,6 @@ def follow(config: RunConfig, epochs: tuple[int, ...]) -> Followed:
                 found = task.evaluate(variables, task.holdout or task.test)
                 errors[name].append(round(1 - found.accuracy, 10))
     return Followed(dict(errors), provenance.digest(state.params))
-
-
-def exponential_mean(mean: Any, params: Any, completed: int) -> Any:
-    """The exponential average of the weights after so many updates, from that of one update before (of none: None)."""
-    share = (1 - EMA_DECAY) / (1 - EMA_DECAY**completed)  # the first weight counts as it is
-    return params if mean is None else soups.interpolate(mean, params, alpha=share)
-
-
-def estimated(task: Task, params: Any, state: Any) -> dict[str, Any]:
-    """Weights with BatchNorm's statistics estimated for them."""
-    variables = {**state.variables, "params": params}
-    words: dict[str, Any] = {"model": task.model, "data": task.train, "batch_size": task.batch_size, "batches": 50}
-    return {**variables, "batch_stats": predict.estimate_statistics(variables, **words, **task.augmentation)}
 
 
 def measure(
@@ -259,22 +247,6 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     files.write_text(out / "table.md", text)
     draw(record, out / "anytime.svg")
     return text
-
-
-def spread(errors: Iterable[float]) -> str:
-    """Mean and sd of errors, in %."""
-    values = [100 * error for error in errors]
-    sd = statistics.sd(values)
-    return f"{statistics.mean(values):.2f}" + ("" if sd is None else f" ± {sd:.2f}")
-
-
-def minus(first: Mapping[int, float], second: Mapping[int, float]) -> str:
-    """The mean difference, in %, and its 95 % interval."""
-    if first == second:
-        return "-"
-    found = statistics.compare(first, second)
-    bounds = f" [{', '.join(f'{100 * bound:.2f}' for bound in found.interval)}]" if found.interval else ""
-    return f"{100 * found.mean:.2f}{bounds}"
 
 
 def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import scales
-from anytime import minus, spread
+from entries import minus, spread
 
 from lrsched import files
 from lrsched.analysis import markdown, pairs, statistics

@@ -23,8 +23,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scales
-from anytime import minus, spread
-from decay_after import name_best
+from entries import minus, name_best, spread
 
 from lrsched import files
 from lrsched.analysis import drawing, markdown, statistics

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from anytime import EMA_DECAY, estimated, exponential_mean, minus, spread
+from averages import EMA_DECAY, estimated, exponential_mean
+from entries import minus, name_best, spread
 
 from lrsched import files
-from lrsched.analysis import drawing, markdown, pairs, statistics
+from lrsched.analysis import drawing, markdown, statistics
 from lrsched.forecast.merging import merge_weights
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
@@ -173,17 +174,6 @@ def _cell(values: Mapping[int, float], field: str) -> str:
         return spread(values.values())
     sd = statistics.sd(list(values.values()))
     return f"{statistics.mean(list(values.values())):.4f}" + ("" if sd is None else f" ± {sd:.4f}")
-
-
-def name_best(arms: Mapping[str, Mapping[int, float]], measure: str) -> str:
-    """Which arm has the least mean over its seeds, and which are not separated from it, in a sentence."""
-    best = min(arms, key=lambda arm: statistics.mean(list(arms[arm].values())))
-    apart = pairs.tell_apart(arms[best], {arm: each for arm, each in arms.items() if arm != best})
-    alike = [arm for arm, separated in apart.items() if not separated]
-    return (
-        f"Least mean {measure}: {best}. Not separated from it (moderated paired t tests at 5 %, one family of all "
-        f"pairs): {'; '.join(alike) or 'none'}."
-    )
 
 
 def draw(record: Mapping[str, Any], path: pathlib.Path) -> None:

@@ -22,8 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fractal_bounds
-from anytime import minus, spread
-from decay_after import name_best
+from entries import minus, name_best, spread
 
 import lrsched
 from lrsched import files

@@ -24,8 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from anytime import minus, spread
-from decay_after import name_best
+from entries import minus, name_best, spread
 
 from lrsched import files
 from lrsched.analysis import drawing, markdown, statistics

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from anytime import minus
+from entries import minus
 from onecycle_cifar10 import best_rate, suggested, train
 
 from lrsched import files

@@ -244,13 +244,13 @@ def _own_handlers() -> Iterator[None]:
 @contextlib.contextmanager
 def _slurm(engine: Engine, out: pathlib.Path, cpus: int, workers: int | None) -> Iterator[_Cluster]:
     submitit = importlib.import_module("submitit")
+    errors = submitit.core.utils
     here = engine.address == "local"
     try:
         executor = submitit.AutoExecutor(folder=out / "jobs", cluster="local" if here else "slurm")
     except RuntimeError as error:
-        raise ValueError(
-            f"engine must be one that is here, got slurm: {_line(error)} --address local tries its jobs as processes."
-        ) from error
+        hint = "--address local tries its jobs as processes."
+        raise ValueError(f"engine must be one that is here, got slurm: {_line(error)} {hint}") from error
     words: dict[str, Any] = {"name": "lrsched", "timeout_min": engine.time, "cpus_per_task": max(cpus, 1)}
     words |= {"gpus_per_node": math.ceil(engine.gpus_per_run)} if engine.gpus_per_run else {}
     words |= {"slurm_array_parallelism": workers} if workers else {}
@@ -265,7 +265,9 @@ def _slurm(engine: Engine, out: pathlib.Path, cpus: int, workers: int | None) ->
             for first in range(0, len(jobs), _LONGEST_ARRAY):
                 try:
                     submitted += executor.map_array(remote.train, jobs[first : first + _LONGEST_ARRAY])
-                except submitit.core.utils.FailedJobError as error:  # of sbatch
+                except errors.FailedJobError as error:  # of sbatch, which may have taken others before
+                    for job in submitted:
+                        job.cancel(check=False)
                     raise ValueError(f"engine must be one that takes the jobs, got slurm: {_line(error)}") from error
         sent = {futures.Future[remote.Outcome](): job for job in submitted}
         under_way.update(sent)
@@ -294,9 +296,7 @@ def _slurm(engine: Engine, out: pathlib.Path, cpus: int, workers: int | None) ->
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield _Cluster(
-            send, stop, (submitit.core.utils.UncompletedJobError,), workers or os.cpu_count() if here else None
-        )
+        yield _Cluster(send, stop, (errors.UncompletedJobError,), workers or os.cpu_count() if here else None)
     finally:
         over.set()
         watcher.join()

@@ -239,5 +239,4 @@ def decay(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     end_value = of_peak("end_value", end_value, peak_value)
-    check_number("end_value", end_value, at_least=0.0)
     return Decay(peak_value, total_steps, profiles.named(profile), given(sampling), end_value)

@@ -3,6 +3,7 @@
 import math
 
 import anytime
+import averages
 import numpy as np
 import pytest
 
@@ -40,7 +41,7 @@ def test_cooldowns_share_their_trunk_and_fresh_runs_nothing() -> None:
 
 @pytest.mark.slow
 def test_averages_of_one_network_are_that_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anytime, "EMA_DECAY", 1e-9)  # the latest weights alone
+    monkeypatch.setattr(averages, "EMA_DECAY", 1e-9)  # the latest weights alone
     monkeypatch.setattr(anytime, "LAWA_CHECKPOINTS", 1)
     monkeypatch.setattr(anytime, "LAWA_PER_EPOCH", 45)  # a checkpoint an update
     config = anytime.RunConfig(schedule="constant", budget="1ep", seed=1)

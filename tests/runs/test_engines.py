@@ -111,6 +111,27 @@ def test_jobs_that_slurm_refuses_are_one_line(tmp_path: pathlib.Path, monkeypatc
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="there is a Slurm here")
+def test_what_slurm_took_before_it_refused_is_cancelled(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = {
+        "srun": "exit 1",
+        "sbatch": f"mkdir {tmp_path}/one 2>&- || {{ echo QOS limit >&2; exit 1; }}; echo Submitted batch job 4711",
+        "scancel": f'echo "$@" >> {tmp_path}/cancelled',
+        "sacct": "exit 1",
+    }
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(engines, "_LONGEST_ARRAY", 1)
+    todo = {place: resolve(config) for place, config in enumerate(THREE[:2])}
+    with pytest.raises(ValueError, match="that takes the jobs, got slurm: .*QOS limit"):
+        list(engines.train_all(todo, tmp_path / "out", engine=Engine(name="slurm"), cpus=1))
+    assert (tmp_path / "cancelled").read_text().split() == ["4711"]
+
+
 def test_a_job_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
     outcome = remote.train(JOB._replace(out=tmp_path, cpus=0))
     assert outcome.refused is not None

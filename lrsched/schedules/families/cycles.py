@@ -206,8 +206,6 @@ def snapshot_cosine(peak_value: Number, *, total_steps: Number, cycles: Number =
       Huang et al., "Snapshot Ensembles", ICLR 2017, arXiv:1704.00109, equation 2 (its t counts from 1). Where cycles do
       not divide the epochs the published code takes the last cycle's phase from another length; this does not.
     """
-    check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
     check_steps("cycles", cycles)
     if form not in SNAPSHOT_FORMS:
         raise ValueError(f"form must be one of {', '.join(SNAPSHOT_FORMS)}, got {form!r}.")
