@@ -250,7 +250,8 @@ def _rates(record: Mapping[str, Any]) -> str:
     tried = [one["rate"] for one in record["held_out"]]
     words = [
         f"{way} {rate:g}" + (" (the edge of those tried)" if rate in (min(tried), max(tried)) else "")
-        for way, rate in record["rates"].items()
+        for way in WAYS
+        if (rate := record["rates"].get(way)) is not None
     ]
     return (
         f"Rates, of {', '.join(f'{rate:g}' for rate in tried)}, by the least NLL on held-out data with a seed of their "

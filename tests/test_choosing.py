@@ -166,11 +166,12 @@ def test_steps_cut_off_or_converted_are_those_of_their_table() -> None:
     assert ["step, converted from" in each["separated"] for each in rows] == [False] * 5 + [True]
 
 
-def test_equal_cycles_are_those_of_their_table() -> None:
-    rows = {each[""]: number(each["error %"]) for each in table("snapshot_cycles/digits")}
+@pytest.mark.parametrize("folder", ["snapshot_cycles/digits", "snapshot_cycles/fashion_mnist"])
+def test_equal_cycles_are_those_of_their_table(folder: str) -> None:
+    rows = {each[""]: number(each["error %"]) for each in table(folder)}
     six, last, single = (rows[name] for name in ("snapshots", "last snapshot", "one cosine run"))
     expected = f"averaged {six} %, the last one alone {last} %, one cosine run of the same length {single} %"
-    assert expected in row("snapshot_cycles/digits")
+    assert expected in row(folder)
 
 
 def test_onecycle_is_separated_as_in_its_study() -> None:

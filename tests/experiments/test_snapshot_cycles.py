@@ -49,6 +49,7 @@ def test_script_writes_scores_of_every_way_and_goes_on(tmp_path: pathlib.Path, m
     named = [one["run"] for each in record["snapshot_cycles"].values() for one in each["runs"].values()]
     assert sorted(row["run"] for row in rows) == sorted(named)
     table = (tmp_path / "table.md").read_bytes()
+    assert snapshot_cycles.write_results(record, tmp_path / "again").encode() == table
     assert snapshot_cycles.main(["--out", str(tmp_path)]) == 0
     assert (tmp_path / "table.md").read_bytes() == table
     assert len(records.read(tmp_path / "records.jsonl").rows) == len(rows)
