@@ -21,6 +21,7 @@ Expected  final test errors in the logs, single runs: 7.56 % for the cycle, 9.68
 
 import argparse
 import dataclasses
+import math
 import pathlib
 import shlex
 import sys
@@ -31,7 +32,7 @@ from entries import minus
 from onecycle_cifar10 import best_rate, suggested, train
 
 from lrsched import files
-from lrsched.analysis import markdown
+from lrsched.analysis import drawing, markdown
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.runs import many, records
 from lrsched.runs.config import RunConfig
@@ -53,6 +54,8 @@ SUBSET_SEED = 10
 PARTS = ("all", "few")  # folders
 # Final test error in % in the logs: of the cycle, of the steps at eight times its length.
 PRINTED = {"all": (7.56, 9.68), "few": (19.41, 28.80)}
+PRINTED_UPDATES = (10_000, 80_000)
+TICKS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)  # of the figure, in updates
 
 Place = tuple[str, str]  # a schedule's words (of a record, its label) and a budget
 
@@ -147,17 +150,17 @@ def estimate(args: argparse.Namespace) -> str:
 
 
 def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
-    """The table of the runs on record under a folder: returned, and written to out/table.md.
+    """The table of the runs on record under a folder: returned, and written to out/table.md, with a figure beside it.
 
     Raises:
       ValueError: if there are none or altered ones, or the runs of a schedule and budget have several rates.
     """
     head = ["training images", "schedule @ rate", "epochs", "updates", "test error, %", "minus long steps", "printed"]
+    parts = {part: found for part in PARTS if (found := _read(folder / part))}
     rows, notes = [head], list[str]()
-    for part in PARTS:
-        if found := _read(folder / part):
-            rows += _tabulate(found, PRINTED[part])
-            notes.append(_describe(found, folder / part))
+    for part, found in parts.items():
+        rows += _tabulate(found, PRINTED[part])
+        notes.append(_describe(found, folder / part))
     if not notes:
         raise ValueError(f"{folder} must have runs on record in {' or '.join(PARTS)}, got none.")
     text = (
@@ -168,7 +171,39 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
         "10,000 updates (no tail, momentum 0.9) and steps from 0.35 in 80,000.\n\n" + "\n\n".join(notes) + "\n"
     )
     files.write_text(out / "table.md", text)
+    draw(parts, out / "super_convergence.svg")
     return text
+
+
+def draw(parts: Mapping[str, Sequence[dict[str, Any]]], path: pathlib.Path) -> None:
+    """Test error over updates, a panel a data set: mean ± sd of the cycle and of the steps; hollow: the logs'."""
+    with drawing.figure(path, (7.2, 3.6)) as figure:
+        panels = figure.subplots(1, len(parts), squeeze=False)[0]
+        for axes, (part, found) in zip(panels, parts.items(), strict=True):
+            updates = {(row["label"], row["config"]["budget"]): row["total_steps"] for row in found}
+            lowest = math.inf
+            for i, printed in enumerate(PRINTED[part]):  # the cycle, the steps
+                cells = [cell for cell in _cells(found) if _is_steps(cell.label) == bool(i)]
+                ends = [
+                    (updates[c.label, c.budget], 100 * c.mean, 100 * (c.sd or 0)) for c in cells if c.mean is not None
+                ]
+                if not ends:
+                    continue
+                x, means, spreads = zip(*ends, strict=True)
+                name = cells[0].label
+                axes.errorbar(x, means, yerr=spreads, label=name, **drawing.look(i))
+                hollow = {**drawing.look(i), "linestyle": "none", "markerfacecolor": "white"}
+                axes.plot([PRINTED_UPDATES[i]], [printed], **hollow, label=f"{name}, printed (ResNet-56)")
+                lowest = min(lowest, printed, *means)
+            axes.set_xscale("log")
+            drawing.use_log_percents(axes, lowest=lowest)
+            axes.minorticks_off()
+            ticks = [tick for tick in TICKS if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axes.set_title(f"{found[0]['data']['train']:,} training images")
+            axes.set_xlabel("updates")
+        panels[0].set_ylabel("test error, %")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 def _read(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -186,7 +221,7 @@ def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> 
     for (label, budget), those in by_place.items():
         if len(rates := {row["config"]["peak_value"] for row in those}) > 1:
             raise ValueError(f"{label} at {budget} must have one rate in a folder, got {sorted(rates)}: name another.")
-    cells = sorted(gather(found), key=lambda cell: (_is_steps(cell.label), cell.epochs))
+    cells = _cells(found)
     cycle, long = cells[0], cells[-1]  # the same one where a single run is on record
     numbers = {cycle.label: printed[0], long.budget: printed[1]} if len(cells) == 3 else {}
     rows = []
@@ -204,6 +239,11 @@ def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> 
             ]
         )
     return rows
+
+
+def _cells(found: Sequence[dict[str, Any]]) -> list[Cell]:
+    """The cycle's, the short steps', the long ones'."""
+    return sorted(gather(found), key=lambda cell: (_is_steps(cell.label), cell.epochs))
 
 
 def _is_steps(label: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,10 @@ def finals(long: list[float | None]) -> list[dict[str, Any]]:
     ]
 
 
+def figure_words(folder: pathlib.Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", (folder / "super_convergence.svg").read_text())
+
+
 def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "all", finals([0.25]))
     write(tmp_path / "all" / "selection", [row("step", "3ep", rate, 0, 0.3) for rate in (0.03, 0.1)])
@@ -131,6 +136,14 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
     assert "for 3ep is 0.1 of 0.03, 0.1, an edge of them" in text
     assert "The steps for 24ep took it over" in text
     assert text == (tmp_path / "table.md").read_text()
+    words = figure_words(tmp_path)
+    assert [word for word in words if "step" in word or "onecycle" in word] == [
+        "onecycle, printed (ResNet-56)",
+        "step, printed (ResNet-56)",
+        "onecycle",
+        "step",
+    ]
+    assert "1,438 training images" in words
 
 
 def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathlib.Path) -> None:
@@ -139,6 +152,7 @@ def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathli
     text = super_convergence.write_results(tmp_path, tmp_path)
     assert "21.00 ± 1.41 (2)" in text
     assert "for 3ep" not in text
+    assert not any("step" in word for word in figure_words(tmp_path))
 
 
 def test_long_run_that_diverged_has_no_mean_and_nothing_is_held_against_it(tmp_path: pathlib.Path) -> None:
