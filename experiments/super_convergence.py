@@ -203,7 +203,8 @@ def draw(parts: Mapping[str, Sequence[dict[str, Any]]], path: pathlib.Path) -> N
             axes.set_title(f"{found[0]['data']['train']:,} training images")
             axes.set_xlabel("updates")
         panels[0].set_ylabel("test error, %")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        named = {name: line for axes in panels for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4)
 
 
 def _read(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -214,7 +215,7 @@ def _read(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> list[list[str]]:
-    """The rows of one data set: the cycle, the short steps, the long ones; until all three are there, none printed."""
+    """The rows of one data set: the cycle, the short steps, the long ones; until all are there, nothing beside them."""
     by_place: dict[Place, list[dict[str, Any]]] = {}
     for row in found:
         by_place.setdefault((row["label"], row["config"]["budget"]), []).append(row)
@@ -222,8 +223,9 @@ def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> 
         if len(rates := {row["config"]["peak_value"] for row in those}) > 1:
             raise ValueError(f"{label} at {budget} must have one rate in a folder, got {sorted(rates)}: name another.")
     cells = _cells(found)
-    cycle, long = cells[0], cells[-1]  # the same one where a single run is on record
-    numbers = {cycle.label: printed[0], long.budget: printed[1]} if len(cells) == 3 else {}
+    cycle, long = cells[0], cells[-1]
+    whole = len(cells) == 3
+    numbers = {cycle.label: printed[0], long.budget: printed[1]} if whole else {}
     rows = []
     for cell in cells:
         row = by_place[cell.label, cell.budget][0]
@@ -234,7 +236,7 @@ def _tabulate(found: Sequence[dict[str, Any]], printed: tuple[float, float]) -> 
                 f"{cell.epochs:g}",
                 f"{row['total_steps']:,}",
                 _entry(cell),
-                minus(cell.errors, long.errors) if cell.errors.keys() & long.errors.keys() else "",
+                minus(cell.errors, long.errors) if whole and cell.errors.keys() & long.errors.keys() else "",
                 "".join(f"{value:.2f}" for place, value in numbers.items() if place in (cell.label, cell.budget)),
             ]
         )
@@ -265,6 +267,9 @@ def _describe(found: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
     said = [f"{data['train']:,} images ({markdown.code(name)}, digest {data['digest']}): {network}."]
     if (folder / "range_test" / "record.json").exists():
         said.append("The cycle's rate is a tenth of that of the range test's least smoothed loss.")
+    cycle, *steps = _cells(found)
+    if steps and steps[0].budget == cycle.budget and cycle.errors.keys() & steps[0].errors.keys():
+        said.append(f"The cycle minus the steps of its own length: {minus(cycle.errors, steps[0].errors)} points.")
     tried = _read(folder / "selection")
     budgets = dict.fromkeys(row["config"]["budget"] for row in tried)
     chosen = {budget: rate for budget in budgets if (rate := _rate(found, budget)) is not None}

@@ -135,6 +135,7 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
     ]
     assert "for 3ep is 0.1 of 0.03, 0.1, an edge of them" in text
     assert "The steps for 24ep took it over" in text
+    assert "The cycle minus the steps of its own length: -9.00 [-21.71, 3.71] points." in text  # -10 and -8
     assert text == (tmp_path / "table.md").read_text()
     words = figure_words(tmp_path)
     assert [word for word in words if "step" in word or "onecycle" in word] == [
@@ -148,11 +149,14 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
 
 def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "all", finals([0.25])[:2])  # the cycle's runs come first
+    write(tmp_path / "few", finals([0.25])[:4])
     write(tmp_path / "all" / "selection", [row("step", "3ep", rate, 0, 0.3) for rate in (0.03, 0.1)])
     text = super_convergence.write_results(tmp_path, tmp_path)
     assert "21.00 ± 1.41 (2)" in text
     assert "for 3ep" not in text
-    assert not any("step" in word for word in figure_words(tmp_path))
+    assert {"onecycle", "step"} <= set(figure_words(tmp_path))
+    few = [line[2:-2].split(" | ")[3:] for line in text.splitlines() if line.startswith("| 1,438")][1:]
+    assert few == [["3,000", "21.00 ± 1.41 (2)", "", ""], ["3,000", "30.00 ± 0.00 (2)", "", ""]]
 
 
 def test_long_run_that_diverged_has_no_mean_and_nothing_is_held_against_it(tmp_path: pathlib.Path) -> None:
