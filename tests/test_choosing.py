@@ -174,6 +174,19 @@ def test_equal_cycles_are_those_of_their_table(folder: str) -> None:
     assert expected in row(folder)
 
 
+def test_one_cycle_and_long_steps_are_those_of_their_table() -> None:
+    ends = [f"{number(each['test error, %']):.2f}" for each in table("super_convergence")]
+    said = row("super_convergence")
+    assert "in 3 epochs {} %, steps in 3 epochs {} %, steps in 24 epochs {} %".format(*ends[:3]) in said
+    assert "With 10,000 images {}, {} and {} %.".format(*ends[3:]) in said
+    text = (ROOT / "results" / "super_convergence" / "table.md").read_text("utf-8")
+    minus = re.findall(r"of its own length: (-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", text)
+    (least, most), (fewest_least, fewest_most) = ((float(low), float(high)) for _, low, high in minus)
+    assert f"by {minus[0][0].removeprefix('-')} points" in said
+    assert least < most < 0
+    assert fewest_least < 0 < fewest_most
+
+
 def test_onecycle_is_separated_as_in_its_study() -> None:
     (budget,) = table("onecycle_cifar10")[0].keys() - {"schedule"}
     got = means("onecycle_cifar10", "schedule", budget)
