@@ -8,6 +8,7 @@ import pathlib
 import re
 
 import pytest
+from tables import interval, means, number, table
 
 import lrsched as ls
 
@@ -15,23 +16,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "lrsched" / "docs" / "choosing.md").read_text("utf-8")
 SAID = " ".join(TEXT.split())
 BUDGETS = (1, 5, 10, 25, 50, 100)
-
-
-def table(folder: str, number: int = 0) -> list[dict[str, str]]:
-    """A table of a result: its rows by the names of the columns."""
-    text = (ROOT / "results" / folder / "table.md").read_text("utf-8")
-    lines = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)[number].splitlines()
-    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return [dict(zip(head, row, strict=True)) for row in rows]
-
-
-def number(cell: str) -> float:
-    """The first number of a cell: a mean."""
-    return float(re.search(r"-?\d+\.?\d*", cell.replace(",", ""))[0])  # type: ignore[index]
-
-
-def means(folder: str, key: str, column: str) -> dict[str, float]:
-    return {row[key].strip("`*"): number(row[column]) for row in table(folder) if row[column]}
 
 
 def row(question: str) -> str:
@@ -239,7 +223,7 @@ def test_cooldowns_are_those_of_their_table() -> None:
         in said
     )
     for each in rows[:6]:
-        low, high = map(float, re.findall(r"\[(\S+), (\S+)\]", each["merged - trained"])[0])
+        low, high = interval(each["merged - trained"])
         assert low < 0 < high
     told = (ROOT / "results" / "decay_after" / "table.md").read_text("utf-8").partition("Least mean error")[2]
     assert all(f"{kind} {each['decay']}" in told for kind in ("trained", "merged") for each in rows[:6])

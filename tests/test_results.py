@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import all_budgets
@@ -21,11 +22,13 @@ import snapshot_cycles
 import super_convergence
 import theory
 
+import lrsched.analysis.study
 from lrsched.commands import _search_results, _study_results, ensemble, range_test
 from lrsched.runs import records, studies
 from lrsched.runs.task import RunConfig
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
+PAPERS = pathlib.Path(lrsched.analysis.study.__file__).parent / "paper_numbers.csv"
 FOLDERS = sorted(path.parent for path in RESULTS.rglob("table.md"))
 RUNS = sorted(RESULTS.rglob("records.jsonl"))
 # A field that the records of one kind alone have -> what makes table and figures of them.
@@ -183,6 +186,30 @@ def test_index_names_every_table_once(folder: pathlib.Path) -> None:
     assert (RESULTS / "README.md").read_text().count(f"]({name(folder)}/table.md)") == 1
 
 
+def found(folders: Iterable[pathlib.Path]) -> set[float]:
+    """Every number in the tables of those folders; a fraction in a CSV file as percent, too, 0.01 nats as nats."""
+    there = set()
+    for folder in folders:
+        for path in (*folder.glob("*.csv"), *folder.glob("*.md")):
+            if path.name == "README.md":
+                continue
+            text = path.read_text()
+            scales = (1, 100) if path.suffix == ".csv" else (1, 0.01) if "0.01 nats" in text else (1,)
+            text = text.replace(",", " " if path.suffix == ".csv" else "")
+            there |= {float(number) * scale for number in re.findall(r"\d+\.?\d*", text) for scale in scales}
+    return there
+
+
+def decimals(text: str) -> list[str]:
+    return re.findall(r"(?<![\w.])\d+\.\d+", text)
+
+
+def assert_all_stand(numbers: Iterable[str], there: Iterable[float]) -> None:
+    """Rounded to the digits that they are said with."""
+    rounded = {digits: {round(one, digits) for one in there} for digits in range(9)}
+    assert [each for each in numbers if float(each) not in rounded[len(each.partition(".")[2])]] == []
+
+
 ROWS = [line for line in (RESULTS / "README.md").read_text().splitlines() if line.startswith("| [")]
 
 
@@ -190,16 +217,30 @@ ROWS = [line for line in (RESULTS / "README.md").read_text().splitlines() if lin
 def test_numbers_of_the_index_stand_in_the_tables_that_they_are_of(line: str) -> None:
     """Those with a decimal point, rounded; of the answer, those of three digits and more, too."""
     folders = {RESULTS / path for path in re.findall(r"\]\(([^)]+)/\w+\.md\)", line)}
-    tables = [path for folder in folders for path in (*folder.glob("*.md"), *folder.glob("*.csv"))]
-    text = " ".join(path.read_text() for path in tables if path.name != "README.md").replace(",", "")
-    scales = (0.01, 1) if "0.01 nats" in text else (1,)
-    there = {float(number) * scale for number in re.findall(r"\d+\.?\d*", text) for scale in scales}
     _, _, _, answer, *more = line.replace(",", "").split("|")
-    numbers = re.findall(r"(?<![\w.])\d+\.\d+", " ".join([answer, *more]))
-    numbers += re.findall(r"(?<![\w.])\d{3,}(?![\w.])", answer)
-    for number in numbers:
-        digits = len(number.partition(".")[2])
-        assert any(math.isclose(round(one, digits), float(number)) for one in there), number
+    whole = re.findall(r"(?<![\w.])\d{3,}(?![\w.])", answer)
+    assert_all_stand([*decimals(" ".join([answer, *more])), *whole], found(folders))
+
+
+NOTES = [path.parent for path in sorted(RESULTS.rglob("README.md")) if path.parent != RESULTS]
+# What notes say beside their results: numbers of a paper, the size of a text, chance.
+OTHERS = {
+    "forecast_gpt": {"0.2", "1.6"},
+    "forecast_resnet": {"0.26"},
+    "onecycle_cifar10": {"92.0", "89.1"},
+    "rex_table2": {"14.48", "19.19"},
+}
+
+
+@pytest.mark.parametrize("folder", NOTES, ids=name)
+def test_numbers_of_notes_stand_in_tables_or_records(folder: pathlib.Path) -> None:
+    """Those with a decimal point, rounded: in tables of the folder, or among errors (in %) and losses of its runs."""
+    places = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    rows = [row for place in places for row in records.read(place / "records.jsonl").rows]
+    there = found(places) | {row[field] for row in rows for field in ("test_loss", "holdout_loss") if row.get(field)}
+    there |= {100 * row[field] for row in rows for field in ("test_error", "holdout_error") if row.get(field)}
+    text = re.sub(r"^```.*?^```|`[^`]*`", "", (folder / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert_all_stand(set(decimals(text.replace(",", ""))) - OTHERS.get(name(folder), set()), there)
 
 
 def test_every_kind_is_among_the_results() -> None:
