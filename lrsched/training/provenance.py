@@ -50,5 +50,5 @@ def commit() -> str | None:
 
 
 def config_fields(config: Any) -> dict[str, Any]:
-    """The fields of a configuration for a record, without the data folder, which differs between machines."""
-    return {**dataclasses.asdict(config), "data_dir": None}
+    """The fields of a configuration for a record, without the folders it reads and writes, which differ by machine."""
+    return {**dataclasses.asdict(config), "data_dir": None, "out": None}

@@ -219,16 +219,17 @@ def test_interrupted_range_test_resumes_and_comes_to_the_same_bits(tmp_path: pat
 
 
 @pytest.mark.slow
-def test_finished_range_test_gives_its_record_without_training(
+def test_finished_range_test_gives_its_record_without_training_wherever_its_folder_lies(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = sweep.run(small(tmp_path))
-    (tmp_path / "range_test.svg").unlink()
+    first = sweep.run(small(tmp_path / "first"))
+    moved = (tmp_path / "first").rename(tmp_path / "moved")
+    (moved / "range_test.svg").unlink()
     monkeypatch.setattr(ramps, "_measure_one", lambda ramps, seed: pytest.fail("trained again"))
-    lines, again = said_of(small(tmp_path))
+    lines, again = said_of(small(moved))
     assert again.result == first.result
-    assert lines == [f"{tmp_path / 'record.json'} has the same arguments: it is shown as it is."]
-    assert (tmp_path / "range_test.svg").exists()
+    assert lines == [f"{moved / 'record.json'} has the same arguments: it is shown as it is."]
+    assert (moved / "range_test.svg").exists()
 
 
 @pytest.mark.slow

@@ -61,10 +61,12 @@ def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert provenance.commit.__wrapped__() is None
 
 
-def test_record_says_the_configuration_but_not_where_the_data_lies() -> None:
+def test_record_says_the_configuration_but_no_folder() -> None:
     @dataclasses.dataclass(frozen=True)
     class Config:
         data_dir: str | None
         rate: float
+        out: str | None
 
-    assert provenance.config_fields(Config("/home/somebody/data", 0.1)) == {"data_dir": None, "rate": 0.1}
+    config = Config("/home/somebody/data", 0.1, "/home/somebody/runs")
+    assert provenance.config_fields(config) == {"data_dir": None, "rate": 0.1, "out": None}
