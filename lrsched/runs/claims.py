@@ -27,15 +27,15 @@ def ledger(out: pathlib.Path) -> pathlib.Path:
 
 def tidy(out: pathlib.Path, recorded: Collection[str]) -> None:
     """Removes the states of runs on record: a kill may have fallen between a record and the end of its states."""
-    for name in {path.name for path in (out / "states").glob("*")} & set(recorded):
-        with _claim(out / "states" / name) as claimed:
+    for folder in [path for path in records.states(out).glob("*") if path.name in recorded]:
+        with _claim(folder) as claimed:
             if claimed:
-                _remove(out / "states" / name)
+                _remove(folder)
 
 
 def is_free(out: pathlib.Path, run: str) -> bool:
     """Whether no process is training a run."""
-    path = out / "states" / run / "claim"
+    path = records.states(out) / run / "claim"
     if not path.exists():
         return True
     with _claim(path.parent) as claimed:
@@ -54,7 +54,7 @@ def train_claimed(run: Run, out: pathlib.Path, *, workers: int, place: int) -> I
     Raises:
       interrupts.Interrupted: if the process was asked to end, once the state is saved.
     """
-    folder, path = out / "states" / run.id, ledger(out)
+    folder, path = records.states(out) / run.id, ledger(out)
     with _claim(folder) as claimed, contextlib.ExitStack() as stack:
         if not claimed:
             yield None

@@ -96,7 +96,7 @@ def train_all(
     progress.tell_spared()
     trunks.tidy(out, progress.done)
     with contextlib.suppress(OSError):  # states of other runs are left there
-        (out / "states").rmdir()
+        records.states(out).rmdir()
     return progress.records()
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import pathlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +55,11 @@ class Beginning:
             if data.name not in datasets.SOURCES:
                 facts["data"]["classes"] = data.classes
         return facts
+
+
+def states(out: pathlib.Path) -> pathlib.Path:
+    """Where each run that shares a folder has its newest states, under its id, until it is on record."""
+    return out / "states"
 
 
 def identify(

@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import jax
 
 from lrsched import files
-from lrsched.runs import claims, interrupts
+from lrsched.runs import claims, interrupts, records
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record, Status
 from lrsched.runs.task import resolve
@@ -100,7 +100,7 @@ def _train(job: Job, messages: list[str]) -> Record | None:
 
 def saved_steps(job: Job) -> int:
     """Updates in the newest state of a run; 0 if it has none."""
-    return max(snapshots.steps(job.out / "states" / job.run), default=0)
+    return max(snapshots.steps(records.states(job.out) / job.run), default=0)
 
 
 def read_progress(job: Job) -> Status | None:
@@ -113,7 +113,7 @@ def read_progress(job: Job) -> Status | None:
 
 
 def _progress_file(job: Job) -> pathlib.Path:
-    return job.out / "states" / job.run / "progress.json"  # removed with the states, once there is a record
+    return records.states(job.out) / job.run / "progress.json"  # removed with the states, once there is a record
 
 
 _held: IO[bytes] | None = None  # the lock of this process's cores

@@ -211,7 +211,7 @@ def _claimed(run: str, folders: Mapping[int, pathlib.Path], out: pathlib.Path) -
 
     From the first on: runs that have one junction in common have all before it in common, and so one of them gets all.
     """
-    had = max(snapshots.steps(out / "states" / run), default=0) if folders else 0
+    had = max(snapshots.steps(records.states(out) / run), default=0) if folders else 0
     with contextlib.ExitStack() as stack:
         for step, folder in folders.items():
             if step > had and step not in snapshots.steps(folder):
