@@ -11,8 +11,10 @@ Any part of the package may use this module; it imports none of them.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -102,16 +104,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Reads a UTF-8 file.
+    """Reads a UTF-8 file; a byte-order mark at its beginning is left out.
 
     Raises:
       ValueError: naming the file, if it is not UTF-8.
       FileNotFoundError: if it is not there.
     """
     try:
-        return pathlib.Path(path).read_bytes().decode()
+        return pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8, got byte {error.start} that is not.") from None
+
+
+def read_csv(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """Reads the lines of a CSV file, whatever ends them, by the names in the first.
+
+    Raises:
+      ValueError: if a quotation mark is never closed, or a field is longer than 128 kB.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"must be CSV, got {error}.") from None
 
 
 def seal(document: Mapping[str, Any], *, indent: int | None = None) -> str:

@@ -101,8 +101,8 @@ def _measured(seeds: Sequence[Record], split: str) -> tuple[np.ndarray, np.ndarr
     if split == "train":
         size = -(-total // 100)  # updates in a block of `run.Log.curve`
         starts = np.arange(0, total, size)
-        middles = (starts + np.minimum(starts + size, total)) // 2
-        return np.maximum(middles, 1), np.mean([seed["train_losses"] for seed in seeds], axis=0)
+        middles = (starts + 1 + np.minimum(starts + size, total)) // 2
+        return middles, np.mean([seed["train_losses"] for seed in seeds], axis=0)
     ways = [seed.get("evaluations") for seed in seeds]
     if all(way is not None and way["split"] == split and way["steps"] == (ways[0] or {})["steps"] for way in ways):
         steps = np.asarray((ways[0] or {})["steps"], np.int64)

@@ -128,7 +128,7 @@ def _read_record(path: pathlib.Path) -> Record:
     """A record, which from version 0.2.0 on is sealed."""
     try:
         record = json.loads(files.read_text(path))
-    except json.JSONDecodeError as error:
+    except (RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} must be JSON, got {error}.") from None
     if not isinstance(record, dict):
         raise ValueError(f"{path} must be a JSON object, got {type(record).__name__}.")
@@ -236,20 +236,25 @@ def _commands(made: Sequence[Record], name: str, config: type, asked: Mapping[st
     return (*lines, shlex.join(["lrsched", name, *_arguments(asked, config)]))
 
 
-def _arguments(asked: Mapping[str, Any], config: type) -> list[str]:
-    """The options of a command that differ from what it does without them."""
+def _arguments(asked: Mapping[str, Any], config: type, usually: Any = None) -> list[str]:
+    """The options of a command that differ from what it does without them.
+
+    Args:
+      usually: a configuration that has the defaults; None: those of the class.
+    """
     positional: list[str] = []
     options: list[str] = []
     usual: dict[str, Any] = {}
     if "data" in asked and "optimizer" in asked:
-        usual = RunConfig(data=asked["data"], optimizer=asked["optimizer"]).as_json()
+        like = usually if isinstance(usually, RunConfig) else RunConfig()
+        usual = dataclasses.replace(like, data=asked["data"], optimizer=asked["optimizer"]).as_json()
         del usual["data"], usual["optimizer"]
     for field in dataclasses.fields(config):
         if field.name in _NOT_ASKED or asked.get(field.name, []) == []:
             continue
-        value, default = asked[field.name], _default(field)
+        value, default = asked[field.name], _default(field) if usually is None else getattr(usually, field.name)
         if dataclasses.is_dataclass(default):
-            options += _arguments(value, type(default)) if value != dataclasses.asdict(default) else []  # type: ignore[arg-type]
+            options += _arguments(value, type(default), default) if value != dataclasses.asdict(default) else []  # type: ignore[arg-type]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             positional += [str(each) for each in value]
         elif field.name in _ALWAYS or not (_alike(value, default) or _alike(value, usual.get(field.name, default))):

@@ -35,10 +35,10 @@ def write_results(document: Mapping[str, Any], out: pathlib.Path) -> tuple[str, 
     lines.append("")
     lines += [_regret(part, document["curves"]) for part in parts if part.question == "peak rate"]
     lines += [table.format_part(part) for part in parts]
-    if document["rule"] is not None and len(parts) > 1:
+    if document["rule"] is not None and parts[-1].question != "peak rate":
         lines.append(
-            "Errors are mean ± sd (n seeds). After the first question, rate: the chosen one, scaled as the setting's "
-            "own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
+            "Errors are mean ± sd (n seeds). In the tables after the peak rate's, rate: the chosen one, scaled as the "
+            "setting's own range test suggests; epochs: those of equal time, where batch sizes are compared.\n"
         )
     text = "\n".join(lines)
     files.write_text(out / "table.md", text)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrsched import files
 from lrsched.analysis.study import bits, comparisons, figures, ledger, paper, table
-from lrsched.analysis.study.cells import Cell, gather
+from lrsched.analysis.study.cells import Cell, gather, measure_on_the_way
 from lrsched.runs.report import Record
 from lrsched.runs.studies import SavedStudy
 from lrsched.schedules import language, registry
@@ -53,7 +53,7 @@ def write_results(study: SavedStudy, out: pathlib.Path) -> tuple[str, list[pathl
     else:
         _remove(curve, written)
     if way:
-        figures.draw_losses(way, errors, measure=f"{measured}, %")
+        figures.draw_losses(way, errors, measure=f"{measure_on_the_way(measured, records)}, %")
     else:
         _remove(errors, written)
     if all(cell.diverged for cell in cells):

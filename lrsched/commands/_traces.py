@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import pathlib
@@ -66,10 +64,10 @@ def read(path: str, *, rate_column: str | None = None, step_column: str | None =
         known: dict[str, Any] = {}
         if text.lstrip()[:1] in ("{", "["):
             rows, known = _json(text)
-        elif NUMBER.fullmatch(text.strip().partition("\n")[0]):
+        elif NUMBER.fullmatch("".join(text.strip().splitlines()[:1])):
             rows = text.split()  # the rates alone, one in a line
         else:
-            rows = list(csv.DictReader(io.StringIO(text), delimiter=_delimiter(text)))
+            rows = files.read_csv(text, _delimiter(text))
         hugging_face = {"first_step": 1, "total_steps": known.get("max_steps")} if known else {}
         given = {"first_step": first_step} if first_step is not None else {}
         trace, columns = _of_rows(rows, rate_column, step_column, {**hugging_face, **given})
@@ -104,7 +102,10 @@ def _json(text: str) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    try:
+        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    except RecursionError:
+        raise ValueError("brackets that are nested too deeply") from None
 
 
 def _of_rows(

@@ -81,6 +81,9 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
     per_epoch = config.steps_per_epoch or found.steps_per_epoch
     total = _budget(config, trace)
     if config.words is None and found.words is None:
+        for name in ("peak_value", "plot"):
+            if getattr(config, name) is not None:
+                raise ValueError(f"{name} must come with the words of a schedule, got {getattr(config, name)} alone.")
         report("searching for the nearest schedules")
         rows = _nearest.search(trace, total)
         return Outcome(rows, "\n".join([_described(config, found, trace), "", *_nearest.show(rows, config.trace)]), [])

@@ -78,7 +78,7 @@ class Forecast(NamedTuple):
 
     law: fits.FittedLaw
     rows: list[Row]
-    left_out: dict[str, float]
+    left_out: dict[str, float | None]
     best: list[_optimised.Member]
 
 
@@ -104,7 +104,8 @@ def run(config: ForecastConfig, report: Report = ignore) -> Outcome:
         rows.append(Row(drawn.label, total, float(rates.max()), float(law.predict(rates)), None, False))
         for sentence in law.leaves(rates):
             report(f"{drawn.label} leaves what was fitted: {sentence}")
-    left_out = fits.leave_one_out(fitted, name) if config.leave_one_out else {}
+    errors = fits.leave_one_out(fitted, name) if config.leave_one_out else {}
+    left_out = {each: errors.get(each) for each in law.fitted} if config.leave_one_out else {}
     best = [_optimised.best(family, law, peak=peak, total_steps=total) for family in config.optimise]
     rows.sort(key=lambda row: (-row.total_steps, row.predicted))
     forecast = Forecast(law, rows, left_out, best)
@@ -176,12 +177,12 @@ def sentences(forecast: Forecast, loss: str) -> list[str]:
             text += f" Rank correlation of predicted and measured: {stats.spearmanr(*new.T)[0]:.2f}."
         said.append(text)
     else:
-        said.append(
-            "Nothing was held against it: errors on runs that were fitted say little (--fit-on, --leave-one-out)."
-        )
-    if forecast.left_out:
-        each = ", ".join(f"{name} {error:.4f}" for name, error in forecast.left_out.items())
-        said.append(f"Fitted without each schedule in turn, it is off at the end by: {each}.")
+        options = "--fit-on" if forecast.left_out else "--fit-on, --leave-one-out"
+        said.append(f"Nothing was held against it: errors on runs that were fitted say little ({options}).")
+    if each := [f"{name} {error:.4f}" for name, error in forecast.left_out.items() if error is not None]:
+        said.append(f"Fitted without each schedule in turn, it is off at the end by: {', '.join(each)}.")
+    if needed := [name for name, error in forecast.left_out.items() if error is None]:
+        said.append(f"The runs do not identify the law without {', or without '.join(needed)}.")
     for member in forecast.best:
         said += member.sentences()
     return said

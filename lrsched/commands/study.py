@@ -51,7 +51,7 @@ class StudyConfig(Recipe):
       no_worse_than: percentage points of error that do not count: each schedule is tested for being no worse than the
         reference by more than that.
       evaluate_every: how often the error is measured on the way: updates (200), epochs (1ep), a share of each run
-        (10%); on held-out data in the runs that choose, on the test set in the others, where nothing is chosen.
+        (10%); on held-out data in runs that have some, as those that choose do, else on the test set.
       part: as in 3/16, the third of sixteen parts, for array jobs; they may share `out`, or be merged later.
       dry_run: train nothing; say how many runs and updates there would be, and how long one worker takes.
       file: a TOML or JSON file with the names of these options, such as the study.json of another study; options given

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from typing import Any
 
 import numpy as np
@@ -104,7 +102,11 @@ def read_curve(path: files.Path, name: str | None = None) -> Curve:
     Raises:
       ValueError: naming the file, for columns that are missing, numbers that are none, or steps that do not ascend.
     """
-    rows = list(csv.DictReader(io.StringIO(files.read_text(path))))
+    text = files.read_text(path)
+    try:
+        rows = files.read_csv(text)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
     if not rows or {"step", "lr", "loss"} - rows[0].keys():
         got = ", ".join(map(str, rows[0])) if rows else "no line"
         raise ValueError(f"{path} must have the columns step, lr, loss and a line below them, got {got}.")

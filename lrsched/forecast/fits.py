@@ -124,7 +124,7 @@ class FittedLaw:
             seen = {key: (float(low), float(high)) for key, (low, high) in found["seen"].items()}
             parameters = {key: float(value) for key, value in found["parameters"].items()}
             return cls(found["law"], parameters, tuple(found["fitted"]), seen)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, RecursionError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"a fitted law must be JSON with law, parameters, fitted and seen: {error!r:.80}."
             ) from None

@@ -125,7 +125,7 @@ def prepare_boston(name: str, root: pathlib.Path, source: pathlib.Path | None) -
         elif source.exists() and not source.is_file():  # a pipe would be waited for
             raise ValueError(f"{name} must be a file.")
         else:
-            table = tabular.boston_table(files.read_text(source).removeprefix("\ufeff"))
+            table = tabular.boston_table(files.read_text(source))
     except Exception as error:
         raise _error(name, root, source, [tabular.OPENML_URL], "FILE", error) from error
     with _all_or_nothing(root), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as scratch:

@@ -414,6 +414,14 @@ BAD: dict[str, tuple[str, Sequence[str], str]] = {
     "a word": ("step,lr\n0,1\n1,high\n", ["t.csv"], "column lr must hold numbers, got 'high'"),
     "no schedule": ("step,lr\n0,1\n", ["t.csv", "cosin"], "schedule must be one of"),
     "epochs of no length": ("step,lr\n0,1\n", ["t.csv", "rex", "--epochs", "3"], "epochs must come with"),
+    "a quotation mark that is not closed": (
+        'step,lr\n0,"1\n1,1\n',
+        ["t.csv"],
+        "t.csv: must be CSV, got unexpected end",
+    ),
+    "brackets without an end": ("[" * 100_000, ["t.csv"], "must hold JSON, whole or in each line, got brackets that"),
+    "a picture of no schedule": ("step,lr\n0,1\n", ["t.csv", "--plot", "a.svg"], "plot must come with the words of"),
+    "a peak of no schedule": ("step,lr\n0,1\n", ["t.csv", "--peak-value", "1"], "peak_value must come with the words"),
     "no picture": ("step,lr\n0,1\n", ["t.csv", "rex", "--plot", "a.txt"], "must end in .svg or .png"),
 }
 
@@ -428,6 +436,18 @@ def test_bad_input_ends_in_one_line(
     assert cli.main(["check", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message.replace(".svg", r"\.svg"), line)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_byte_order_mark_and_any_ends_of_lines_are_read(end: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "t.csv"
+    write(path, at(K[::10]), K[::10])
+    path.write_bytes(("\ufeff" + path.read_text().replace("\n", end)).encode())
+    found = _traces.read(path)
+    assert found.columns == "lr over step"
+    assert found.trace.steps.tolist() == K[::10].tolist()
+    (tmp_path / "rates").write_bytes(end.join(str(rate) for rate in at(K)).encode())
+    assert len(_traces.read(tmp_path / "rates").trace.rates) == TOTAL
 
 
 def test_function_holds_numbers_against_a_schedule() -> None:

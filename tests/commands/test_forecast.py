@@ -79,6 +79,22 @@ def test_records_of_a_study_are_curves_of_mean_losses() -> None:
     assert curve.steps[0] == 3  # the middle of the first six updates
 
 
+@pytest.mark.parametrize("total", [1, 2, 90, 100, 101, 250, 299, 300, 501])
+def test_training_losses_are_measured_in_the_middle_of_their_blocks(total: int) -> None:
+    size = -(-total // 100)
+    blocks = [range(first, min(first + size, total)) for first in range(0, total, size)]
+    row = {"total_steps": total, "train_losses": [1.0] * len(blocks)}
+    steps, _ = _loss_curves._measured([row], "train")
+    made = [[update + 1 for update in block] for block in blocks]  # updates made when its loss is known
+    assert steps.tolist() == [int(np.floor(np.mean(each))) for each in made]
+    assert (np.diff(steps) > 0).all()
+
+
+def test_training_losses_of_the_study_on_the_digits_are_curves() -> None:
+    found = _loss_curves.read([str(RESULTS / "digits_study")], train=True)
+    assert {len(curve.rates) for curve in found.curves} == {18, 90, 360}
+
+
 def test_measurements_on_the_way_are_taken_where_all_seeds_have_them(tmp_path: pathlib.Path) -> None:
     rows = [
         row for row in records.read(RESULTS / "onecycle_cifar10" / "records.jsonl").rows if row["label"] == "onecycle"
@@ -121,6 +137,14 @@ def test_peak_rates_choose_what_is_fitted() -> None:
     rows = forecast.run(config).result.rows
     assert {(row.name, row.peak) for row in rows if row.fitted} == {("step", 0.1), ("step", 0.3), ("step", 1.0)}
     assert len(rows) == 7
+
+
+def test_schedules_that_the_law_needs_are_said(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    paths = write_curves(tmp_path, "constant", "cosine")
+    assert cli.main(["forecast", *paths, "--law", "annealing", "--leave-one-out"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "The runs do not identify the law without constant, or without cosine." in text
+    assert "say little (--fit-on)." in text
 
 
 def test_result_is_a_value_with_the_law_and_its_rows() -> None:

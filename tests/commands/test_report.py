@@ -6,15 +6,22 @@ import re
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
 from lrsched import parsing
 from lrsched.analysis.report.document import Document, Lines, Part
 from lrsched.analysis.report.latex import PREAMBLE
-from lrsched.commands import report, study
+from lrsched.commands import _report_parts, report, study
+from lrsched.commands.range_test import RangeTestConfig
 from lrsched.commands.report import ReportConfig
+from lrsched.commands.search import SearchConfig
+from lrsched.commands.tune import TuneConfig
 from lrsched.runs import studies
+from lrsched.runs.config import SHORT, RunConfig
+from lrsched.runs.ramps import Ramp
+from lrsched.training import provenance
 
 RESULTS = pathlib.Path(__file__).parent.parent.parent / "results"
 NAMES = ("digits_study", "onecycle_cifar10", "onecycle_cifar10/range_test", "digits_search", "cifar10_snapshots")
@@ -114,6 +121,22 @@ def test_command_of_a_result_is_that_of_its_record(written: tuple[Document, path
     usual = {"batch_size", "weight_decay_mode", "momentum", "image_size", "evaluate_every"}  # may be written out
     for field in (asked.keys() & given.keys()) - usual - {"out", "data_dir", "config", "ramp"}:
         assert asked[field] == given[field], field
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("search", SearchConfig()),
+        ("search", SearchConfig(config=RunConfig(schedule="rex", max_epochs=8.0))),
+        ("search", SearchConfig(config=dataclasses.replace(SHORT, optimizer="adamw", seed=3), bisections=2)),
+        ("tune", TuneConfig(config=RunConfig(schedule="onecycle", max_epochs=8.0, holdout_fraction=0.2))),
+        ("range-test", RangeTestConfig(ramp=Ramp(length="50", seeds=2), model="mlp", peak_values=(1.0,))),
+    ],
+)
+def test_command_of_a_record_asks_for_what_it_was_asked(name: str, config: Any) -> None:
+    asked = json.loads(json.dumps(provenance.config_fields(config)))
+    line = _report_parts._commands([], name, type(config), asked)[-1]
+    assert parsing.parse(shlex.split(line)[1:]).config == config
 
 
 @pytest.mark.slow

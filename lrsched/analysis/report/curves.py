@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lrsched.analysis import Record, drawing
+from lrsched.analysis import drawing
 from lrsched.analysis.markdown import code
 from lrsched.analysis.report import chart
 from lrsched.analysis.report.chart import Axis, Line
@@ -71,21 +71,28 @@ def draw_losses(losses: Losses, budget: str) -> Figure | None:
     return _draw_bands(losses, "training loss", title, log=True)
 
 
-def draw_evaluations(errors: Losses, budget: str, records: Sequence[Record]) -> Figure | None:
-    """Errors in percent that were measured on the way; the records tell on what."""
-    splits = {record["evaluations"]["split"] for record in records if record.get("evaluations")}
-    split = "held-out" if splits == {"holdout"} else "test"
-    title = f"{split.capitalize()} error over updates at {budget}: mean over seeds, and the band from the least to the"
-    return _draw_bands(errors, f"{split} error, %", f"{title} largest.", log=True)
+def draw_evaluations(errors: Losses, budget: str, measure: str) -> Figure | None:
+    """Errors in percent that were measured on the way."""
+    title = (
+        f"{measure[0].upper()}{measure[1:]} over updates at {budget}: mean over seeds, and the band from the least to"
+    )
+    return _draw_bands(errors, f"{measure}, %", f"{title} the largest.", log=True)
 
 
 def _draw_bands(values: Losses, label: str, title: str, *, log: bool) -> Figure | None:
-    values = {name: each for name, each in values.items() if np.isfinite(each[1]).any()}
-    if not values:
+    trained = {name: (x, each[np.isfinite(each).any(axis=1)]) for name, (x, each) in values.items()}
+    shown = {name: each for name, each in trained.items() if len(each[1]) and np.isfinite(each[1]).all(axis=0).any()}
+    if not shown:
         return None
-    looks = drawing.looks(values)
+    gone = [
+        f"{code(name)} ({len(each) - kept} of {len(each)})"
+        for name, (_, each) in values.items()
+        if (kept := len(shown[name][1]) if name in shown else 0) < len(each)
+    ]
+    title += f" Not drawn, because runs diverged: {', '.join(gone)}." if gone else ""
+    looks = drawing.looks(shown)
     lines = []
-    for name, (x, each) in values.items():
+    for name, (x, each) in shown.items():
         mean, low, high = each.mean(axis=0), each.min(axis=0), each.max(axis=0)  # NaN where a seed has none
         several = len(each) > 1
         lines.append(
@@ -99,7 +106,7 @@ def _draw_bands(values: Losses, label: str, title: str, *, log: bool) -> Figure 
     )
     y_axis: Axis = chart.fit_axis(label, ends, log=log)
     drawn = chart.draw_lines(lines, x_axis, y_axis, name=f"{label} over updates, a line per schedule")
-    return Figure(title, drawn, tuple(Key(code(name), looks[name]) for name in values))
+    return Figure(title, drawn, tuple(Key(code(name), looks[name]) for name in shown))
 
 
 def draw_schedules(curves: Curves) -> Figure:

@@ -10,7 +10,7 @@ from lrsched.analysis.markdown import code, escape, plural
 from lrsched.analysis.report import curves, provenance, standings, statistics
 from lrsched.analysis.report.document import Block, Lines, Part, Section
 from lrsched.analysis.study import ledger, table
-from lrsched.analysis.study.cells import Cell
+from lrsched.analysis.study.cells import Cell, measure_on_the_way
 from lrsched.analysis.study.comparisons import Comparison
 
 
@@ -57,7 +57,7 @@ def describe_study(study: Findings) -> Part:
     results: list[Block | None] = [statistics.tabulate_results(cells, marks, study.measure, reference), frontier]
     on_the_way = [
         curves.draw_losses(study.losses, longest),
-        curves.draw_evaluations(study.evaluations, longest, study.records),
+        curves.draw_evaluations(study.evaluations, longest, measure_on_the_way(study.measure, study.records)),
     ]
     everything = [*study.selection, *study.records]
     sections: dict[str, Sequence[Block | None]] = {

@@ -126,8 +126,9 @@ def format_summary(parts: Sequence[Part]) -> str:
 
 
 def explain_rates(parts: Sequence[Part]) -> list[str]:
-    """A sentence for each question after the first whose answer has another rate than the answer before it."""
-    best = [(part.question, part.tried[part.best]) for part in parts]
+    """A sentence for each question after the peak rate's whose answer has another rate than the answer before it."""
+    first = [part.question for part in parts].index("peak rate")
+    best = [(part.question, part.tried[part.best]) for part in parts[first:]]
     return [
         f"The rate {before.rate:.3g} became {after.rate:.3g} with {question} {after.setting}: its own range test "
         f"suggests {after.rate / before.rate:.2g} times what that of the answer before it suggests."

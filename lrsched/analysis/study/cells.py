@@ -42,6 +42,12 @@ class Cell:
     selection_missing: tuple[int, ...] = ()  # those that a setting lacks: the choice did without them
 
 
+def measure_on_the_way(measure: str, records: Sequence[Record]) -> str:
+    """What the errors of a study on the way are: the measure, and where they were taken on held-out data, of that."""
+    splits = {record["evaluations"]["split"] for record in records if record.get("evaluations")}
+    return measure.replace("test", "held-out", 1) if splits == {"holdout"} else measure
+
+
 def gather(records: Sequence[Record], selection: Sequence[Record] = ()) -> list[Cell]:
     """Gathers records into a cell per schedule and budget, in the order in which the records first name them.
 

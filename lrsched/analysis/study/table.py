@@ -134,8 +134,9 @@ def mark(
             continue
         best = min(column, key=lambda label: column[label] or 0.0)
         against = best if reference is None else reference
+        compared = (against, budget) in marks
         for label in column:
-            tied = label != against and against in column and (budget, frozenset((label, against))) not in apart
+            tied = label != against and compared and (budget, frozenset((label, against))) not in apart
             marks[label, budget] = (label == best, tied)
     return marks
 

@@ -8,6 +8,7 @@ import pytest
 
 from lrsched.analysis.report.document import Facts, Figure, Lines, Part, Table
 from lrsched.analysis.report.study import Findings, describe_all, describe_study
+from lrsched.analysis.study.cells import measure_on_the_way
 
 MakeStudy = Callable[..., Findings]
 APART = {
@@ -131,6 +132,45 @@ def test_errors_on_the_way_are_drawn_on_what_they_were_measured(study: MakeStudy
     rows = [{**record, "evaluations": {"split": "holdout", "steps": [10, 20], "errors": [0.5, 0.1]}} for record in found.records]  # noqa: E501  # fmt: skip
     figures = [figure.title for figure in blocks(describe_study(found._replace(records=rows)), Figure)]
     assert any(title.startswith("Held-out error over updates at 5%") for title in figures)
+
+
+@pytest.mark.parametrize(
+    ("split", "measure", "said"),
+    [
+        ("test", "test error", "test error"),
+        ("holdout", "test error", "held-out error"),
+        (
+            "holdout",
+            "part of the test targets' variance left unexplained",
+            "part of the held-out targets' variance left",
+        ),
+    ],
+)
+def test_measure_on_the_way_is_of_what_it_was_taken_on(split: str, measure: str, said: str) -> None:
+    found = measure_on_the_way(measure, [{"evaluations": {"split": split}}, {}])
+    assert found.startswith(said)
+
+
+def test_losses_are_of_the_seeds_that_trained_and_the_others_are_counted(study: MakeStudy) -> None:
+    steps, whole = np.arange(20), np.exp(-np.arange(20) / 9.0)
+    losses = {
+        "rex": (steps, np.array([whole, np.full(20, np.nan), whole / 2])),
+        "step": (steps, np.full((2, 20), np.nan)),
+    }
+    (figure,) = [
+        each
+        for each in blocks(describe_study(study(APART, losses=losses)), Figure)
+        if each.title.startswith("Training loss")
+    ]
+    assert figure.title.endswith("Not drawn, because runs diverged: `rex` (1 of 3), `step` (2 of 2).")
+    assert [key.label for key in figure.keys] == ["`rex`"]
+    assert figure.drawing.count('class="line"') == figure.drawing.count('class="band"') == 1
+
+
+def test_losses_of_runs_that_all_diverged_are_no_figure(study: MakeStudy) -> None:
+    gone = {"rex": (np.arange(20), np.full((2, 20), np.nan))}
+    titles = [each.title for each in blocks(describe_study(study(APART, losses=gone)), Figure)]
+    assert not any(title.startswith("Training loss") for title in titles)
 
 
 @pytest.mark.parametrize("label", ["<script>alert(1)</script>", "a`b|c", "x" * 200, "日本", "100% #1 & {a_b}"])

@@ -139,3 +139,12 @@ def test_change_of_rate_is_said_and_why() -> None:
     (line,) = table.explain_rates([rate, decay, size])
     assert line.startswith("The rate 0.13 became 0.33 with batch size 128: its own range test suggests 2.5 times")
     assert "| batch size | **128** | 0.33 |" in table.format_summary([rate, decay, size])
+
+
+def test_change_of_rate_by_the_peak_rate_itself_needs_no_range_test_to_explain_it() -> None:
+    decay = Part("weight decay", (Tried("0.0005", 0.1, 4.0, {0: 0.1}), Tried("0", 0.1, 4.0, {0: 0.2})))
+    rate = Part("peak rate", (Tried("0.3", 0.3, 4.0, {0: 0.1}), Tried("1", 1.0, 4.0, {0: 0.2})))
+    momentum = Part("momentum", (Tried("0.95", 0.2, 4.0, {0: 0.1}), Tried("0.9", 0.3, 4.0, {0: 0.2})))
+    assert table.explain_rates([decay, rate]) == []
+    (line,) = table.explain_rates([decay, rate, momentum])
+    assert line.startswith("The rate 0.3 became 0.2 with momentum 0.95")

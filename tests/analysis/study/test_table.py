@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lrsched.analysis.study import table
+from lrsched.analysis.study import comparisons, table
 from lrsched.analysis.study.cells import gather
 from lrsched.analysis.study.paper import PaperNumber
 
@@ -263,6 +263,16 @@ def test_reference_takes_the_mark_from_the_best(record):
     text = table.format_markdown(gather(best_of(record)), reference="step")
     assert "†" not in row(text, "| `step`")
     assert row(text, "| `rex`").count("†") == row(text, "| `linear`").count("†") == 2
+
+
+def test_nothing_is_told_apart_from_a_reference_that_diverged_where_no_test_does(record):
+    rows = best_of(record, 0.3)
+    rows = [{**each, "diverged_at": 3} if each["label"] == "step" and each["seed"] == 0 else each for each in rows]
+    cells = gather(rows)
+    assert not any(one.separated for one in comparisons.compare_cells(cells, reference="step"))
+    text = table.format_markdown(cells, reference="step")
+    assert row(text, "| `rex`").count("†") == row(text, "| `linear`").count("†") == 2
+    assert "†" not in row(text, "| `step`")
 
 
 def test_marks_hold_for_all_budgets_together(record):
