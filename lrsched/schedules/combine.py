@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence as SequenceOf
+from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -82,12 +83,21 @@ def _check_durations(durations: SequenceOf[Duration], total_steps: Number, names
     exact = not (scaling or hold_rest)
     if needed > total_steps or (exact and needed != total_steps):
         relation = f"{'sum to' if exact else 'fit into'} total_steps = {total_steps}"
-    elif scaling and not hold_rest and total_steps - needed >= scaling:  # more than rounding down leaves
+    elif scaling and not hold_rest and _left(durations, total_steps) >= 1:
         relation = f"fill total_steps = {total_steps} or hold 'rest' (in words: one part without a duration)"
     else:
         return
     parts = [f"{name} {n}".strip() for name, n in itertools.zip_longest(names, lengths, fillvalue="") if n]
     raise ValueError(f"durations must {relation}, got {needed} steps: {' + '.join(parts) or 'none'}.")
+
+
+def _left(durations: SequenceOf[Any], total_steps: Number) -> Fraction:
+    """Updates that durations leave of a budget, before fractions are rounded down."""
+    total = int(total_steps)
+    parts = (
+        Fraction(total * d.numerator, d.denominator) if isinstance(d, Ratio) else Fraction(int(d)) for d in durations
+    )
+    return total - sum(parts, start=Fraction())
 
 
 class Jump(NamedTuple):
@@ -253,8 +263,8 @@ def sequence(
       segments: schedules; each sees the steps since its own start, and its duration replaces its own total_steps.
       durations: one per segment: steps (500, "500st"), epochs ("5ep") and examples ("50000ex") do not change with the
         budget, fractions (0.1, "10%") of total_steps scale with it and round down, "rest" takes what is left. Without
-        it they must fill total_steps but for what rounding down leaves, which the last fraction takes. By default
-        the segments' own total_steps.
+        it they must fill total_steps but for less than an update; what rounding down leaves the last fraction takes.
+        By default the segments' own total_steps.
       total_steps: the whole budget in updates; by default the sum of the durations, if they are all steps.
       steps_per_epoch: updates in an epoch, where a duration is in epochs.
       batch_size: examples in an update, where a duration is in examples.

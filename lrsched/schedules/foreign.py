@@ -93,9 +93,12 @@ class Function(Schedule):
         return _evaluate(self.function, clamp(step, self.total_steps)[0])
 
 
-def contains_foreign(schedule: Schedule) -> bool:
-    """Whether a schedule calls somebody else's code, which may need to know the budget while JAX traces it."""
-    kinds = Foreign | Function
+def contains_foreign(schedule: Schedule, kinds: Any = Foreign | Function) -> bool:
+    """Whether a schedule calls somebody else's code, which may need to know the budget while JAX traces it.
+
+    Args:
+      kinds: of these alone: `Function` is what JSON cannot hold.
+    """
     return any(isinstance(each, kinds) for each in jax.tree.leaves(schedule, is_leaf=lambda x: isinstance(x, kinds)))
 
 

@@ -15,7 +15,7 @@ from lrsched.schedules.core import Schedule, check_values
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.entered import after
 from lrsched.schedules.families.onecycle import paired_momentum
-from lrsched.schedules.foreign import Function
+from lrsched.schedules.foreign import Function, contains_foreign
 from lrsched.schedules.language import Words, parse
 from lrsched.schedules.values import check_number, check_steps, is_number, short
 
@@ -86,7 +86,7 @@ class Plan:
         return axes
 
     def digest(self) -> str:
-        """SHA-256 of words and budget: equal digests mean equal plans."""
+        """SHA-256 of words and budget: equal digests mean equal plans, but for a batch size that "ex" is counted by."""
         text = json.dumps([self.words, self.budget.epochs, self.budget.steps_per_epoch])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -135,7 +135,7 @@ def plan(
         "steps_per_epoch": budget.steps_per_epoch,
         "batch_size": batch_size,
     }
-    if callable(words) and not isinstance(words, Schedule):
+    if callable(words) and (not isinstance(words, Schedule) or contains_foreign(words, Function)):
         rate, lr = _of_function(words, budget.total_steps, peak_value)
     else:
         rate = registry.with_peak(parse(words), peak_value)

@@ -88,9 +88,10 @@ class Polynomial(Profile):
         return p.w**self.power
 
     def _complement(self, p: Progress) -> Any:
-        xp = namespace(p.z)
-        inside = xp.where(p.w > 0, p.z, xp.zeros_like(p.z))  # the logarithm of no remainder is not finite
-        return xp.where(p.w > 0, -xp.expm1(self.power * xp.log1p(-inside)), 1.0 - self(p))
+        xp, near = namespace(p.z), p.w < 0.5  # the end, where z is rounded to 1
+        left = xp.where(xp.logical_and(near, p.w > 0), p.w, xp.ones_like(p.w))  # the logarithm of 0 is not finite
+        log = xp.where(near, xp.log(left), xp.log1p(-xp.where(near, xp.zeros_like(p.z), p.z)))
+        return xp.where(p.w > 0, -xp.expm1(self.power * log), 1.0 - self(p))
 
 
 @value_class

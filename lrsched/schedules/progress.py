@@ -45,6 +45,8 @@ class Ratio:
 def ratio(name: str, value: Number | Ratio) -> Ratio:
     """The fraction a float stands for: the nearest with a denominator up to 65,536, so 0.1 is 1/10 and 1/3 is 1/3.
 
+    One below 1/65,536 is refused: nothing near it can be said.
+
     A traced float is the nearest multiple of 1/57,600 if it is one to float32's precision, as percents, thirds, ninths
     and halves to 256ths are; else the next one below, so that a boundary never comes late.
     """
@@ -59,6 +61,8 @@ def ratio(name: str, value: Number | Ratio) -> Ratio:
     if value > 1:
         raise ValueError(f"{name} must be a fraction of the budget in [0, 1], got {value}.")
     exact = Fraction(float(value)).limit_denominator(LARGEST_DENOMINATOR)
+    if abs(exact - Fraction(float(value))) > Fraction(float(value)) / 1000:
+        raise ValueError(f"{name} must be 0 or at least 1/{LARGEST_DENOMINATOR} of the budget, got {value}: use steps.")
     return Ratio(exact.numerator, exact.denominator)
 
 

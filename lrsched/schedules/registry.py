@@ -15,6 +15,7 @@ from lrsched.schedules.combine import Clip, Product, phases, product
 from lrsched.schedules.combine import Sequence as Segments
 from lrsched.schedules.core import Schedule, of_peak, rebind
 from lrsched.schedules.durations import Rest, duration, with_units
+from lrsched.schedules.entered import After, Held
 from lrsched.schedules.families import (
     cycles,
     cycles_linear,
@@ -27,6 +28,7 @@ from lrsched.schedules.families import (
     piecewise,
     rising,
 )
+from lrsched.schedules.families.subsampled import Subsampled
 from lrsched.schedules.progress import Ratio
 from lrsched.schedules.values import check_choice, check_number, is_concrete, unchecked
 
@@ -150,15 +152,17 @@ def move(schedule: Schedule, total_steps: Any) -> Schedule:
 
 
 def _with_rest(schedule: Any) -> Any:
-    """The schedule with a segment that takes the rest, also inside a product or limits."""
+    """The schedule with a segment that takes the rest, also inside others and inside the segments that it moves."""
     if isinstance(schedule, Segments):
         lengths = list(schedule.durations)
         scaling = [i for i, length in enumerate(lengths) if isinstance(length, Ratio)]
         fixed = [i for i in range(len(lengths)) if i not in scaling]
         if fixed and not any(isinstance(length, Rest) for length in lengths):
             lengths[scaling[0] if len(scaling) == 1 else fixed[-1]] = Rest()
-            return unchecked(schedule, durations=tuple(lengths))
-    elif isinstance(schedule, Product | Clip):
+        parts = zip(schedule.segments, lengths, strict=True)
+        segments = tuple(_with_rest(part) if isinstance(length, Ratio | Rest) else part for part, length in parts)
+        return unchecked(schedule, segments=segments, durations=tuple(lengths))
+    if isinstance(schedule, After | Clip | Held | Product | Subsampled):
         return unchecked(schedule, schedule=_with_rest(schedule.schedule))
     return schedule
 

@@ -80,6 +80,8 @@ def _check_field(owner: str, name: str, kind: str, value: Any) -> None:
     """Raises ValueError unless a field's value, and each part of a tuple, is of the kind that its annotation says."""
     kinds = set(kind.split(" | "))
     fits = True
+    if kind == "Any":
+        return
     if name == "total_steps":
         check_steps(name, value)
     elif kind.startswith("tuple["):
@@ -104,7 +106,7 @@ def _check_field(owner: str, name: str, kind: str, value: Any) -> None:
             fits = isinstance(value, int)
         else:
             check_number(name, value)
-    elif kind != "Any":
+    else:
         fits = bool(kinds & _kinds(value))
     if not fits:
         raise ValueError(f"{name} of {owner} must be {kind}, got {short(value)}.")

@@ -89,6 +89,7 @@ def test_cycle_ends_count_no_warmup() -> None:
         (["10%", "rest"], None, "total_steps must be given"),
         (["10", "rest"], 100, "duration must be steps .* got '10'"),
         ([-1, "rest"], 100, "duration must be at least 0"),
+        (["10%", "80%"], 10, "durations must fill total_steps = 10 or hold 'rest' .*, got 9 steps"),
         (["10%", "20%"], 100, "durations must fill total_steps = 100 or hold 'rest' .*, got 30 steps"),
         ([10, "50%"], 100, "durations must fill total_steps = 100 or hold 'rest' .*, got 60 steps"),
         (["50%", 10], 100, r"durations must fill .*\(in words: one part without a duration\), got 60 steps"),
@@ -114,6 +115,15 @@ def test_value_of_a_study_fits_another_budget(durations: list[object], lengths: 
     segments = [lrsched.constant(1.0, total_steps=1)] * len(durations)
     schedule = lrsched.sequence(segments, durations=durations, total_steps=1000)
     assert lrsched.plan(schedule, 2000).lr.lengths(np.int64(2000)) == lengths
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: lrsched.product(s, 1.0), lambda s: lrsched.after(s, 0)])
+def test_sequence_within_a_sequence_fits_another_budget(wrap: Any) -> None:
+    inner = lrsched.sequence([lrsched.warmup(0.1, total_steps=10), lrsched.cosine(0.1, total_steps=90)])
+    schedule = wrap(lrsched.sequence([lrsched.constant(0.1, total_steps=50), inner]))
+    longer = [lrsched.warmup(0.1, total_steps=10), lrsched.cosine(0.1, total_steps=240)]
+    want = np.concatenate([np.full(50, 0.1), lrsched.sequence(longer).table()])
+    np.testing.assert_array_equal(lrsched.plan(schedule, 300).lr.table(), want)
 
 
 def test_steps_beside_a_fraction_hold_for_the_budget_that_they_fill() -> None:

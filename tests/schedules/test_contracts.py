@@ -23,6 +23,7 @@ EXTRA = (
     "onecycle@inclusive",
     "step:fractions=0.3/0.6/0.8,factor=0.2",
     "polynomial:power=0.9",
+    "polynomial:power=0.1,end_value=10%",
     *(f"onecycle:variant={name}" for name in onecycle.VARIANTS if name != "smith"),
     "onecycle:peak_position=20st,annealing=cosine",
     "cosine:end_value=0.01",

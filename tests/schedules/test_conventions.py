@@ -67,6 +67,12 @@ def test_warmup_longer_than_the_first_cycle_of_wsd_s_is_refused() -> None:
         ls.wsd_s(0.3, total_steps=100, cycle_lengths=(10, 90), warmup=20)
 
 
+@pytest.mark.parametrize("last", ["abc", -3, 1.5, None])
+def test_last_cycle_of_wsd_s_is_looked_at_though_it_takes_the_rest(last: object) -> None:
+    with pytest.raises(ValueError, match="^cycle_lengths must be"):
+        ls.wsd_s(0.3, total_steps=1000, cycle_lengths=(0.5, last))
+
+
 @pytest.mark.parametrize("fall", ["linear", "cosine", "k_decay:k=0.5,profile=linear"])
 def test_every_period_in_examples_ends_at_exactly_zero(fall: str) -> None:
     """OLMo-core#419: periods given in examples, each of which comes down to 0 and not to nearly 0."""

@@ -1,5 +1,6 @@
 """Schedules of somebody else's: by a dotted path, and Optax's own functions."""
 
+import dataclasses
 import json
 import pickle
 from collections.abc import Callable
@@ -163,6 +164,32 @@ def test_arguments_of_a_factory_must_be_an_object(arguments: str) -> None:
 def test_refusal_of_the_factory_is_its_own() -> None:
     with pytest.raises(ValueError, match="total_steps must be at least 2 for mine, got 1"):
         ls.plan(MINE, 1, peak_value=0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Falling:
+    """A schedule of somebody else's that is an object."""
+
+    peak: float
+
+    def __call__(self, step: Any) -> Any:
+        return self.peak / (1.0 + step)
+
+
+def test_object_that_is_called_becomes_a_plan() -> None:
+    np.testing.assert_allclose(ls.plan(Falling(0.1), 4).lr.table(), [0.1, 0.05, 0.1 / 3, 0.025], rtol=1e-6)
+
+
+def test_rest_of_a_functions_plan_is_a_plan() -> None:
+    function = optax.cosine_decay_schedule(0.1, 100)
+    for peak in (None, 0.4):
+        whole = ls.plan(function, ls.Budget(10, 10), peak_value=peak)
+        rest = whole.after(30)
+        np.testing.assert_allclose(rest.table()["lr"], whole.table()["lr"][30:], rtol=1e-7)
+        assert rest.budget == ls.Budget(7, 10)
+        assert rest.digest() == whole.after(30).digest() != whole.after(31).digest()
+    joined = ls.sequence([ls.warmup(0.1, total_steps=10), ls.plan(function, 100).lr])
+    np.testing.assert_array_equal(ls.plan(joined, 110).table()["lr"][10:], ls.plan(function, 100).table()["lr"])
 
 
 def test_function_of_optax_becomes_a_plan() -> None:

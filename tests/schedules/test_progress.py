@@ -54,6 +54,13 @@ def test_ratio_of_a_float_is_the_fraction_that_was_meant(value: float, fraction:
     assert ratio("part", value) == Ratio(*fraction)
 
 
+@pytest.mark.parametrize("value", [1e-5, 7e-6, 1e-300])
+def test_fraction_that_nothing_is_near_to_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="warmup must be 0 or at least 1/65536 of the budget, got .*: use steps"):
+        lrsched.wsd(1.0, total_steps=10_000_000, warmup=value)
+    assert ratio("part", 2e-5) == Ratio(1, 50_000)
+
+
 def test_ratio_of_a_traced_float() -> None:
     read = jax.jit(lambda q: ratio("part", q))
     for value in (1 / 3, 1 / 9, 1 / 64, 0.0, 1.0, *(i / 100 for i in range(100))):

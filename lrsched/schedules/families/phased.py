@@ -9,6 +9,7 @@ from lrsched.schedules import profiles
 from lrsched.schedules.combine import Sequence, phases, sequence
 from lrsched.schedules.core import Decay, decay, of_peak
 from lrsched.schedules.documented import documented
+from lrsched.schedules.durations import duration
 from lrsched.schedules.families import rising
 from lrsched.schedules.families.powers import logarithm
 from lrsched.schedules.profiles import Profile
@@ -111,6 +112,8 @@ def wsd_s(
     else:
         falling = profiles.named(shape)
     lengths = as_tuple(cycle_lengths)
+    for each in lengths:
+        duration(each, name="cycle_lengths", rest=True)
     parts = [
         ("warmup", rising.warmup(peak_value, total_steps=1), warmup),
         ("hold", rising.hold(peak_value), "rest"),
