@@ -261,6 +261,11 @@ def _ends_a_line(path: pathlib.Path) -> bool:
         return file.read(1) in (b"", b"\n")
 
 
+def locks() -> bool:
+    """Whether files are locked: not with LRSCHED_LOCKS=none."""
+    return os.environ.get("LRSCHED_LOCKS") != "none"
+
+
 def lock(path: Path, *, wait: bool = False) -> IO[bytes]:
     """Opens a file for appending and locks it; closing it, and any end of the process, unlocks it.
 
@@ -274,7 +279,7 @@ def lock(path: Path, *, wait: bool = False) -> IO[bytes]:
     """
     with contextlib.ExitStack() as undo:
         file = undo.enter_context(open(path, "ab"))
-        if os.environ.get("LRSCHED_LOCKS") != "none":
+        if locks():
             _flock(file, wait=wait)
         undo.pop_all()
         return file

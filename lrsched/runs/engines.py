@@ -91,6 +91,7 @@ class _Cluster(NamedTuple):
     stop: Callable[[Sequence[futures.Future[remote.Outcome]]], None]  # asks their workers to save and end
     lost: tuple[type[Exception], ...]  # what a future raises whose worker is gone
     at_once: int | None  # jobs to hand over before one has ended; None: all
+    withdrawn: tuple[type[BaseException], ...] = (futures.CancelledError,)  # what a future raises that was not begun
 
 
 def train_all(
@@ -149,7 +150,7 @@ def _drive(
             job = running.pop(future)
             try:
                 outcome = future.result()
-            except futures.CancelledError:  # it was not begun
+            except cluster.withdrawn:
                 continue
             except cluster.lost as error:
                 said = f"lost its worker ({_line(error)}); it goes on from what was saved."
@@ -219,7 +220,7 @@ def _ray(engine: Engine, _: pathlib.Path, cpus: int, workers: int | None) -> Ite
     lost = [errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.LocalRayletDiedError]
     lost += [errors.ObjectLostError, errors.TaskUnschedulableError, errors.RaySystemError]
     try:
-        yield _Cluster(send, stop, tuple(lost), workers)
+        yield _Cluster(send, stop, tuple(lost), workers, (futures.CancelledError, errors.TaskCancelledError))
     finally:
         if begun:
             with _own_handlers():

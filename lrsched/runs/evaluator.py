@@ -41,13 +41,13 @@ class Evaluator:
     def predict(self, variables: dict[str, Any]) -> tuple[Predicted, int]:
         """A network's predictions on the test set and the held-out part, and for how many of the two it was evaluated.
 
-        They are kept in the user's cache by weights, data, model, kind of device and versions of the libraries.
+        They are kept in the user's cache by weights, data, model, kind of device, libraries and commit of the code.
         """
         model, made, logits = self.task.model, 0, {}
         weights, device = provenance.digest(variables), jax.local_devices()[0]
         for name in ("test", "holdout") if self.task.holdout else ("test",):
             key = [weights, self.task.data.digest, name, repr(model), device.platform, device.device_kind]
-            key.append(json.dumps(provenance.versions()))
+            key.append(json.dumps([provenance.versions(), provenance.commit()]))
             ask = functools.partial(
                 predict.logits, variables, model=model, data=getattr(self.task, name), batch_size=self.size
             )

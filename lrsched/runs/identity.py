@@ -20,9 +20,10 @@ _MACHINE = ("platform", "device_kind", "cpus", "xla_flags", "matmul_precision", 
 
 
 def circumstances() -> dict[str, Any]:
-    """The libraries and the machine, which decide the last digits."""
+    """The libraries and the machine, which decide the last digits, and the commit of the code."""
     described = machine.describe()
-    return {"versions": provenance.versions(), "machine": {name: described[name] for name in _MACHINE}}
+    settings = {name: described[name] for name in _MACHINE}
+    return {"versions": provenance.versions(), "machine": settings, "commit": provenance.commit()}
 
 
 def identify(run: Run) -> dict[str, Any]:
@@ -57,14 +58,17 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def find_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The libraries and settings of two identities that differ, as in "jax 0.10.2 -> 0.10.3"."""
-    return [
+    """The libraries, settings and commits of two identities that differ, as in "jax 0.10.2 -> 0.10.3"."""
+    changes = [
         f"{name} {old[part].get(name)} -> {value}"
         for part in ("versions", "machine")
         if part in old  # version 0.1.0 kept no machine
         for name, value in new[part].items()
         if old[part].get(name) != value
     ]
+    if "commit" in old and "commit" in new and old["commit"] != new["commit"]:
+        changes.append(f"commit {old['commit']} -> {new['commit']}")
+    return changes
 
 
 def check_state(saved: snapshots.Saved, identity: Mapping[str, Any], folder: pathlib.Path) -> None:

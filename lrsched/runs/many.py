@@ -35,6 +35,20 @@ def resolve_all(configs: Sequence[RunConfig], *, data_dir: str | None, count: in
     return [resolve(config, data_dir=data_dir, devices=devices) for config in configs]
 
 
+def _check_locks(count: int | None, engine: engines.Engine) -> None:
+    """Raises ValueError where several would write and nothing is locked."""
+    if not files.locks():
+        if engine.name != "local":
+            raise ValueError(f"engine must be local with LRSCHED_LOCKS=none, got {engine.name}.")
+        if (count or 1) > 1:
+            raise ValueError(f"workers must be 1 with LRSCHED_LOCKS=none, got {count}.")
+
+
+def _workers(count: int | None) -> int | None:
+    """The workers asked for; None: as many as fit. Without locks one alone may write."""
+    return count if files.locks() else 1
+
+
 def _one_device_each(count: int | None) -> bool:
     return count != 1 and jax.default_backend() != "cpu"
 
@@ -65,6 +79,7 @@ def train_all(
       OSError: before anything is trained, if the folder cannot be locked.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
+    _check_locks(count, engine)
     found = records.read(claims.ledger(out))
     for line in found.damaged:
         report(line)
@@ -75,7 +90,7 @@ def train_all(
         return progress.records()
     files.check_writable("out", out)
     total = updates or sum(run.total_steps for run in todo)
-    cpus, lines = _settle(out, progress.done, len(todo), asked=count, updates=total, engine=engine)
+    cpus, lines = _settle(out, progress.done, len(todo), asked=_workers(count), updates=total, engine=engine)
     for line in lines:
         report(line)
     ready = f"{len(progress.left)} of {len(todo)} runs to train" if len(todo) > 1 else "1 run to train"
@@ -114,7 +129,7 @@ def _made(
     if engine.name != "local":
         yield from engines.train_all(trunks.sort(mine, junctions), out, engine=engine, cpus=cpus or 0, workers=count)
         return
-    layout = workers.choose(asked=count, left=len(mine), updates=updates, cpus=cpus)
+    layout = workers.choose(asked=_workers(count), left=len(mine), updates=updates, cpus=cpus)
     mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine
     yield from workers.train_all(mine, out, layout=layout, alone=_one_device_each(count))
 

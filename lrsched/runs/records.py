@@ -53,7 +53,7 @@ class Beginning:
             sizes = {"train": len(data.train), "holdout": len(data.holdout or ()), "test": len(data.test)}
             facts["data"] = {"name": data.name, "version": data.version, "digest": data.digest, **sizes}
             if data.name not in datasets.SOURCES:
-                facts["data"]["classes"] = data.classes
+                facts["data"] |= {"classes": data.classes, "pad": data.pad, "flip": data.flip}
         return facts
 
 

@@ -49,4 +49,5 @@ def describe(record: Record, part: str = "test") -> str:
     else:
         end = f"diverged at update {record['diverged_at']}"
     run = f"{record['label']} at {config['budget']}, rate {config['peak_value']:g}, seed {record['seed']}"
-    return f"{run}: {end}, {record['seconds']:.1f} s, {record['images_per_second']:.0f} images/s"
+    speed = record["images_per_second"]
+    return f"{run}: {end}, {record['seconds']:.1f} s" + (f", {speed:.0f} images/s" if speed is not None else "")

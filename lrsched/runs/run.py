@@ -147,7 +147,7 @@ def train(
         **({"evaluations": log.evaluations_of(part)} if every else {}),
         "applied_rate_max_rel_error": log.rate_error,
         "applied_momentum_max_rel_error": log.momentum_error,
-        "images_per_second": round(speed, 1),
+        "images_per_second": round(speed, 1) if log.completed > first else None,  # all were made before
         "compiles": compiled_steps(),
         **beginning.provenance(run.task.data, devices=len(run.task.devices)),
     }

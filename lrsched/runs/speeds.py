@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from lrsched import files
-from lrsched.runs import records
+from lrsched.runs import claims, records
 from lrsched.runs.report import Report
 from lrsched.runs.run import fetch
 from lrsched.runs.task import Task
@@ -23,8 +23,15 @@ _UNSEALED = frozenset({"batch_size", "device", "images_per_second"})  # what ver
 def measure(task: Task, *, out: pathlib.Path, report: Report) -> float:
     """Images per second of a run alone in this process: that in out/speeds, or else measured and put there.
 
-    The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept.
+    The median of three short runs, after one that compiles. The numbers of a search depend on it, so it is kept, and
+    of several processes one measures it.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with files.lock(claims.ledger(out), wait=True):
+        return _measure(task, out, report)
+
+
+def _measure(task: Task, out: pathlib.Path, report: Report) -> float:
     known = {"recipe": task.recipe.recipe(), "data_digest": task.data.digest, "foreign": task.foreign}
     name = records.fingerprint(known)  # no versions, no machine: a search that is resumed keeps its numbers
     path, speed = out / "speeds" / f"{name}.json", None

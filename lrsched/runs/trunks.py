@@ -154,7 +154,8 @@ class Trunk:
     def read(self, like: State, belongs_to: Mapping[str, Any], *, after: int | None = None) -> snapshots.Saved | None:
         """The furthest state that another run has left, or this one; None if there is none that can be used.
 
-        A state that another made with other libraries or cores is not the one that this run would come to.
+        A state that another made by other code, or with other libraries or cores, is not the one that this run would
+        come to.
 
         Args:
           belongs_to: identity of the run.

@@ -4,6 +4,7 @@ Nothing here needs TensorFlow or a network.
 """
 
 import dataclasses
+import hashlib
 import inspect
 import os
 import pathlib
@@ -25,7 +26,8 @@ class Dataset:
     """One data set, as `load` returns it.
 
     `mean` and `std` are per channel, of train.images / 255; of a table per feature. `pad` (pixels) and `flip` are the
-    usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data.
+    usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data. (Of a
+    user's function it also names pad, flip and the number of classes where they are not as one would expect.)
     `class_names` are in the order of the labels; empty if they have none.
 
     `classes` is 0 for a regression. There all labels are (target - target_mean) / target_std, the statistics of the
@@ -90,7 +92,7 @@ def load(
         from lrsched.training import image_folder
 
         raw = image_folder.read(files.local_folder("data", name), image_size=image_size)
-        return _assemble(raw, name=name, pad=0, flip=False, fraction=holdout_fraction)
+        return _assemble(raw, name=name, pad=0, flip=False, fraction=holdout_fraction, mixed=True)
     if is_text_file(name):
         return _assemble(texts.read_file(name), name=name, pad=0, flip=False, fraction=holdout_fraction)
     if name not in SOURCES and names.is_path(name):
@@ -118,8 +120,9 @@ def dataset(
     """A data set from arrays, as a function for `--data my_package.data.load` returns it.
 
     Args:
-      train: images and labels. Images are uint8 of shape [examples, h, w, c] or [examples, h, w], or rows of float
-        numbers, [examples, features]. Labels are whole numbers from 0, or for a regression floats.
+      train: images and labels, in any order: they are mixed. Images are uint8 of shape [examples, h, w, c] or
+        [examples, h, w], or rows of floats, [examples, features]. Labels are whole numbers from 0, or for a regression
+        floats.
       test: the same; None: a fixed fifth of each class of `train`.
       holdout: the same, for choosing rates; None: `load` takes a part of `train` if it is asked for one.
       classes: number of classes; None: as many as there are names, else the largest label + 1; 0: a regression.
@@ -150,8 +153,12 @@ def dataset(
     shapes = {split: pair[0].shape[1:] for split, pair in checked.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"images must have one shape in all splits, got {shapes}.")
+    if not isinstance(pad, int) or pad < 0:
+        raise ValueError(f"pad must be a whole number of pixels, at least 0, got {pad!r}.")
+    if (pad or flip) and len(shapes["train"]) == 1:
+        raise ValueError(f"pad and flip must be left out for rows of numbers, got pad = {pad} and flip = {flip}.")
     raw = Raw(version, classes, checked["train"], checked.get("test"), checked.get("holdout"), tuple(class_names))
-    return _assemble(raw, name=name, pad=pad, flip=flip, fraction=0.0, keep_holdout=True)
+    return _assemble(raw, name=name, pad=pad, flip=flip, fraction=0.0, keep_holdout=True, mixed=True)
 
 
 def is_folder(name: str) -> bool:
@@ -208,8 +215,13 @@ def data_folder(data_dir: PathLike | None) -> pathlib.Path:
     return files.local_folder("TFDS_DATA_DIR", os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
-def _assemble(raw: Raw, *, name: str, pad: int, flip: bool, fraction: float, keep_holdout: bool = False) -> Dataset:
-    """The data set of what was read: labels standardised, test and held-out part split off if there are none."""
+def _assemble(
+    raw: Raw, *, name: str, pad: int, flip: bool, fraction: float, keep_holdout: bool = False, mixed: bool = False
+) -> Dataset:
+    """The data set of what was read: labels standardised, test and held-out part split off if there are none.
+
+    mixed: whether the training examples are mixed, as batch statistics are taken from the first of them.
+    """
     train = Split(*raw.train)
     if raw.test is None:
         train, test = splits.divide(train, splits.TEST_FRACTION, splits.TEST_SEED)
@@ -217,6 +229,7 @@ def _assemble(raw: Raw, *, name: str, pad: int, flip: bool, fraction: float, kee
             raise ValueError(f"test must be given where a fifth of each class is no example, got {len(train)} in all.")
     else:
         test = Split(*raw.test)
+    train = splits.mix(train) if mixed else train
     holdout = Split(*raw.holdout) if raw.holdout and (fraction > 0 or keep_holdout) else None
     target: tuple[float, float] | tuple[None, None] = (None, None)
     if not raw.classes:
@@ -298,6 +311,20 @@ def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
         raise ValueError(
             f"data must be a function that returns a Dataset (data.dataset makes one), got a {kind}: {path}."
         )
+    unusual = _unusual(found)
     if fraction == 0:
         found = dataclasses.replace(found, holdout=None)
-    return _hold_out(dataclasses.replace(found, name=path), fraction)
+    made = _hold_out(dataclasses.replace(found, name=path), fraction)
+    if unusual:
+        made = dataclasses.replace(made, digest=hashlib.sha256(f"{made.digest} {unusual}".encode()).hexdigest()[:16])
+    return made
+
+
+def _unusual(found: Dataset) -> dict[str, Any]:
+    """What decides a run's numbers beside the arrays of a user's data set, where it is not as one would expect."""
+    source = SOURCES.get(found.name)
+    given = {"pad": found.pad, "flip": found.flip, "classes": found.classes}
+    parts = [part for part in (found.train, found.holdout, found.test) if part is not None]
+    largest = max(int(part.labels.max()) for part in parts) if found.classes else -1
+    usual = {"pad": source.pad if source else 0, "flip": bool(source and source.flip), "classes": largest + 1}
+    return {name: value for name, value in given.items() if value != usual[name]}

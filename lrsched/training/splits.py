@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int32, UInt8
 # The test set where none is published, and the held-out part: always the same examples.
 TEST_FRACTION, TEST_SEED = 0.2, 1797
 HOLDOUT_SEED = 1
+MIX_SEED = 2
 
 Windows = UInt8[np.ndarray, "examples length"]  # of a text
 Images = UInt8[np.ndarray, "examples h w c"] | Float32[np.ndarray, "examples features"] | Windows
@@ -66,6 +67,12 @@ def divide(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
         members = generator.permutation(np.flatnonzero(labels == label))
         chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
     return Split(split.images[~chosen], split.labels[~chosen]), Split(split.images[chosen], split.labels[chosen])
+
+
+def mix(split: Split) -> Split:
+    """The same examples in an order drawn once and for all: the first of them are of all classes, however they came."""
+    order = np.random.default_rng(MIX_SEED).permutation(len(split))
+    return Split(split.images[order], split.labels[order])
 
 
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

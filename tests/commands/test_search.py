@@ -7,6 +7,8 @@ import math
 import pathlib
 import shlex
 import shutil
+import time
+from concurrent import futures
 from typing import Any
 
 import pytest
@@ -196,6 +198,19 @@ def test_speed_is_kept_when_a_library_changes(tmp_path: pathlib.Path, monkeypatc
     monkeypatch.setattr(speeds, "probe", lambda task: 99.0)
     monkeypatch.setattr("lrsched.training.provenance.versions", lambda: {"jax": "99"})
     assert speed(tmp_path)[1] == 123.0
+
+
+def test_processes_of_one_search_have_one_speed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = itertools.count(100.0)
+
+    def probe(task: Any) -> float:
+        time.sleep(0.02)
+        return next(made)
+
+    monkeypatch.setattr(speeds, "probe", probe)
+    with futures.ThreadPoolExecutor() as pool:
+        assert len({one for _, one in pool.map(speed, [tmp_path] * 3)}) == 1
+    assert next(made) == 104.0
 
 
 def test_speed_of_version_0_1_0_is_still_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

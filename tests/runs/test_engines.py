@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import threading
+import types
 from concurrent import futures
 from typing import Any
 
@@ -42,6 +43,40 @@ def test_a_lost_worker_is_told_and_its_run_sent_again() -> None:
     said, record = drive([ConnectionError("gone.\nlog"), remote.Outcome({"run": "id"})])
     assert said == (7, "lost its worker (gone); it goes on from what was saved.")
     assert record == (7, {"run": "id"})
+
+
+class Withdrawn(Exception):
+    """What an engine says of a job that was cancelled before it began."""
+
+
+def test_asked_to_end_what_was_not_begun_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter((False, True, True))
+    monkeypatch.setattr(interrupts, "asked", lambda: next(asked))
+    sent: list[futures.Future[remote.Outcome]] = []
+
+    def send(jobs: Any) -> list[futures.Future[remote.Outcome]]:
+        sent.extend(futures.Future() for _ in jobs)
+        return sent
+
+    def stop(those: Any) -> None:
+        those[0].set_result(remote.Outcome(saved=True))
+        those[1].set_exception(Withdrawn())
+
+    cluster = engines._Cluster(send, stop, (ConnectionError,), None, (futures.CancelledError, Withdrawn))
+    with pytest.raises(interrupts.Interrupted):
+        list(engines._drive(cluster, [JOB, JOB._replace(place=8)], {7: "rex", 8: "linear"}, 1, {}))
+
+
+def test_rays_word_for_what_was_not_begun_is_known() -> None:
+    ray = pytest.importorskip("ray")
+    fake = types.SimpleNamespace(
+        is_initialized=lambda: True, remote=lambda **_: lambda _: None, exceptions=ray.exceptions
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines.importlib, "import_module", lambda name: fake)
+        with engines._ray(RAY, pathlib.Path("nowhere"), 1, None) as cluster:
+            assert issubclass(ray.exceptions.TaskCancelledError, cluster.withdrawn)
+            assert not issubclass(ray.exceptions.WorkerCrashedError, cluster.withdrawn)
 
 
 def test_a_run_that_goes_on_losing_workers_is_one_clear_line() -> None:

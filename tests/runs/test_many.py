@@ -14,6 +14,7 @@ from helpers import listen, numbers, train
 from lrsched import files
 from lrsched.runs import claims, interrupts, many, records, workers
 from lrsched.runs.config import RunConfig
+from lrsched.runs.engines import Engine
 from lrsched.runs.report import Record
 
 WAITING = "waiting: 1 run is being trained by another process."
@@ -187,6 +188,21 @@ def test_a_file_system_without_locks_is_found_before_any_run(
             make(tmp_path)
     monkeypatch.setenv("LRSCHED_LOCKS", "none")
     assert all_numbers(make(tmp_path)[0]) == all_numbers(whole)
+
+
+@pytest.mark.parametrize(
+    ("count", "engine", "message"),
+    [(2, "local", "workers must be 1 with LRSCHED_LOCKS=none, got 2"), (None, "ray", "engine must be local with LRS")],
+)
+def test_without_locks_one_alone_writes(
+    count: int | None, engine: Any, message: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRSCHED_LOCKS", "none")
+    todo = many.resolve_all(TWO, data_dir=None, count=count)
+    with pytest.raises(ValueError, match=message):
+        many.train_all(todo, tmp_path, count=count, report=lambda event: None, engine=Engine(name=engine))
+    assert not list(tmp_path.iterdir())
+    assert many._workers(None) == 1
 
 
 def test_more_runs_than_anyone_means_are_refused(tmp_path: pathlib.Path) -> None:

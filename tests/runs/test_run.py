@@ -12,9 +12,11 @@ import optax
 import pytest
 
 from lrsched import plan as make_plan
-from lrsched.runs import resume
+from lrsched.runs import identity, resume
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
+from lrsched.runs.report import describe
+from lrsched.runs.task import resolve
 from lrsched.schedules import registry
 from lrsched.schedules.durations import Budget
 from lrsched.training import nets, optim, train
@@ -89,6 +91,26 @@ def test_evaluations_are_of_held_out_data_where_there_is_any() -> None:
     record = helpers.train(config)
     assert record["evaluations"]["split"] == "holdout"
     assert record["evaluations"]["errors"][-1] == record["holdout_error"]
+
+
+def test_run_whose_updates_were_all_made_before_has_no_speed() -> None:
+    run = resolve(RunConfig(model="mlp", budget="5st"))
+    *events, record = runs.train(run, stops=lambda _: False)
+    (point,) = [each for each in events if isinstance(each, runs.Point)]
+    *_, again = runs.train(run, start=point, stops=lambda _: False)
+    assert again["images_per_second"] is None
+    assert record["images_per_second"] > 0
+    assert helpers.numbers(again) == helpers.numbers(record)
+    assert "images/s" in describe(record)
+    assert "images/s" not in describe(again)
+
+
+def test_commit_is_among_what_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = identity.circumstances() | {"commit": "a" * 40}
+    monkeypatch.setattr("lrsched.training.provenance.commit", lambda: "b" * 40)
+    assert identity.find_changes(old, identity.circumstances()) == [f"commit {'a' * 40} -> {'b' * 40}"]
+    del old["commit"]
+    assert identity.find_changes(old, identity.circumstances()) == []
 
 
 def test_evaluations_are_kept_beside_a_state() -> None:

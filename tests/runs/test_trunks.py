@@ -272,15 +272,15 @@ def make_first(out: pathlib.Path) -> None:
         many.train_all([run], out, count=1, report=lambda event: None, share_trunks=True)
 
 
-def test_a_state_of_other_libraries_is_not_used(tmp_path: pathlib.Path) -> None:
+def test_a_state_of_other_libraries_or_code_is_not_used(tmp_path: pathlib.Path) -> None:
     run = resolve(HELD[0])
     trunk = trunks.Trunk({25: tmp_path / "25-x"})
-    facts = {"run": "other", "versions": {"jax": "1"}, "machine": {}}
+    facts = {"run": "other", "versions": {"jax": "1"}, "machine": {}, "commit": "a"}
     trunk.leave(25, run.initial_state(), {"identity": facts})
     assert trunk.read(run.initial_state(), facts | {"run": "mine"}) is not None
-    newer = facts | {"versions": {"jax": "2"}}
-    assert trunk.read(run.initial_state(), newer | {"run": "mine"}) is None
-    assert trunk.read(run.initial_state(), newer) is not None  # its own
+    for newer in (facts | {"versions": {"jax": "2"}}, facts | {"commit": "b"}):
+        assert trunk.read(run.initial_state(), newer | {"run": "mine"}) is None
+        assert trunk.read(run.initial_state(), newer) is not None  # its own
 
 
 def test_a_run_waits_while_another_is_on_its_way(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,11 @@ def test_boundaries_are_exact_in_both_array_libraries(first: Fraction, total: in
             {"restart_decay": 1e300},
             r"restart_decay must be a number that float32 holds, at most 3.4e38, got 1e\+300",
         ),
-        ("sgdr", {"first_cycle": 1e-9}, "first_cycle must be 0 or at least 1/65536 of the budget, got 1e-09: use steps"),
+        (
+            "sgdr",
+            {"first_cycle": 1e-9},
+            "first_cycle must be 0 or at least 1/65536 of the budget, got 1e-09: use steps",
+        ),
         ("clr", {"mode": "exp_range", "gamma": 1e30}, r"gamma must give rates that float32 holds, got 1e\+30"),
         ("sgdr", {"first_cycle": 0.1, "cycle_mult": 0.5}, "first_cycle must be at least 1 - cycle_mult"),
         ("sgdr", {"first_cycle": 10, "cycle_mult": 0.5}, "total_steps must be at most 20 for these cycles, got 100"),

@@ -1,5 +1,6 @@
 """Reading: the digits, small prepared sets, the cache, and the real CIFAR-10 where it is at hand."""
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -263,6 +264,35 @@ def test_function_of_the_users_is_loaded_and_split():
     assert found.digest != load(f"{__name__}.own").digest
 
 
+def test_examples_of_the_users_are_mixed_once_and_for_all():
+    order = np.argsort(LABELS, kind="stable")
+    found, again = (data.dataset((IMAGES[order], LABELS[order]), (IMAGES, LABELS)) for _ in range(2))
+    assert set(found.train.labels[:10]) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(found.train.images, again.train.images)
+    number = found.train.images.reshape(20, 16)[:, 0] // 16  # which image it is: all begin with another multiple of 16
+    np.testing.assert_array_equal(np.sort(number % 16), np.sort(IMAGES.reshape(20, 16)[:, 0] // 16 % 16))
+    np.testing.assert_array_equal(found.train.labels, number % 4)
+
+
+def unmirrored() -> data.Dataset:
+    return data.dataset((IMAGES, LABELS), pad=2, class_names=("a", "b", "c", "d"))
+
+
+def of_more_classes() -> data.Dataset:
+    return data.dataset((IMAGES, LABELS), pad=2, flip=True, classes=7)
+
+
+def as_published() -> data.Dataset:
+    return dataclasses.replace(load("digits"), train=load("digits").train)
+
+
+def test_what_decides_the_numbers_beside_the_arrays_is_in_the_digest():
+    names = ("own", "unmirrored", "of_more_classes")
+    assert len({load(f"{__name__}.{name}").digest for name in names}) == 3
+    assert load(f"{__name__}.as_published").digest == load("digits").digest
+    assert load(f"{__name__}.own_with_arguments", holdout_fraction=0.5).digest == own_with_arguments().digest
+
+
 def test_function_of_the_users_gets_the_arguments_it_takes():
     CALLS.clear()
     parted, whole = (
@@ -315,6 +345,8 @@ def test_what_is_no_data_set_is_one_line(name, message):
         ({"train": (IMAGES, np.full(20, np.inf))}, r"^train: labels must be finite float32 numbers"),
         ({"train": (IMAGES, np.full(20, np.nan))}, r"^train: labels must be finite float32 numbers"),
         ({"train": (IMAGES[:8], LABELS[:8])}, r"^test must be given where a fifth of each class is no example, got 8 "),
+        ({"train": (IMAGES, LABELS), "pad": -1}, "^pad must be a whole number of pixels, at least 0, got -1"),
+        ({"train": (np.ones((20, 3)), LABELS), "flip": True}, "^pad and flip must be left out for rows of numbers"),
         ({"train": (IMAGES * 0, LABELS)}, r"^a channel of the training images must vary, got one of 0 alone\.$"),
     ],
 )
