@@ -3,9 +3,9 @@
 Claim     An MLP on a small table of numbers diverges at rate 1 with batch 32 and with the whole training set at once;
           the range test says so before any run, the run's record says so after it, and at the rate that the range test
           suggests both train. What decides is the rate: at 0.02 to 0.5 both ended, the large batch the worse.
-Source    The article on cyclical rates, which saw NaN with batch 2048 on Boston housing: more than the set has, so a
-          batch of everything. Diabetes (scikit-learn) stands in for Boston by default; for that one, and why it is not,
-          see `lrsched data prepare boston`.
+Source    Brandon Morris's article on cyclical rates and super-convergence, which saw NaN with batch 2048 on Boston
+          housing: more than the set has, so a batch of everything. Diabetes (scikit-learn) stands in for Boston by
+          default; for that one, and why it is not, see `lrsched data prepare boston`.
 Command   python experiments/large_batch.py [--data boston --data-dir FOLDER] [--rate 1]
 Time      half a minute.
 Expected  for each batch size the warning for the rate, a run at it that diverged, and one at the suggested rate.

@@ -1,12 +1,13 @@
-"""What counters that are never reset make of accuracies: the second article's numbers, and the fault made again.
+"""What counters that are never reset make of accuracies: an article's numbers, and the fault made again.
 
 Claim     The accuracies that the article prints are no test accuracies: its `total` and `correct` are globals that both
           train() and test() add to, so each number is a mean over all training and test examples of the run so far.
           They are off by 2 to 5 points, once by 41, and what they say of momentum and of weight decay is the other way
           round in the true test accuracies.
-Source    nachiket273/One_Cycle_Policy, CLR.ipynb (CIFAR-10, ResNet-56, batches of 512, no augmentation). ARTICLE holds
-          what it printed last in each run, what the text says, and the truth, solved from all digits that it printed.
-          Here the same is solved from two digits after the point: an interval.
+Source    "Finding Good Learning Rate and The One Cycle Policy" and its notebook, CLR.ipynb of
+          nachiket273/One_Cycle_Policy (CIFAR-10, ResNet-56, batches of 512, no augmentation). ARTICLE holds what it
+          printed last in each run, what the text says, and the truth, solved from all digits that it printed. Here the
+          same is solved from two digits after the point: an interval.
 Command   python experiments/metric_fault.py [--epochs 6] [--seed 0] [--out FOLDER]
 Time      15 seconds on two CPU cores.
 Expected  digits: test accuracy 99.4 % after 6 epochs, the counters print 95.2 %: here they are late, and so too low; in

@@ -2,8 +2,9 @@
 
 Claim     Within six epochs of CIFAR-10, 1cycle at a rate read off one range test is at least as good as a constant rate
           and a step schedule whose rates were chosen by whole runs on held-out data.
-Source    Smith, arXiv:1803.09820, and the articles on 1cycle: ResNet, CIFAR-10, batch 512. Their rule is taken: one
-          decade below the rate at which the smoothed loss is lowest. They train 95 epochs; six is what a CPU can do.
+Source    Smith, arXiv:1803.09820, and "1Cycle with TensorFlow and Keras": ResNet, CIFAR-10, batch 512. Their rule is
+          taken: one decade below the rate at which the smoothed loss is lowest. They train 95 epochs; six is what a CPU
+          can do.
 Command   python experiments/onecycle_cifar10.py --data-dir FOLDER [--out runs/onecycle_cifar10]
 Time      82 epochs: two and a half hours on two CPU cores. What is on record is not made again.
 Expected  a table of three schedules, n = 3, the constant's and the step schedule's rates chosen out of 0.1, 0.3 and 1

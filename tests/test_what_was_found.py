@@ -37,7 +37,7 @@ def test_table_2() -> None:
     assert max(got[f"{name}@50-75"] for name in ("rex", "linear", "exponential:gamma=-5")) == got["rex@50-75"]
     seeds = {each[budget].partition("(")[2][0] for each in table("rex_table2")}
     said = {"1": "one seed", "2": "two seeds"}["".join(seeds)]
-    assert f"REX first at every update, last in two drops, as printed ({said})." in FOUND
+    assert f"updated every step, REX lowest; in two drops, highest, as printed ({said})." in FOUND
 
 
 def test_six_budgets() -> None:
@@ -48,7 +48,7 @@ def test_six_budgets() -> None:
         ahead = [name for name in columns if "**" in rows["rex"][name]]
         lowest[data] = "all" if ahead == columns else COUNTS[len(ahead)]
         apart[data] = COUNTS[sum(separated(rows["linear"][name]) for name in ahead)]
-    expected = "REX lowest in {} on Fashion-MNIST, separated from linear in {}; in {} on digits, in {}."
+    expected = "REX lowest in {} on Fashion-MNIST (separated from linear in {}), in {} on digits (in {})."
     assert expected.format(lowest["fashion_mnist"], apart["fashion_mnist"], lowest["digits"], apart["digits"]) in FOUND
 
 

@@ -1,6 +1,6 @@
 """What a schedule costs: a table of 64,000 steps against Optax's nearest, and 1,000 (peak, budget) pairs at once.
 
-Claim     A schedule that is data costs no more than Optax's closures, and a traced budget costs nothing extra.
+Claim     A schedule that is data costs about what Optax's closures do; with every number traced, up to six times that.
 Command   python experiments/bench/bench_schedules.py [--json -]
 Time      half a minute.
 Expected  a ratio to Optax (ours / theirs) of about 1 or below for each; compilation is not counted. "traced" is the

@@ -1,6 +1,6 @@
 """How far a run is, as an exact fraction: integers as long as possible, floating point once, at the end.
 
-`1 - float32(t / T)` has lost the last steps of a long run (0.3 % off at the last of 100,000), and `0.1 * 300` is
+`1 - float32(t / T)` has lost the last steps of a long run (0.1 % off at the last of 100,000), and `0.1 * 300` is
 not 30. So progress is a pair of integers, and what remains is formed from integers as well. The same code serves
 JAX (int32, float32) and NumPy (int64, float64: the table that runs are checked against).
 """

@@ -79,7 +79,7 @@ def test_sampling_rate_holds_the_levels_of_the_paper(profile: str, rate: str) ->
 
 
 def test_last_step_of_rex_keeps_its_precision_in_a_long_run() -> None:
-    # at t = T - 1: 2 / (T + 1); the naive 1 - float32(t / T) is 0.3 % off here
+    # at t = T - 1: 2 / (T + 1); the naive 1 - float32(t / T) is more than 0.1 % off here
     assert math.isclose(lrsched.rex(1.0, total_steps=100_000)(99_999), 2 / 100_001, rel_tol=2e-7)
 
 
