@@ -6,7 +6,8 @@ Source    The bound: Schaipp et al., arXiv:2501.18965. Errors: Chen, Wolfe, Kyri
           4-9 (lrsched/analysis/study/paper_numbers.csv). Loss curves: Luo et al., arXiv:2503.12811, MIT, and the runs
           of Schaipp et al. and Haegele et al. (cooldown_grid/runs.csv), MIT; neither is part of this repository.
           Chosen with the tables in view, so exploratory: the step profile of table 2, whose constant the paper does not
-          give, is read as exp(-5 p); an epoch has 391 updates on CIFAR, 469 on MNIST, 40 on STL-10.
+          give, is read as exp(-5 p). Batch sizes are those of the authors' DEMON (arXiv:1910.04952), which has the same
+          rows: 128 on CIFAR, 100 on MNIST, 64 on STL-10.
 Command   python experiments/theory.py --curves FOLDER --out results/theory
 Time      one minute on two CPU cores.
 Expected  Spearman at linear's best rate .925 .943 .836 (ResNet-20; 15, 75, 300 epochs), .917 .926 .931 (ResNet-38).
@@ -32,7 +33,7 @@ from lrsched.analysis import drawing, markdown
 from lrsched.runs.records import Beginning
 
 Record = dict[str, Any]
-PER_EPOCH = {"cifar10": 391, "cifar100": 391, "mnist": 469, "stl10": 40}
+PER_EPOCH = {"cifar10": 391, "cifar100": 391, "mnist": 600, "stl10": 79}  # batches of 128, 100 and 64
 SETTINGS = [(f"RN{depth}-CIFAR10-SGDM", epochs) for depth in (20, 38) for epochs in (15, 75, 300)]
 ORDERS = {  # of rates whose peak is 1, and linear's best rate: what they are ordered by, least first
     "bound, all at linear's best rate": lambda shape, rate: ls.bound(shape * rate).value,

@@ -22,7 +22,7 @@ def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> di
       settings: fields of `lrsched.runs.config.RunConfig` (schedule, peak_value, budget, data, model ...) and of
         `lrsched.commands.train.TrainConfig` (out, keep, members, extend, branch ...).
     Returns:
-      the run's record: configuration, errors, digests, provenance.
+      the run's record: configuration, errors, digests, provenance. Of several hosts the first has it, others {}.
     Raises:
       ValueError: with one line that says what is allowed, before anything is written.
       TypeError: for an unknown setting.
@@ -35,7 +35,7 @@ def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> di
     names = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{name: value for name, value in settings.items() if name in names})
     rest = {name: value for name, value in settings.items() if name not in names}
-    return dict(_run(command, command.TrainConfig(config=config, **rest), report).result)
+    return dict(_run(command, command.TrainConfig(config=config, **rest), report).result or {})
 
 
 def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Outcome:

@@ -83,7 +83,9 @@ def _factory(words: Mapping[str, Any], kind: Mapping[str, Callable[..., Schedule
 
 def _python(drawn: Drawn, factory: Callable[..., Schedule]) -> str:
     """The call that makes the schedule, with the arguments that are not their defaults."""
-    if factory in (sequence, from_json) or language.is_foreign(drawn.words):
+    written = json.dumps({**drawn.words, "sampling": str(drawn.words.get("sampling")).replace("epoch", "1ep")})
+    sized = re.search(r'\d(ep|ex)"', written)  # by an epoch or a batch that the call would not know
+    if factory in (sequence, from_json) or language.is_foreign(drawn.words) or sized:
         return f"lrsched.from_json({to_json(drawn.plan.lr)!r})"
     parameters = inspect.signature(factory).parameters
     first, *_ = parameters

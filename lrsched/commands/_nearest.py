@@ -222,8 +222,8 @@ def _in_steps(whole: _Points) -> Near | None:
     return _measure({**language.parse("piecewise_constant"), **given}, whole.totals[0], whole)
 
 
-def show(rows: list[Near], trace: str) -> list[str]:
-    """The table, and the command that checks the first."""
+def show(rows: list[Near], trace: str, options: Mapping[str, Any]) -> list[str]:
+    """The table, and the command that checks the first, with the options that the trace was read by."""
     if not rows:
         return ["No schedule of this library fits the budget."]
     heads = ["schedule", "peak", "updates", "mean off"]
@@ -232,5 +232,7 @@ def show(rows: list[Near], trace: str) -> list[str]:
     first = rows[0]
     command = ["lrsched", "check", trace, first.words, "--total-steps", str(first.total_steps)]
     command += ["--peak-value", f"{first.peak_value:.8g}"]
+    for name, value in options.items():
+        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     said = "agrees" if first.agrees else "none agrees; the nearest"
     return [*columns.lay_out(left, list(more), columns.terminal_width(100)), "", f"{said}: {shlex.join(command)}"]

@@ -69,10 +69,14 @@ def best(family: str, law: FittedLaw, *, peak: float, total_steps: int) -> Membe
         numbers = {key: float(f"{value:.4g}") for key, value in zip(ranges, found.numbers, strict=True)}
         schedule = factory(peak, total_steps=total_steps, **numbers)
         words = language.label({"schedule": name, **numbers})
-        if at := [key for key, (low, high) in ranges.items() if min(numbers[key] - low, high - numbers[key]) < 1e-3]:
+        if at := [key for key, pair in ranges.items() if _at_the_edge(numbers[key], *pair)]:
             words += f" ({', '.join(at)} at the edge of the range)"
     table = schedule.table()
     return Member(family.partition(":")[0], words, schedule, float(law.predict(table)), law.leaves(table))
+
+
+def _at_the_edge(value: float, low: float, high: float) -> bool:
+    return min(value - low, high - value) < 1e-3 * (high - low)
 
 
 def _ranges(family: str) -> tuple[str, dict[str, tuple[float, float]]]:

@@ -141,7 +141,7 @@ def read_study(folder: pathlib.Path) -> Findings:
     Raises:
       ValueError: if there is no record of a run that its table is of.
     """
-    saved = studies.load(folder)
+    saved = studies.load_whole(folder)
     rows, asked = saved.records, saved.asked
     if not rows:
         raise ValueError(f"{folder} must have a run on record that its table is of, got none.")
@@ -280,8 +280,7 @@ def _words(name: str, value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [word for each in value for word in _words(name, each)]
     if name in ("schedule", "schedules"):
-        full = language.parse(value)
-        return [json.dumps(full) if "kind" in full else language.label(full)]
+        return [language.write(value)]
     return [f"{value:.17g}" if isinstance(value, float) and value == round(value) else str(value)]
 
 

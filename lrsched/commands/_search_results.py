@@ -59,9 +59,9 @@ def command(chosen: Mapping[str, Any]) -> str:
     always = ("data", "model", "optimizer", "schedule", "max_epochs", *searched)
     usual = RunConfig(data=chosen["data"], optimizer=chosen["optimizer"]).as_json()
     parts = ["lrsched", "train"]
-    for name in [*always, *sorted(usual.keys() - {*always, "seed"})]:
-        value = language.label(chosen[name]) if name == "schedule" else chosen[name]
-        if value is not None and (name in always or value != usual[name]):
+    for name in [*always, *sorted(chosen.keys() - {*always, "seed"})]:
+        value = language.write(chosen[name]) if name == "schedule" else chosen[name]
+        if value is not None and (name in always or value != usual.get(name)):
             parts.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
             parts += [] if isinstance(value, bool) else [str(value)]
     return shlex.join(parts)

@@ -85,8 +85,10 @@ def run(config: CheckConfig, report: Report = ignore) -> Outcome:
             if getattr(config, name) is not None:
                 raise ValueError(f"{name} must come with the words of a schedule, got {getattr(config, name)} alone.")
         report("searching for the nearest schedules")
+        options = {name: getattr(config, name) for name in ("rate_column", "step_column", "first_step", "tolerance")}
         rows = _nearest.search(trace, total)
-        return Outcome(rows, "\n".join([_described(config, found, trace), "", *_nearest.show(rows, config.trace)]), [])
+        said = _nearest.show(rows, config.trace, options)
+        return Outcome(rows, "\n".join([_described(config, found, trace), "", *said]), [])
     reference, label = choose(config.words or found.words, trace, total, per_epoch, config.peak_value)
     verdict = judge(trace, reference)
     if found.trainer and verdict.reasons and verdict.reasons[0].text.startswith("early by one update"):

@@ -19,7 +19,8 @@ from lrsched.runs.report import Record, Report, ignore
 from lrsched.runs.studies import SavedStudy
 
 # Fields of a study of which the parts may have some each.
-_UNITED = ("schedules", "budgets", "seeds", "selection_seeds", "peak_values", "weight_decays", "momenta")
+_UNITED = ("schedules", "budgets", "peak_values", "weight_decays", "momenta")
+_SEEDS = ("seeds", "selection_seeds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
     if (out / "records.jsonl").exists() or (out / "study.json").exists():
         raise ValueError(f"out must be a folder without a study, got {out}.")
     folders = [files.local_folder("folders", name) for name in config.folders]
-    parts = {name: studies.load(folder) for name, folder in zip(config.folders, folders, strict=True)}
+    parts = {name: studies.load_whole(folder) for name, folder in zip(config.folders, folders, strict=True)}
     merged = merge(parts)
     _check(merged)
     files.check_writable("out", out)
@@ -128,7 +129,10 @@ def _merge_asked(asked: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for folder, document in others:
         for name in sorted(merged.keys() | document.keys()):
             had, has = merged.get(name), document.get(name)
-            if name in _UNITED and isinstance(had, list) and isinstance(has, list):
+            if name in _SEEDS and had != has and isinstance(had, list) and isinstance(has, list):
+                both = {*studies.read_seeds(had, name), *studies.read_seeds(has, name)}
+                merged[name] = studies.list_seeds(sorted(both))
+            elif name in _UNITED and isinstance(had, list) and isinstance(has, list):
                 known = {json.dumps(each, sort_keys=True) for each in had}
                 merged[name] = [*had, *(each for each in has if json.dumps(each, sort_keys=True) not in known)]
             elif had != has:

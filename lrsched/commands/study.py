@@ -108,15 +108,11 @@ class StudyConfig(Recipe):
         found = {name: getattr(full, name) for name in names}
         found["schedules"] = tuple(language.parse(words) for words in self.schedules)
         grid = make_grid(self)
-        found["seeds"] = _listed(grid.seeds)
-        found["selection_seeds"] = _listed(grid.selection_seeds) if grid.chooses else found["selection_seeds"]
-        found["holdout_fraction"] = grid.holdout_fraction if grid.chooses else self.holdout_fraction
+        found["seeds"] = studies.list_seeds(grid.seeds)
+        if grid.chooses:
+            found["selection_seeds"] = studies.list_seeds(grid.selection_seeds)
+            found["holdout_fraction"] = grid.holdout_fraction
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
-
-
-def _listed(seeds: Sequence[int]) -> list[str]:
-    """Seeds as they are listed on the command line: the same ones whatever else is asked for."""
-    return [f"{seed}-{seed}" if len(seeds) == 1 else str(seed) for seed in seeds]
 
 
 def _reference(words: Any) -> str | None:
@@ -127,6 +123,14 @@ def _reference(words: Any) -> str | None:
         return None
 
 
+def _check_alternatives(study: StudyConfig) -> None:
+    """Raises ValueError if two options say the same thing, one of which would not count."""
+    usual = StudyConfig()
+    for one, other in ("peak_values", "shared_rate"), ("weight_decay", "weight_decays"), ("momentum", "momenta"):
+        if getattr(study, other) not in (None, ()) and getattr(study, one) != getattr(usual, one):
+            raise ValueError(f"{one} must be left out where there is {other}, got {getattr(study, one)} beside it.")
+
+
 def make_grid(study: StudyConfig) -> Grid:
     """The runs of a study.
 
@@ -134,6 +138,7 @@ def make_grid(study: StudyConfig) -> Grid:
       ValueError: if a list is empty or repeats itself, there are too many runs, seeds are no seeds, or something would
         be chosen without held-out data.
     """
+    _check_alternatives(study)
     rates = (study.shared_rate,) if study.shared_rate is not None else study.peak_values
     decays, momenta = study.weight_decays or (study.weight_decay,), study.momenta or (study.momentum,)
     budget: Callable[[str], Any] = lambda text: budget_length(text, max_epochs=study.max_epochs)  # noqa: E731

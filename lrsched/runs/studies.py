@@ -130,6 +130,11 @@ def read_seeds(words: Any, name: str, *, after: Collection[int] = ()) -> tuple[i
     return seeds
 
 
+def list_seeds(seeds: Sequence[int]) -> list[str]:
+    """Seeds as they are listed on the command line: the same ones whatever else is asked for."""
+    return [f"{seed}-{seed}" if len(seeds) == 1 else str(seed) for seed in seeds]
+
+
 def read_part(text: str | None) -> tuple[int, int]:
     """Which part of a study: "3/16" is the third of sixteen; None: the whole.
 
@@ -155,12 +160,14 @@ class SavedStudy(NamedTuple):
       selection: of the runs that chose; empty if there was nothing to choose, and in a study of version 0.1.0.
       asked: what was asked for; empty in a study of version 0.1.0.
       missing: how many of its runs are not on record.
+      damaged: a sentence for each line of its records that was altered, and is not among them.
     """
 
     records: list[Record]
     selection: list[Record]
     asked: dict[str, Any]
     missing: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def write(out: pathlib.Path, asked: Mapping[str, Any], *, selection: Sequence[str], runs: Sequence[str]) -> None:
@@ -204,19 +211,33 @@ def load(folder: files.Path) -> SavedStudy:
     """
     folder = pathlib.Path(folder)
     document = _read(folder)
-    found = records.read(folder / "records.jsonl").rows
-    choosing = records.read(folder / "selection" / "records.jsonl").rows if document else []
+    lines = records.read(folder / "records.jsonl")
+    chose = records.read(folder / "selection" / "records.jsonl")
+    found, choosing = lines.rows, chose.rows if document else []
+    damaged = (*lines.damaged, *chose.damaged)
     asked = {name: value for name, value in document.items() if name not in _RUNS}
     if not document:
         if not found:
             raise ValueError(f"{folder} must be the folder of a study (with records.jsonl), got none.")
-        return SavedStudy(_in_order(found, asked), [], asked)
+        return SavedStudy(_in_order(found, asked), [], asked, damaged=damaged)
     kept, selection = (
         _in_order([row for row in rows if row["run"] in set(document[name])], asked)
         for name, rows in (("runs", found), ("selection_runs", choosing))
     )
     missing = len(document["runs"]) + len(document["selection_runs"]) - len(kept) - len(selection)
-    return SavedStudy(kept, selection, asked, missing)
+    return SavedStudy(kept, selection, asked, missing, damaged)
+
+
+def load_whole(folder: files.Path) -> SavedStudy:
+    """Reads a study of which nothing was altered.
+
+    Raises:
+      ValueError: as `load` does, and if a record was altered.
+    """
+    study = load(folder)
+    if study.damaged:
+        raise ValueError(study.damaged[0])
+    return study
 
 
 def _in_order(rows: Sequence[Record], asked: Mapping[str, Any]) -> list[Record]:

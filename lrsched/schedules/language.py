@@ -166,6 +166,12 @@ def label(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> str:
     return "+".join(_label_one(one, kind) for one in full.get("sequence", [full]))
 
 
+def write(words: Words, *, kind: Mapping[str, Factory] = SCHEDULES) -> str:
+    """What `parse` makes the same schedule of: its label, or the JSON of a schedule value, which has no words."""
+    full = parse(words, kind=kind)
+    return json.dumps(full) if "kind" in full else label(full, kind=kind)
+
+
 def _composition(found: Mapping[str, Any]) -> str:
     """The kind of an encoded value, and those of the schedules and profiles in it, as in Product(Decay(Rex))."""
     parts = []

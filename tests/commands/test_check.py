@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -436,6 +437,19 @@ def test_bad_input_ends_in_one_line(
     assert cli.main(["check", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message.replace(".svg", r"\.svg"), line)
+
+
+def test_command_of_the_nearest_reads_the_trace_as_it_was_read(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = at(K, "cosine") * (1 + 0.004 * (-1) ** K)
+    (tmp_path / "my log.csv").write_text(
+        "\n".join(["number,eta", *(f"{k + 1},{rate}" for k, rate in enumerate(rates))])
+    )
+    options = ["--rate-column", "eta", "--step-column", "number", "--first-step", "1", "--tolerance", "0.001"]
+    assert cli.main(["check", str(tmp_path / "my log.csv"), *options]) == 0
+    line = capsys.readouterr().out.partition("agrees: ")[2].strip()
+    assert cli.main(shlex.split(line)[1:]) == 0
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -9,7 +9,7 @@ import pytest
 
 import lrsched as ls
 from lrsched import cli
-from lrsched.commands import _loss_curves, forecast
+from lrsched.commands import _loss_curves, _optimised, forecast
 from lrsched.commands.forecast import ForecastConfig
 from lrsched.forecast import fits
 from lrsched.runs import records
@@ -145,6 +145,20 @@ def test_schedules_that_the_law_needs_are_said(capsys: pytest.CaptureFixture[str
     text = " ".join(capsys.readouterr().out.split())
     assert "The runs do not identify the law without constant, or without cosine." in text
     assert "say little (--fit-on)." in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "edge"),
+    [
+        (0.0009, 0.0001, 0.1, False),
+        (0.00012, 0.0001, 0.1, True),
+        (0.95, 0.0, 0.95, True),
+        (0.9, 0.0, 0.95, False),
+        (100.3, 100.0, 500.0, True),
+    ],
+)
+def test_edge_of_a_range_is_a_part_of_it(value: float, low: float, high: float, *, edge: bool) -> None:
+    assert _optimised._at_the_edge(value, low, high) == edge
 
 
 def test_result_is_a_value_with_the_law_and_its_rows() -> None:

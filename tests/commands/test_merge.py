@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from lrsched import files
-from lrsched.commands import merge, study
+from lrsched.commands import merge, report, study
 from lrsched.commands.merge import MergeConfig
 from lrsched.commands.study import StudyConfig
 from lrsched.runs import studies
 from lrsched.runs.studies import SavedStudy
+
+RESULTS = pathlib.Path(__file__).parents[2] / "results"
 
 SHARED: dict[str, Any] = {
     "schedules": ("rex", "linear"), "budgets": ("6st",), "seeds": ("2",), "selection_seeds": ("1",), "batch_size": 40,
@@ -81,6 +83,41 @@ def test_studies_that_ask_for_different_things_are_refused(tmp_path: pathlib.Pat
     one, two = write(tmp_path / "one", model="cnn"), write(tmp_path / "two", model="mlp")
     with pytest.raises(ValueError, match="model must be the same in .*one and .*two, got 'cnn' and 'mlp'"):
         merge.run(MergeConfig((str(one), str(two)), str(tmp_path / "all")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (["3-3"], ["3", "4"], ["3", "4"]),
+        (["4-4"], ["3-3"], ["3", "4"]),
+        (["3-3"], ["3-3"], ["3-3"]),
+        (["2", "3"], ["10-12"], ["2", "3", "10", "11", "12"]),
+    ],
+)
+def test_united_seeds_are_read_as_those_of_both(one: list[str], other: list[str], both: list[str]) -> None:
+    asked = [{"seeds": seeds, "schedules": ["rex"]} for seeds in (one, other)]
+    found = merge._merge_asked({str(i): document for i, document in enumerate(asked)})
+    assert found["seeds"] == both
+    assert set(studies.read_seeds(both, "seeds")) == {
+        *studies.read_seeds(one, "seeds"),
+        *studies.read_seeds(other, "seeds"),
+    }
+
+
+def test_altered_record_is_refused_by_merge_and_report(tmp_path: pathlib.Path) -> None:
+    names = ("one", "two")
+    for name in names:
+        (tmp_path / name).mkdir()
+        lines = (RESULTS / "digits_study" / "records.jsonl").read_text().splitlines(keepends=True)
+        if name == "two":
+            lines[1] = lines[1].replace('"test_loss": ', '"test_loss": 1', 1)
+        (tmp_path / name / "records.jsonl").write_text("".join(lines))
+    assert len(studies.load(tmp_path / "two").records) == len(lines) - 1
+    with pytest.raises(ValueError, match=r"records.jsonl, line 2, was altered since it was written"):
+        merge.run(MergeConfig(tuple(str(tmp_path / name) for name in names), str(tmp_path / "all")))
+    with pytest.raises(ValueError, match=r"records.jsonl, line 2, was altered since it was written"):
+        report.build([tmp_path / "two"])
+    assert not (tmp_path / "all").exists()
 
 
 def test_what_is_united_keeps_its_order(tmp_path: pathlib.Path) -> None:

@@ -53,6 +53,12 @@ def test_lines_of_a_momentum_card_make_its_curve(name: str) -> None:
     assert np.array_equal(plan.momentum.table(), card.momentum)
 
 
+@pytest.mark.parametrize("words", ["sgdr:first_cycle=10ep", "rex@epoch", "linear@2ep", "warmup:1ep+rex"])
+def test_python_of_a_card_with_epochs_needs_to_know_of_none(words: str) -> None:
+    card = catalogue.card(catalogue.draw_up(words, SchedulesConfig(total_steps=300, steps_per_epoch=39)))
+    assert np.array_equal(eval(card.python, {"lrsched": lrsched}).table(), card.rate)
+
+
 def test_python_of_a_card_says_what_is_not_the_default() -> None:
     words = "step:fractions=0.3/0.6,peak_value=1.0@5-25"
     card = catalogue.card(catalogue.draw_up(words, SchedulesConfig()))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from helpers import Stopped, listen
 
-from lrsched import parsing
+from lrsched import parsing, product, rex
 from lrsched.commands import Outcome, _search_results, search
 from lrsched.commands.search import SearchConfig
 from lrsched.runs import speeds
@@ -98,6 +98,8 @@ def test_table_of_a_search_is_rebuilt_from_its_json(
         {},
         {"momentum": "onecycle:max_value=0.95,min_value=0.8,variant=torch", "schedule": "onecycle:variant=torch"},
         {"data": "diabetes", "model": "mlp", "optimizer": "adamw", "augment": False, "sync_batch_norm": True},
+        {"data": "some/images", "image_size": 32},
+        {"schedule": language.parse(product(rex(0.1, total_steps=10), 0.5))},
     ],
 )
 def test_command_of_a_search_trains_at_what_was_chosen(changes: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
+from lrsched import cli
 from lrsched.analysis.study.cells import gather
 from lrsched.commands import Outcome, _study_results
 from lrsched.commands import study as command
@@ -360,3 +361,27 @@ def test_reference_is_one_of_the_schedules() -> None:
 def test_margin_is_above_zero() -> None:
     with pytest.raises(ValueError, match=r"no_worse_than must be above 0, got 0\.$"):
         make_grid(StudyConfig(no_worse_than=0.0))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"shared_rate": 0.1, "peak_values": (0.03, 0.3)}, "peak_values must be left out where there is shared_rate"),
+        (
+            {"weight_decays": (0.0, 1e-4), "weight_decay": 0.1},
+            "weight_decay must be left out where there is weight",
+        ),
+        ({"momenta": ("0.9", "0.95"), "momentum": "0.8"}, "momentum must be left out where there is momenta, got 0.8"),
+    ],
+)
+def test_two_options_for_one_thing_are_refused(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_grid(StudyConfig(**words))
+
+
+def test_rates_beside_a_file_that_shares_one_are_refused(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.toml").write_text("shared_rate = 0.1\n")
+    assert cli.main(["study", "--file", str(tmp_path / "study.toml"), "--peak-values", "0.03", "0.3"]) == 2
+    assert "peak_values must be left out where there is shared_rate" in capsys.readouterr().err

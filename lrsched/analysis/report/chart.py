@@ -81,6 +81,7 @@ def _log_ticks(low: float, high: float) -> dict[float, str]:
             break
     if len(found) < 2:
         found = [low * (high / low) ** part for part in (0.05, 0.5, 0.95)]
+        return {tick: f"{tick:.4g}" for tick in found}
     return {
         tick: f"{tick:.2g}" if 0.001 <= tick < 100 else f"{tick:.0e}" if tick < 1 else f"{tick:.0f}" for tick in found
     }

@@ -46,7 +46,8 @@ def draw_frontier(cells: Sequence[Cell], measure: str) -> Figure | None:
     bars = f"; bars: one standard deviation over {_span(few)} seeds" if few else ""
     gone = [f"{code(cell.label)} at {cell.budget}" for cell in cells if cell.diverged]
     missing = f" Not drawn, because runs diverged: {', '.join(gone)}." if gone else ""
-    title = f"{measure[0].upper()}{measure[1:]} over budget, both on logarithmic axes{bars}.{missing}"
+    axes = "both on logarithmic axes" if y.log else "the budget on a logarithmic axis"
+    title = f"{measure[0].upper()}{measure[1:]} over budget, {axes}{bars}.{missing}"
     keys = tuple(Key(code(label), looks[label]) for label in labels)
     return Figure(title, chart.draw_lines(lines, x, y, name=name), keys, marked=True)
 

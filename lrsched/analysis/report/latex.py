@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 from lrsched.analysis.report.document import Column, Document, Entry, Table
 from lrsched.analysis.report.words import to_latex
@@ -51,7 +50,7 @@ def _head(column: Column) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    text = re.sub(r"(?<![\w.-])-(?=\d)", lambda _: "$-$", to_latex(entry.text))
+    text = to_latex(entry.text, minus=True)
     if entry.mark == "best":
         return f"\\textbf{{{text}}}"
     return f"{text}$^\\dagger$" if entry.mark == "tied" else text or "{}"

@@ -122,20 +122,15 @@ def _key(key: Key, *, marked: bool) -> str:
 
 
 def _under(text: str) -> str:
-    return f'<span class="under">{to_html(text)}</span>' if text else ""
+    return f'<span class="under">{to_html(text, minus=True)}</span>' if text else ""
 
 
 def _cell(entry: Entry, side: str, place: int) -> str:
-    text = _minus(to_html(entry.text))
+    text = to_html(entry.text, minus=True)
     if entry.mark == "best":
         text = f'<strong>{text}</strong><span class="unseen"> (best)</span>'
     elif entry.mark == "tied":
         text = f'{text}<span class="dagger"> †</span>'
     value = "" if entry.value is None else f' data-value="{html.escape(str(entry.value))}"'
     tag, scope = ("td", "") if place else ("th", ' scope="row"')
-    return f'<{tag}{scope} class="{side}"{value}>{entry.drawing}{text}{_minus(_under(entry.under))}</{tag}>'
-
-
-def _minus(text: str) -> str:
-    """Numbers below 0 with a minus sign as wide as a plus, but for exponents."""
-    return re.sub(r"(?<![\w.#&-])-(?=\d)", "\u2212", text)
+    return f'<{tag}{scope} class="{side}"{value}>{entry.drawing}{text}{_under(entry.under)}</{tag}>'

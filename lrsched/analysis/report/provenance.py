@@ -101,13 +101,19 @@ def _origin(record: Record) -> str:
     return f"{verb} {code(str(origin['run']))} after {plural(origin['step'], 'update')}"
 
 
+def updates_made(record: Record) -> int:
+    """The updates of a run; one that diverged ended with that of the loss that was not finite."""
+    total, bad = int(record["total_steps"]), record["diverged_at"]
+    return total if bad is None else min(int(bad) + 1, total)
+
+
 def audit(records: Sequence[Record]) -> Table:
     """How far the applied rates and momenta were from the tables of the schedules, a row a schedule."""
     rows = []
     for label in dict.fromkeys(record["label"] for record in records):
         own = [record for record in records if record["label"] == label]
         furthest = [_largest(own, f"applied_{what}_max_rel_error") for what in ("rate", "momentum")]
-        updates = sum(record["total_steps"] for record in own)
+        updates = sum(map(updates_made, own))
         rows.append(
             (
                 Entry(code(label), label),

@@ -112,7 +112,7 @@ def _count(study: Findings) -> tuple[tuple[str, str], ...]:
         (len({cell.label for cell in study.cells}), "schedule"),
         (len({cell.budget for cell in study.cells}), "budget"),
         (len(seeds), "seed"),
-        (sum(record["total_steps"] for record in everything), "update"),
+        (sum(map(provenance.updates_made, everything)), "update"),
     ]
     said = [(f"{number:,}", what if number == 1 else f"{what}s") for number, what in pairs]
     return (*said, (provenance.duration(sum(record["seconds"] for record in everything)), "of training, summed"))

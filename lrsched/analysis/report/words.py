@@ -50,11 +50,19 @@ def plain(text: str) -> str:
     return "".join(span.text for span in spans(text))
 
 
-def to_html(text: str) -> str:
-    """As HTML, everything escaped."""
+_MINUS = re.compile(r"(?<![\w.-])-(?=\d)")  # of a number below 0, not of an exponent or a name
+
+
+def to_html(text: str, *, minus: bool = False) -> str:
+    """As HTML, everything escaped.
+
+    Args:
+      minus: give numbers below 0 a minus sign as wide as a plus, but not in code.
+    """
     pieces = []
     for span in spans(text):
-        piece = html.escape(span.text)
+        said = _MINUS.sub("\u2212", span.text) if minus and not span.code else span.text
+        piece = html.escape(said)
         if span.code:  # long ones break behind what joins their words
             piece = "<code>" + re.sub(r"(?<=[:,=@+/_])(?=\w)", "<wbr>", piece) + "</code>"
         pieces.append(f"<strong>{piece}</strong>" if span.strong else piece)
@@ -84,11 +92,16 @@ _LATEX = {
 }
 
 
-def to_latex(text: str) -> str:
-    """As LaTeX that any engine sets; a character outside Latin-1 that has no form here is named by its code point."""
+def to_latex(text: str, *, minus: bool = False) -> str:
+    """As LaTeX that any engine sets; a character outside Latin-1 that has no form here is named by its code point.
+
+    Args:
+      minus: as for `to_html`.
+    """
     pieces = []
     for span in spans(text):
         piece = "".join(map(_latex, span.text))
+        piece = _MINUS.sub(lambda _: "$-$", piece) if minus and not span.code else piece
         piece = f"\\texttt{{{piece}}}" if span.code else piece
         pieces.append(f"\\textbf{{{piece}}}" if span.strong else piece)
     return "".join(pieces)

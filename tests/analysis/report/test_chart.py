@@ -24,6 +24,13 @@ def path(root: ElementTree.Element, kind: str) -> str:
     return "".join(element.get("d", "") for element in root.iter("path") if element.get("class") == kind)
 
 
+def test_ticks_between_round_ones_say_where_they_are() -> None:
+    axis = chart.fit_axis("error", np.array([12.1, 12.8]), log=True)
+    assert axis.log
+    assert len(axis.ticks) == 3
+    assert [float(text) for text in axis.ticks.values()] == pytest.approx(list(axis.ticks), rel=1e-3)
+
+
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6), st.booleans())
 def test_axis_holds_its_values_with_few_ticks(low: float, high: float, log: bool) -> None:
     axis = chart.fit_axis("a", np.array([low, high]), log=log)

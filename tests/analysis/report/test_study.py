@@ -110,6 +110,24 @@ def test_provenance_says_how_many_runs_had_what(study: MakeStudy) -> None:
     assert said == f"`{'c' * 40}` (11 runs); `{'d' * 40}`, with changes beside it (1 run)"
 
 
+def test_updates_of_runs_that_diverged_are_those_that_were_made(study: MakeStudy) -> None:
+    found = study({("rex", "5%"): [0.1, 0.2], ("step", "5%"): [0.2, 0.1]}, diverged=("step", "5%", 1))
+    part = describe_study(found)
+    assert ("128", "updates") in part.counts  # 3 x 40 + 8: the loss before its update 7 was the last
+    (audit,) = [table for table in part.tables() if table.name == "audit"]
+    assert [row[2] for row in texts(audit)] == ["80", "48"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "axes"),
+    [([0.1, 0.4], "both on logarithmic axes"), ([0.2, 0.2], "the budget on a logarithmic axis")],
+)
+def test_frontier_says_which_axes_are_logarithmic(study: MakeStudy, errors: list[float], axes: str) -> None:
+    found = study({("rex", "5%"): [errors[0]] * 2, ("rex", "25%"): [errors[1]] * 2})
+    (title,) = [one.title for one in blocks(describe_study(found), Figure) if "over budget" in one.title]
+    assert axes in title
+
+
 def test_one_budget_has_no_frontier_and_no_ranks(study: MakeStudy) -> None:
     part = describe_study(study(APART))
     assert "Ranks" not in [section.title for section in part.sections]

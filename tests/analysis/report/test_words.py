@@ -31,6 +31,14 @@ def test_label_reads_as_it_was(text: str) -> None:
     assert words.spans(markdown.code(text)) == [Span(text, code=True)]
 
 
+def test_minus_is_of_numbers_and_never_in_code() -> None:
+    text = "`exponential:gamma=-5` -3.5 [-1, 2] 1e-05 10-20"
+    assert shown(words.to_html(text, minus=True)) == "exponential:gamma=-5 \u22123.5 [\u22121, 2] 1e-05 10-20"
+    assert shown(words.to_html(text)) == text.replace("`", "")
+    latex = words.to_latex("`gamma=-5` -3.5", minus=True)
+    assert latex == r"\texttt{gamma=-5} $-$3.5"
+
+
 @given(LINES.filter(bool))
 def test_html_shows_a_label_and_has_no_other_tags(text: str) -> None:
     written = words.to_html(markdown.code(text))
