@@ -76,7 +76,7 @@ def read(text: Any) -> Length | None:
     found = _TEXT.fullmatch(text) if isinstance(text, str) and len(text) <= 100 else None
     if found is None or not math.isfinite(float(found[1])):
         return None
-    return Length(float(found[1]), found[2], found[1].lstrip("+-").isdigit())
+    return Length(float(found[1]), found[2], "." not in found[1] and float(found[1]).is_integer())
 
 
 def _exact(value: float) -> Fraction:
@@ -219,6 +219,8 @@ def steps(
         allowed = " or ".join([", ".join(known[:-1]), known[-1]] if known[1:] else known)
         raise ValueError(f"{name} must be {allowed}, above 0, got {short(text)}.")
     found = _rounded(length.exact * size)
+    if unit == "%" and found > (total_steps or found):
+        raise ValueError(f"{name} must be at most the whole, 100%, got {short(text)}.")
     check_steps(name, found)
     return found
 

@@ -39,7 +39,8 @@ _NEURIPS, _ICLR = (
     "International Conference on Learning Representations",
 )
 _WACV = "IEEE Winter Conference on Applications of Computer Vision"
-_CVPR = "IEEE/CVF Conference on Computer Vision and Pattern Recognition"
+_CVPR = "IEEE/CVF Conference on Computer Vision and Pattern Recognition"  # since 2018
+_CVPR_2016 = "IEEE Conference on Computer Vision and Pattern Recognition"
 
 REFERENCES: tuple[Reference, ...] = (
     Reference(
@@ -48,7 +49,7 @@ REFERENCES: tuple[Reference, ...] = (
     ),
     Reference(
         "1512.03385", "he2016deep", ("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
-        "Deep Residual Learning for Image Recognition", 2016, _CVPR, _AT,
+        "Deep Residual Learning for Image Recognition", 2016, _CVPR_2016, _AT,
     ),
     Reference(
         "1606.00915", "chen2018deeplab",

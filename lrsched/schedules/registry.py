@@ -200,7 +200,11 @@ def build(
         return _build_foreign(name, given, peak, total_steps, sizes)
     if given.get("sampling"):
         given["sampling"] = sampling.named(given["sampling"], **sizes)
-    given = {key: with_units(key, entry, **sizes) for key, entry in given.items()}
+    taken = inspect.signature(make).parameters
+    given = {
+        key: with_units(key, entry, **sizes) if key not in taken or "str" in str(taken[key].annotation) else entry
+        for key, entry in given.items()
+    }
     try:
         schedule = make(peak, total_steps=total_steps, **given)
     except TypeError as error:

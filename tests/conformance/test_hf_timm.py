@@ -181,3 +181,42 @@ def test_tiny_budgets_of_transformers_are_legal() -> None:
             assert (len(table), table[0]) == (total, 0.1)
     words: dict[str, Any] = {"scheduler_specific_kwargs": {"num_decay_steps": 1, "decay_type": "linear"}}
     assert lrsched.from_hf("warmup_stable_decay", lr=0.1, num_training_steps=1, **words).table().tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("StepLRScheduler", {"decay_t": 30, "decay_rate": 0.1, "warmup_t": 5}),
+        ("MultiStepLRScheduler", {"decay_t": [30, 60], "decay_rate": 0.1, "warmup_t": 5}),
+    ],
+)
+def test_schedulers_by_the_epoch_are_plans_of_their_own_budget(name: str, words: dict[str, Any]) -> None:
+    made = lrsched.from_timm(name, lr=0.1, total_steps=9000, updates_per_epoch=100, **words)
+    np.testing.assert_array_equal(lrsched.plan(made, 9000).lr.table(), made.table())
+    assert made.at(9000).table()[4000] == made.table()[4000]
+
+
+@pytest.mark.parametrize("warm", [0, 1, 10])
+@pytest.mark.parametrize("more", [{}, {"warmup_lr_rate": 0.1}])
+def test_cosine_an_update_ahead_has_the_budget_that_it_was_given(warm: int, more: dict[str, float]) -> None:
+    words = {"min_lr_rate": 0.1, **more}
+    made = lrsched.from_hf(
+        "cosine_warmup_with_min_lr", lr=1.0, num_warmup_steps=warm, num_training_steps=100,
+        scheduler_specific_kwargs=words,
+    )  # fmt: skip
+    assert made.total_steps == len(made.table()) == 100
+    assert made.table()[99] == pytest.approx(0.1)
+    np.testing.assert_array_equal(lrsched.plan(made, 100).lr.table(), made.table())
+
+
+def test_timescale_is_read_by_the_releases_that_read_it() -> None:
+    words = {"lr": 1.0, "num_warmup_steps": 10, "num_training_steps": 200}
+    more = {"scheduler_specific_kwargs": {"timescale": 70}}
+    plain = lrsched.from_hf("inverse_sqrt", **words)
+    for version in ("4.48", "4.57", "5.0", "5.3"):
+        assert lrsched.from_hf("inverse_sqrt", **words, **more, version=version) == plain
+    for version in ("5.4", "5.24", "5"):
+        assert lrsched.from_hf("inverse_sqrt", **words, **more, version=version)(40) == pytest.approx(
+            (1 + 30 / 70) ** -0.5
+        )
+    assert plain(40) == pytest.approx(0.5)

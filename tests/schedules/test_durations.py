@@ -201,3 +201,23 @@ def test_lengths_in_epochs_are_those_of_the_plan(words: str) -> None:
     assert plan.cycle_ends == (1000, 3000, 7000)
     with pytest.raises(ValueError, match="in steps or a fraction where steps_per_epoch is not known, got '10ep'"):
         registry.build(language.parse(words), 0.1, total_steps=7000)
+
+
+@pytest.mark.parametrize(("text", "found"), [("1e3", 1000), ("1E3st", 1000), ("1e-1", 41), ("1.0", 410)])
+def test_whole_number_in_any_form_is_so_many_updates(text: str, found: int) -> None:
+    assert durations.steps(text, name="keep", total_steps=410) == found
+
+
+@pytest.mark.parametrize("text", ["1.5", "150%", "100.1%"])
+def test_more_than_the_whole_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="keep must be at most the whole, 100%, got"):
+        durations.steps(text, name="keep", total_steps=410)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["polynomial:power=2ep", "linear:end_value=1ep", "snapshot_cosine:cycles=2ep", "slanted_triangular:ratio=1ep"],
+)
+def test_epochs_where_no_length_is_meant_are_refused(words: str) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        ls.plan(words, ls.Budget(10, 98), peak_value=0.1)

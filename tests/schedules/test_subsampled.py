@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
@@ -102,3 +103,31 @@ def test_parts_of_a_step_that_cannot_be_are_refused(message: str) -> None:
 def test_parts_finer_than_32_bits_are_refused_rather_than_rounded() -> None:
     with pytest.raises(ValueError, match="lengths must be in parts of a step that 32 bits hold, got 2.00001"):
         in_parts(lambda total, n: lrsched.linear(1.0, total_steps=total), 10**6, Fraction(2.00001), budget=10**6)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"name": "cosine_decay_schedule", "init_value": 1.0, "decay_steps": 12.5},
+        {"name": "warmup_cosine_decay_schedule", "init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2.5,
+         "decay_steps": 20.25},
+    ],
+)  # fmt: skip
+def test_schedule_whose_last_step_is_not_full_stays_what_it_is_under_its_own_budget(words: dict[str, Any]) -> None:
+    made = lrsched.from_optax(words.pop("name"), **words)
+    total = int(made.total_steps)
+    assert made.at(total) == made
+    np.testing.assert_array_equal(lrsched.plan(made, total).lr.table(), made.table())
+    joined = lrsched.sequence([lrsched.constant(0.5, total_steps=3), made])
+    np.testing.assert_array_equal(joined.table()[3:], made.table())
+
+
+def test_cycles_of_a_fractional_growth_go_on_for_a_million_steps() -> None:
+    words = {"initial_learning_rate": 0.1, "first_decay_steps": 1000, "t_mul": 1.5, "total_steps": 1_000_000}
+    ends = lrsched.from_keras("CosineDecayRestarts", **words).cycle_ends
+    exact, size = [Fraction(1000)], Fraction(1000)
+    while exact[-1] < 1_000_000:
+        size *= Fraction(3, 2)
+        exact.append(exact[-1] + size)
+    assert all(abs(end - at) <= 1 for end, at in zip(ends[:-1], exact, strict=False))
+    assert len(ends) == len(exact)

@@ -7,7 +7,7 @@ that of integers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Self
 
@@ -42,12 +42,16 @@ class Subsampled(Schedule):
         total = xp.asarray(self.total_steps, step.dtype)
         return self.schedule._value(xp.clip(step, 0, total) * self.every)
 
+    def _parts(self, total_steps: Any) -> Any:
+        """The inner budget: what its last step lacks now it lacks then."""
+        return total_steps * self.every - (self.total_steps * self.every - self.schedule.total_steps)
+
     def _check_budget(self, total_steps: int) -> None:
         check_parts(total_steps, self.every)
-        self.schedule._check_budget(total_steps * self.every)
+        self.schedule._check_budget(self._parts(total_steps))
 
     def _rebind(self, total_steps: Any) -> Self:
-        return type(self)(rebind(self.schedule, total_steps * self.every), self.every)
+        return type(self)(rebind(self.schedule, self._parts(total_steps)), self.every)
 
 
 def check_parts(total_steps: Number, every: int) -> None:
@@ -59,26 +63,34 @@ def check_parts(total_steps: Number, every: int) -> None:
         )
 
 
-def in_parts(build: Callable[..., Schedule], *lengths: Number | Fraction, budget: Number | None = None) -> Schedule:
+def in_parts(
+    build: Callable[..., Schedule],
+    *lengths: Number | Fraction,
+    budget: Number | None = None,
+    ends: Sequence[Fraction] = (),
+) -> Schedule:
     """build(*lengths) if all are whole; else the schedule that it builds of them in parts of a step, subsampled.
 
     Args:
       build: makes a schedule from lengths in steps; the first may be its budget.
       lengths: whole numbers (they may be traced, if all are whole) and Fractions, above or equal to 0.
       budget: the longest that the schedule is; the sum of the lengths by default.
+      ends: positions that must be at a part of a step as well.
     Returns:
       a schedule. Lengths of which no 32 bits hold a common denominator are rounded to the finest parts that fit.
     """
-    if not any(isinstance(length, Fraction) for length in lengths):
+    if not any(isinstance(length, Fraction) for length in (*lengths, *ends)):
         return build(*lengths)
     exact = [Fraction(length) for length in lengths]
+    places = [*exact, *ends]
     most = LARGEST_STEP // (math.ceil(sum(exact) if budget is None else budget) + 1)
-    every = math.lcm(*(length.denominator for length in exact))
+    every = math.lcm(*(length.denominator for length in places))
     if every > most:
-        broken = [length for length in exact if length.denominator > 1]
+        broken = [length for length in places if length.denominator > 1]
         every = broken[0].limit_denominator(max(most, 1)).denominator if len(broken) == 1 else most
     span = max(exact) if budget is None else budget
-    for length in exact:  # a period is repeated, and so is what it is rounded by
-        if length and abs(Fraction(round(length * every), every) - length) * max(1, span / length) > FAR_OFF:
+    for i, length in enumerate(places):  # a period is repeated, and so is what it is rounded by
+        times = max(1, span / length) if length and i < len(exact) else 1
+        if abs(Fraction(round(length * every), every) - length) * times > FAR_OFF:
             raise ValueError(f"lengths must be in parts of a step that 32 bits hold, got {float(length)!r} steps.")
     return Subsampled(build(*(round(length * every) for length in exact)), every)

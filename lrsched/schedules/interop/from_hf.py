@@ -21,12 +21,13 @@ from lrsched.schedules.families.inverse import rsqrt
 from lrsched.schedules.families.rising import growth, warmup
 from lrsched.schedules.families.subsampled import in_parts
 from lrsched.schedules.interop.arguments import Importer, call, keywords, known, number, refuse, whole
-from lrsched.schedules.interop.building import delayed, warmed
+from lrsched.schedules.interop.building import cut, delayed, warmed
 from lrsched.schedules.values import Number, is_concrete
 
 Version = tuple[int, int]
 TYPED = (4, 49)  # warmup_stable_decay has types of warmup and decay, and works out its stable part
 RATIO = (5, 0)  # a warmup_steps below 1 is a share of the steps
+TIMESCALE = (5, 4)  # inverse_sqrt is given its timescale (huggingface/transformers#44909)
 SHAPES = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
 
 
@@ -92,10 +93,12 @@ def _cosine_an_update_ahead(
     known("num_warmup_steps", warm)
     share = None if warmup_lr_rate is None else number("warmup_lr_rate", warmup_lr_rate, at_least=0.0)
     if warm == 1 and share is not None:  # the one step of the warmup is at its beginning
-        return delayed(lr * share, 1, fall if _rest(warm, total) == 1 else after(fall, 1))
-    if warm == 0:
-        return after(fall, 1) if total > 1 else constant(_floor(lr, min_lr, min_lr_rate), total_steps=1)
-    return warmed(lr / warm if share is None else lr * share, lr, warm - 1, fall)
+        made = delayed(lr * share, 1, fall if _rest(warm, total) == 1 else after(fall, 1))
+    elif warm == 0:
+        made = after(fall, 1) if total > 1 else constant(_floor(lr, min_lr, min_lr_rate), total_steps=1)
+    else:
+        made = warmed(lr / warm if share is None else lr * share, lr, warm - 1, fall)
+    return cut(made, total)
 
 
 def _cosine_with_restarts(lr: Number, *, warm: Number, total: Number, num_cycles: Number = 1) -> Schedule:
@@ -234,7 +237,8 @@ def from_hf(
         whole steps. A share is rounded up (of what the product is in float64: 7 % of 100 are 8 steps).
       warmup_ratio: a share of num_training_steps; since version 5 another name of warmup_steps, and then removed.
       version: of transformers, "4.48" or "5". In warmup_stable_decay before 4.49 the decay is a cosine, the warmup
-        begins at 0 and not at the minimum, and num_stable_steps must be given.
+        begins at 0 and not at the minimum, and num_stable_steps must be given; inverse_sqrt before 5.4 takes no notice
+        of its timescale.
     Returns:
       int step of any shape -> float32 of that shape.
     Raises:
@@ -263,7 +267,8 @@ def from_hf(
     table = HF if release >= TYPED else {**HF, "warmup_stable_decay": _wsd_before_its_types}
     for key in set(more) & {"lr", "warm", "total"}:  # the names of ours, which nobody may use for theirs
         raise ValueError(f"{name}: got an unexpected keyword argument {key!r}.")
-    if name == "constant" or name == "constant_with_warmup":  # transformers leaves what is given here unread
+    unread = ("constant", "constant_with_warmup", *(("inverse_sqrt",) if release < TIMESCALE else ()))
+    if name in unread:  # by transformers, whatever is given here
         more = {}
     return call("transformers", table, name, {"lr": rate, "warm": warm, "total": total, **more})
 
@@ -272,7 +277,7 @@ def _release(version: str) -> Version:
     found = re.fullmatch(r"(\d+)(?:\.(\d+))?(?:\.\d+)*", version) if isinstance(version, str) else None
     if found is None or int(found[1]) not in (4, 5):
         raise ValueError(f'version must be one of transformers 4 or 5, such as "4.48" or "5", got {version!r}.')
-    return int(found[1]), int(found[2] if found[2] is not None else 57 if found[1] == "4" else 0)
+    return int(found[1]), int(found[2] if found[2] is not None else 57 if found[1] == "4" else 24)
 
 
 def _warmup(lengths: Mapping[str, Any], total: Number | None, release: Version) -> Any:

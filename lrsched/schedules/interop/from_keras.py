@@ -72,7 +72,7 @@ def _keras_restarts(
     if is_concrete(total) and growth < 1 and not total <= steps / (1 - Fraction(growth)):
         raise ValueError(f"t_mul must leave room for total_steps = {total}, got cycles that end before, by {t_mul!r}.")
 
-    def build(total: Number, steps: Number, *_: int) -> Schedule:
+    def build(total: Number, steps: Number) -> Schedule:
         words = {"first_cycle": steps, "cycle_mult": growth, "restart_decay": factor, "end_value": low * first}
         try:
             return sgdr(first, total_steps=total, **words)
@@ -83,7 +83,7 @@ def _keras_restarts(
 
     ends = _restarts(steps, growth, total)
     longest = max(total, steps, *ends) if is_concrete(total) else None
-    return in_parts(build, total, steps, *ends, budget=longest)
+    return in_parts(build, total, steps, ends=ends, budget=longest)
 
 
 def _restarts(first: Number, growth: Number, total: Number) -> list[Fraction]:

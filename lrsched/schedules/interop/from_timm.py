@@ -76,7 +76,9 @@ def _stepped(made: Schedule, given: dict[str, Any], total: Number | None = None)
     if not flag("t_in_epochs", given.get("t_in_epochs", True)):
         return made if total is None else cut(made, total)
     every = _updates(given.get("updates_per_epoch", 0))
-    return Held(made, every, made.total_steps * every if total is None else total)
+    if total is None:
+        return Held(made, every, made.total_steps * every)
+    return Held(cut(made, -(-total // every)), every, total)
 
 
 def _updates(updates_per_epoch: Number) -> Any:
