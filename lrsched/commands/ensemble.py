@@ -21,7 +21,7 @@ from lrsched.runs.folder import parse_location, select_members
 from lrsched.runs.networks import Network
 from lrsched.runs.records import Beginning
 from lrsched.runs.report import Report, ignore
-from lrsched.runs.task import Task, load
+from lrsched.runs.task import Task, devices_to_evaluate, load
 from lrsched.training import devices, provenance
 
 
@@ -175,7 +175,8 @@ def _gather(config: EnsembleConfig) -> _Gathered:
     named = _check(config)
     locations = [_expand("runs", location) for location in config.runs]
     first = networks.check_alike([*locations, *itertools.chain(*named.values())])
-    task = load(first, holdout_fraction=first.holdout_fraction, data_dir=config.data_dir)
+    where: dict[str, Any] = {"data_dir": config.data_dir, "devices": devices_to_evaluate(first)}
+    task = load(first, holdout_fraction=first.holdout_fraction, **where)
     if task.data.classes == 0:
         raise ValueError(f"data must have classes, whose probabilities are combined, got {first.data}.")
     there = [network for each in locations for network in networks.load_members(each, config.members, task)]

@@ -214,7 +214,8 @@ def run(config: StudyConfig, report: Report = ignore) -> Outcome:
             told(f"choosing: {len(choosing)} runs on held-out data.")
             ids, chosen = _choose(config, grid, out, choosing, told)
         todo = _resolve_all(config, grid.fresh(chosen)) if chosen else first
-        studies.write(out, config.as_json(), selection=ids, runs=[each.id for each in todo])
+        named = [each.id for each in todo]
+        studies.write(out, config.as_json(), selection=ids, runs=named, part=grid.part[1] > 1)
         _train_all(config, todo, out, told)
     study = studies.load(out)
     text, written = write_results(study, out)

@@ -15,6 +15,7 @@ import numpy as np
 from lrsched.analysis.ensemble import calibration, scores
 from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
 from lrsched.analysis.markdown import plural
+from lrsched.runs import identity
 from lrsched.runs.networks import Network, updates
 from lrsched.runs.report import Report
 from lrsched.runs.task import Task
@@ -41,13 +42,13 @@ class Evaluator:
     def predict(self, variables: dict[str, Any]) -> tuple[Predicted, int]:
         """A network's predictions on the test set and the held-out part, and for how many of the two it was evaluated.
 
-        They are kept in the user's cache by weights, data, model, kind of device, libraries and commit of the code.
+        They are kept in the user's cache by weights, data, model, machine (but its cores), libraries and code.
         """
         model, made, logits = self.task.model, 0, {}
-        weights, device = provenance.digest(variables), jax.local_devices()[0]
+        weights, around = provenance.digest(variables), identity.circumstances()
+        del around["machine"]["cpus"]
         for name in ("test", "holdout") if self.task.holdout else ("test",):
-            key = [weights, self.task.data.digest, name, repr(model), device.platform, device.device_kind]
-            key.append(json.dumps([provenance.versions(), provenance.commit()]))
+            key = [weights, self.task.data.digest, name, repr(model), json.dumps(around)]
             ask = functools.partial(
                 predict.logits, variables, model=model, data=getattr(self.task, name), batch_size=self.size
             )

@@ -25,7 +25,7 @@ from lrsched.runs import identity, records
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.runs.run import values
-from lrsched.runs.task import Run, resolve
+from lrsched.runs.task import Run, devices_to_evaluate, resolve
 from lrsched.schedules.plans import Plan
 from lrsched.training import snapshots
 
@@ -77,7 +77,7 @@ class SavedRun:
 
     @functools.cached_property
     def _run(self) -> Run:
-        return resolve(self.config, data_dir=self.data_dir)
+        return resolve(self.config, data_dir=self.data_dir, devices=devices_to_evaluate(self.config))
 
 
 def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> SavedRun:

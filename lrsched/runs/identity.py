@@ -23,7 +23,7 @@ def circumstances() -> dict[str, Any]:
     """The libraries and the machine, which decide the last digits, and the commit of the code."""
     described = machine.describe()
     settings = {name: described[name] for name in _MACHINE}
-    return {"versions": provenance.versions(), "machine": settings, "commit": provenance.commit()}
+    return {"versions": provenance.versions(), "machine": settings, "commit": provenance.code()}
 
 
 def identify(run: Run) -> dict[str, Any]:

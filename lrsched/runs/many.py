@@ -75,8 +75,7 @@ def train_all(
       share_trunks: make the updates that runs have in common once (`trunks`); the numbers are the same.
       engine: what makes the runs.
     Raises:
-      ValueError: before anything is trained, if the folder cannot be written.
-      OSError: before anything is trained, if the folder cannot be locked.
+      ValueError, OSError: before anything is trained, if the folder cannot be written, or not be locked.
       interrupts.Interrupted: if the process was asked to end, once the runs under way are saved.
     """
     _check_locks(count, engine)
@@ -90,7 +89,8 @@ def train_all(
         return progress.records()
     files.check_writable("out", out)
     total = updates or sum(run.total_steps for run in todo)
-    cpus, lines = _settle(out, progress.done, len(todo), asked=_workers(count), updates=total, engine=engine)
+    how: dict[str, Any] = {"engine": engine, "each": workers.bytes_each(todo[0].task)}
+    cpus, lines = _settle(out, progress.done, len(todo), asked=_workers(count), updates=total, **how)
     for line in lines:
         report(line)
     ready = f"{len(progress.left)} of {len(todo)} runs to train" if len(todo) > 1 else "1 run to train"
@@ -129,7 +129,8 @@ def _made(
     if engine.name != "local":
         yield from engines.train_all(trunks.sort(mine, junctions), out, engine=engine, cpus=cpus or 0, workers=count)
         return
-    layout = workers.choose(asked=_workers(count), left=len(mine), updates=updates, cpus=cpus)
+    some: dict[str, Any] = {"each": workers.bytes_each(next(iter(mine.values())).task)} if mine else {}
+    layout = workers.choose(asked=_workers(count), left=len(mine), updates=updates, cpus=cpus, **some)
     mine = trunks.sort(mine, junctions) if layout.workers > 1 else mine
     yield from workers.train_all(mine, out, layout=layout, alone=_one_device_each(count))
 
@@ -204,6 +205,7 @@ def _settle(
     asked: int | None,
     updates: int,
     engine: engines.Engine = engines.LOCAL,
+    **memory: int,
 ) -> tuple[int | None, list[str]]:
     """The cores of each run in a folder, as its first start settled them, and messages about what has changed since.
 
@@ -230,7 +232,7 @@ def _settle(
             if cpus is None and elsewhere:
                 cpus = 0 if engine.gpus_per_run else engine.cpus_per_run or 1
             elif cpus is None:
-                cpus = workers.choose(asked=asked, left=count, updates=updates).cpus
+                cpus = workers.choose(asked=asked, left=count, updates=updates, **memory).cpus
             kept = {"platform": platform, "cpus": cpus, **begun_with}
             files.write_json(path, kept)
     if differ := identity.find_changes(kept, begun_with):

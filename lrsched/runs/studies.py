@@ -170,12 +170,17 @@ class SavedStudy(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
-def write(out: pathlib.Path, asked: Mapping[str, Any], *, selection: Sequence[str], runs: Sequence[str]) -> None:
-    """Writes study.json: what was asked for and the ids of its runs, beside those that other parts have put there."""
+def write(
+    out: pathlib.Path, asked: Mapping[str, Any], *, selection: Sequence[str], runs: Sequence[str], part: bool = False
+) -> None:
+    """Writes study.json: what was asked for and the ids of its runs; of a part beside those that other parts put there.
+
+    Ids of a study that is whole stand for those that were there: data or code of the user's may have changed since.
+    """
     asked = json.loads(json.dumps(asked))
     with files.lock(claims.ledger(out), wait=True):
         there = _read(out)
-        if same(there, asked):
+        if part and same(there, asked):
             selection, runs = (
                 list(dict.fromkeys([*there.get(name, []), *ids]))
                 for name, ids in (("selection_runs", selection), ("runs", runs))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lrsched import files
 from lrsched.runs import records
 from lrsched.runs.config import Origin, Recipe, RunConfig, number_or_words
 from lrsched.schedules import language, plans
@@ -135,8 +136,14 @@ class _OnDevices(NamedTuple):
 
 @functools.lru_cache(maxsize=8)  # one machine's accelerators
 def _put(
-    name: str, data_dir: str | None, holdout_fraction: float, image_size: int | None, devices: tuple[jax.Device, ...]
+    name: str,
+    data_dir: str | None,
+    holdout_fraction: float,
+    image_size: int | None,
+    devices: tuple[jax.Device, ...],
+    stamp: Any,
 ) -> _OnDevices:
+    """`stamp` is that of what is read: what has changed since is read again."""
     dataset = datasets.load(name, data_dir=data_dir, holdout_fraction=holdout_fraction, image_size=image_size)
 
     def put(split: datasets.Split) -> Data:
@@ -144,6 +151,22 @@ def _put(
 
     holdout = put(dataset.holdout) if dataset.holdout else None
     return _OnDevices(dataset, put(dataset.train), holdout, put(dataset.test))
+
+
+def _stamp(name: str, data_dir: str | None) -> tuple[str, tuple[int, ...]] | None:
+    """Where data lie that may change while this process lives, and when they and the folders in them last did.
+
+    A folder changes when a file comes or goes. Of a function of the user's nothing is known.
+    """
+    if name in datasets.SOURCES:
+        place = None if datasets.SOURCES[name].embedded else datasets.data_folder(data_dir) / name
+    else:
+        known = datasets.is_folder(name) or datasets.is_text_file(name)
+        place = files.local_folder("data", name) if known else None
+    if place is None:
+        return None
+    within = [each for depth in ("*", "*/*") for each in sorted(place.glob(depth)) if each.is_dir()]
+    return str(place.absolute()), tuple(each.stat().st_mtime_ns for each in (place, *within) if each.exists())
 
 
 def load(
@@ -162,11 +185,13 @@ def load(
     tabular, text = datasets.is_tabular(recipe.data), datasets.is_text(recipe.data)
     models.check(recipe.model, tabular=tabular, text=text)  # before the data is read
     devices = devices or hosts.devices()
-    there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices)
+    there = _put(recipe.data, data_dir, holdout_fraction, recipe.image_size, devices, _stamp(recipe.data, data_dir))
     axis_name = train.AXIS if recipe.sync_batch_norm else None
     models.check(recipe.model, tabular=there.data.tabular, text=there.data.text)
     shape = there.data.train.images.shape[1:]
     model = models.build(recipe.model, classes=there.data.classes, image_shape=shape, axis_name=axis_name)
+    if recipe.sync_batch_norm and models.is_foreign(model) and getattr(model, "axis_name", None) is None:
+        raise ValueError(f"model {recipe.model} must take axis_name for sync_batch_norm, got one that does not.")
     task = Task(recipe, there.data, data_dir, there.train, there.holdout, there.test, model, optimizer)
     examples, count = len(there.data.train), len(devices)
     if not 1 <= task.batch_size <= examples:
@@ -174,6 +199,13 @@ def load(
     if task.batch_size % count:
         raise ValueError(f"batch_size must be a multiple of the {count} devices, got {task.batch_size}.")
     return task
+
+
+def devices_to_evaluate(recipe: Recipe) -> Devices:
+    """All devices here, or one, where a batch does not divide over them: nothing is to be trained."""
+    batch_size = recipe.written_out().batch_size
+    assert batch_size is not None
+    return hosts.devices() if batch_size % len(hosts.devices()) == 0 else hosts.devices()[:1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

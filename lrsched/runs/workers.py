@@ -24,10 +24,11 @@ import jax
 from lrsched.runs import claims, interrupts
 from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record, Status
-from lrsched.runs.task import Run, resolve
+from lrsched.runs.task import Run, Task, resolve
 from lrsched.training import devices
 
-_BYTES_EACH = 2_000_000_000  # of a worker process: ResNet-20 at batch 128 takes 1.8 GB with its data
+_BYTES_EACH = 2_000_000_000  # of a worker process at least: ResNet-20 at batch 128 takes 1.8 GB with its data
+_BYTES_BESIDE, _BYTES_A_PIXEL = 1_100_000_000, 2_400  # of the libraries; of an update, for each pixel of its batch
 _UPDATES_WORTH_IT = 2_000  # below, starting workers takes longer than it saves
 _SECONDS_BETWEEN = 0.5  # statuses of one run
 _SECONDS_SILENT = 30.0  # of all workers, before one is looked at that may be stopped
@@ -48,13 +49,23 @@ class Layout(NamedTuple):
     cpus: int
 
 
-def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = None) -> Layout:
+def bytes_each(task: Task) -> int:
+    """What a worker process is thought to take: libraries, the data twice (on its device as well), and an update."""
+    splits = [split for split in (task.data.train, task.data.holdout, task.data.test) if split is not None]
+    data = sum(split.images.nbytes + split.labels.nbytes for split in splits)
+    shape = task.data.train.images.shape[1:]
+    pixels = task.batch_size * (shape[0] * shape[1] if len(shape) == 3 else 0)
+    return max(_BYTES_EACH, _BYTES_BESIDE + 2 * data + _BYTES_A_PIXEL * pixels)
+
+
+def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = None, each: int = _BYTES_EACH) -> Layout:
     """How many workers make `left` runs of `updates` updates in all.
 
     Args:
       asked: by the user; None: one per CPU core, as far as the free memory allows, or one per accelerator; one alone if
         there is little to do, or where processes cannot be given cores of their own (macOS, Windows).
       cpus: cores of each run, where runs beside these have been made; None: this decides.
+      each: bytes that a worker takes.
     Raises:
       ValueError: if fewer than one worker is wanted, or more than there are accelerators, or than have room with the
         cores of runs beside these. More workers than cores share them.
@@ -76,10 +87,10 @@ def choose(*, asked: int | None, left: int, updates: int, cpus: int | None = Non
                 f" {asked}."
             )
         most = cores // cpus
-        return Layout(max(1, min(asked or min(most, _free_bytes() // _BYTES_EACH), left)), cpus)
+        return Layout(max(1, min(asked or min(most, _free_bytes() // each), left)), cpus)
     if asked is None:
         few = updates < _UPDATES_WORTH_IT
-        asked = 1 if few else max(1, min(cores, _free_bytes() // _BYTES_EACH))
+        asked = 1 if few else max(1, min(cores, _free_bytes() // each))
     workers = min(asked, max(left, 1))
     return Layout(workers, max(cores // workers, 1))
 
@@ -127,7 +138,7 @@ def _by_processes(todo: Mapping[int, Run], out: pathlib.Path, layout: Layout) ->
     try:
         with interrupts.blocked():  # a worker that is still starting must not be interrupted either
             futures_of = {
-                pool.submit(_train_in_process, place, run.config, run.task.data_dir, out, layout.workers): place
+                pool.submit(_train_in_process, place, run.id, run.config, run.task.data_dir, out, layout.workers): place
                 for place, run in todo.items()
             }
             # The pool looks at its processes when a task comes in, before it begins the process for that task: without
@@ -172,12 +183,22 @@ def _end_with(watched: Connection) -> None:
 
 
 def _train_in_process(
-    place: int, config: RunConfig, data_dir: str | None, out: pathlib.Path, workers: int
+    place: int, name: str, config: RunConfig, data_dir: str | None, out: pathlib.Path, workers: int
 ) -> Record | None:
     if interrupts.asked():
         raise interrupts.Interrupted("saved")
     run = resolve(config, data_dir=data_dir)
+    _check_same(run, name)
     return _forward(place, claims.train_claimed(run, out, workers=workers, place=place), _statuses)
+
+
+def _check_same(run: Run, name: str) -> None:
+    """Raises ValueError unless a worker came to the run that it was sent for."""
+    if run.id != name:
+        raise ValueError(
+            f"data and code must be the same in every worker, got run {run.id} for {name}: does a function draw without"
+            " a seed, or has a folder changed?"
+        )
 
 
 def by_threads(
@@ -196,6 +217,8 @@ def by_threads(
             if interrupts.asked():
                 raise interrupts.Interrupted("saved")
             there = resolve(run.config, data_dir=run.task.data_dir, devices=(device,))
+            if len(run.task.devices) == 1:
+                _check_same(there, run.id)
             events = claims.train_claimed(there, out, workers=len(local_devices), place=place)
             return _forward(place, events, statuses, stop)
         finally:

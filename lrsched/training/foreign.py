@@ -109,6 +109,7 @@ def build(path: str, *, classes: int, axis_name: str | None) -> Foreign:
         raise ValueError(f"model {path} must return a Flax module, got {_reason(error)}.") from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"model {path} must return a Flax module, got a {type(module).__name__}.")
+    _check_flag(path, module)
     shared = axis_name if "axis_name" in arguments.arguments else None
     return Foreign(path, classes, shared, module)
 
@@ -143,6 +144,14 @@ def _training_flag(module: Any, *, train: bool) -> dict[str, bool]:
     return {"train": train} if any(each.name == "train" or each.kind is each.VAR_KEYWORD for each in takes) else {}
 
 
+def _check_flag(path: str, module: Any) -> None:
+    """Refuses a module that is told by another name whether it is trained: it would never be."""
+    other = ("training", "is_training", "deterministic", "use_running_average")
+    found = [name for name in other if name in inspect.signature(type(module).__call__).parameters]
+    if found and not _training_flag(module, train=False):
+        raise ValueError(f"model {path} must be told whether it is trained by `train`, got a module with {found[0]}.")
+
+
 @functools.cache
 def _alone(model: Foreign) -> Foreign:
     """The model without a mapped axis, which there is none of outside an update."""
@@ -173,6 +182,8 @@ def _shapes(model: Foreign, image_shape: tuple[int, ...]) -> dict[str, Any]:
         if leaf.dtype != jnp.float32:
             name = jax.tree_util.keystr(key, simple=True, separator="/")
             raise ValueError(f"model {model.path} must have float32 variables, got {leaf.dtype} in {name}.")
+    if jax.tree.leaves(found.get("batch_stats")) and not _training_flag(model.module, train=False):
+        raise ValueError(f"model {model.path} must take `train`, as it has batch statistics, got a module without it.")
     if not jax.tree.leaves(found.get("params")):
         raise ValueError(f"model {model.path} must have parameters, got none.")
     return {"batch_stats": {}, **found}

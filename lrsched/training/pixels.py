@@ -59,7 +59,8 @@ def _decode(content: bytes, image_size: int | None) -> Pixels:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
-        if (frames := getattr(image, "n_frames", 1)) > 1:
+        several = image.format != "MPO"  # a photo, and beside it a preview or the other eye's
+        if several and (frames := getattr(image, "n_frames", 1)) > 1:
             raise ValueError(f"{frames} frames")
         image.load()
         upright: Any = ImageOps.exif_transpose(image)

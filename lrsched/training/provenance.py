@@ -34,19 +34,32 @@ def versions() -> dict[str, str]:
 @functools.cache
 def commit() -> str | None:
     """The commit of this code when first called, with "+" if files differ from it; None outside a checkout."""
-    folder = pathlib.Path(__file__).parent.parent
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
-        )
-        return done.stdout.strip()
-
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # an installed copy is not the checkout it may lie in
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+        _git("ls-files", "--error-unmatch", "__init__.py")  # an installed copy is not the checkout it may lie in
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@functools.cache
+def code() -> str | None:
+    """`commit`, and behind a "+" eight digits of the SHA-256 of what differs from it: equal codes, equal files."""
+    made = commit()
+    if made is None or not made.endswith("+"):
+        return made
+    sha = hashlib.sha256(_git("diff", "HEAD", "--", ".").encode())
+    for name in _git("ls-files", "--others", "--exclude-standard", "--", ".").splitlines():
+        sha.update(name.encode() + (_folder() / name).read_bytes())
+    return made + sha.hexdigest()[:8]
+
+
+def _folder() -> pathlib.Path:
+    return pathlib.Path(__file__).parent.parent
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(_folder()), "-c", "core.quotePath=false", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def config_fields(config: Any) -> dict[str, Any]:

@@ -104,12 +104,18 @@ ASKED = {"schedules": ["rex"], "budgets": ["5%"]}
 
 
 def test_parts_in_one_folder_add_their_runs(tmp_path: pathlib.Path) -> None:
-    studies.write(tmp_path, ASKED, selection=["a"], runs=["b"])
-    studies.write(tmp_path, ASKED, selection=["a"], runs=["c"])
+    studies.write(tmp_path, ASKED, selection=["a"], runs=["b"], part=True)
+    studies.write(tmp_path, ASKED, selection=["a"], runs=["c"], part=True)
     assert studies._read(tmp_path)["runs"] == ["b", "c"]
     assert studies._read(tmp_path)["selection_runs"] == ["a"]
     studies.write(tmp_path, {**ASKED, "budgets": ["10%"]}, selection=[], runs=["d"])
     assert studies._read(tmp_path)["runs"] == ["d"]
+
+
+def test_runs_of_a_whole_study_stand_for_those_of_before(tmp_path: pathlib.Path) -> None:
+    studies.write(tmp_path, ASKED, selection=["a"], runs=["b"])
+    studies.write(tmp_path, ASKED, selection=["c"], runs=["d"])  # whose data have changed
+    assert studies.ids(tmp_path) == (["c"], ["d"])
 
 
 def test_folder_without_a_study_is_refused(tmp_path: pathlib.Path) -> None:

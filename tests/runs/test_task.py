@@ -5,9 +5,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from helpers import numbers, train
+from PIL import Image
 
 from lrsched import cli
 from lrsched.runs import resume
@@ -120,3 +122,24 @@ def test_states_are_due_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume.time, "perf_counter", lambda: next(seconds))
     due = resume.due_every("90s", run)
     assert [due(completed) for completed in range(1, 6)] == [False, True, False, False, True]
+
+
+def test_data_that_changed_are_read_again(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for name, count in (("ant", 6), ("cat", 6)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = generator.integers(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    config = RunConfig(data="./photos", model="mlp", batch_size=4)
+    first = resolve(config)
+    assert resolve(config).task.train is first.task.train
+    Image.fromarray(np.full((8, 8), 7, np.uint8)).save(tmp_path / "photos" / "cat" / "9.png")
+    assert resolve(config).task.data.digest != first.task.data.digest
+
+
+def test_run_is_opened_on_one_device_where_its_batch_divides_over_no_more() -> None:
+    assert len(jax.local_devices()) == 4
+    assert tasks.devices_to_evaluate(RunConfig(batch_size=50)) == tuple(jax.local_devices()[:1])
+    assert tasks.devices_to_evaluate(RunConfig(batch_size=48)) == tuple(jax.local_devices())

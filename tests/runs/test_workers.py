@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from helpers import train
 
@@ -84,6 +86,28 @@ def test_records_come_before_a_failure_that_came_with_them() -> None:
     assert next(events) == (1, {"seed": 1})
     with pytest.raises(ValueError, match="bad"):
         next(events)
+
+
+def test_worker_that_comes_to_another_run_is_refused(tmp_path: pathlib.Path) -> None:
+    config = RunConfig(model="mlp", budget="2st")
+    with pytest.raises(ValueError, match="data and code must be the same in every worker, got run .* for 0123"):
+        workers._train_in_process(0, "0123", config, None, tmp_path, 2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_of_a_worker_grows_with_its_data_and_its_images() -> None:
+    def task(shape: tuple[int, ...], examples: int, batch_size: int) -> Any:
+        images = np.broadcast_to(np.uint8(0), (examples, *shape))
+        split = types.SimpleNamespace(images=images, labels=np.broadcast_to(np.int32(0), (examples,)))
+        data = types.SimpleNamespace(train=split, holdout=None, test=split)
+        return types.SimpleNamespace(data=data, batch_size=batch_size)
+
+    assert workers.bytes_each(task((8, 8, 1), 1500, 32)) == 2 * 10**9
+    cifar = workers.bytes_each(task((32, 32, 3), 60_000, 128))
+    assert 1.8e9 <= cifar <= 2.5e9
+    photos = workers.bytes_each(task((224, 224, 3), 9_500, 128))
+    assert photos > 2 * 2 * 9_500 * 224 * 224 * 3 + 0.3e9 * 49
+    assert workers.bytes_each(task((30,), 400, 32)) == 2 * 10**9
 
 
 def test_no_worker_is_refused() -> None:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lrsched.runs.config import Recipe
+from lrsched.runs.task import load
 from lrsched.training import batches, foreign, models, optim, predict, provenance, train
 
 SHAPE, CLASSES, EXAMPLES = (6, 6, 1), 3, 24
@@ -271,3 +273,40 @@ def test_what_cannot_be_trained_is_one_line(name: str, message: str) -> None:
 
 def test_describe_leaves_out_addresses() -> None:
     assert "0x" not in foreign.describe(object())
+
+
+class Otherwise(nn.Module):
+    """Is told under another name whether it is trained."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        return nn.Dense(self.classes)(nn.Dropout(0.5, deterministic=not training)(x.reshape(len(x), -1)))
+
+
+class Untold(nn.Module):
+    """Has batch statistics, and is told nothing."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        return nn.Dense(self.classes)(nn.BatchNorm(use_running_average=True)(x.reshape(len(x), -1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Otherwise", "must be told whether it is trained by `train`, got a module with training"),
+        ("Untold", "must take `train`, as it has batch statistics"),
+    ],
+)
+def test_module_that_would_never_be_trained_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(Recipe(model=f"{__name__}.{name}"))
+
+
+def test_statistics_over_all_devices_need_the_name_of_the_axis() -> None:
+    with pytest.raises(ValueError, match=r"Plain must take axis_name for sync_batch_norm"):
+        load(Recipe(model=f"{__name__}.Plain", sync_batch_norm=True))

@@ -167,3 +167,12 @@ def test_decode_of_a_jpeg_cut_short_names_the_file(tmp_path: pathlib.Path) -> No
     (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=rf"^{tmp_path}/a\.jpg must be a readable image .*, got "):
         decode(tmp_path / "a.jpg")
+
+
+def test_photo_with_a_second_picture_beside_it_is_the_photo(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "photo.jpg"
+    shades = [Image.new("RGB", (8, 8), (shade,) * 3) for shade in (200, 20)]
+    shades[0].save(path, "mpo", save_all=True, append_images=shades[1:])
+    (found,) = pixels.decode([path], image_size=None)
+    assert found.shape == (8, 8, 3)
+    assert abs(int(found.mean()) - 200) < 5

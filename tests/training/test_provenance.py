@@ -1,5 +1,6 @@
 import dataclasses
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -52,8 +53,16 @@ def test_commit_of_a_changed_checkout_has_a_plus(tmp_path: pathlib.Path, monkeyp
     git("commit", "-m", "one")
     monkeypatch.setattr(provenance, "__file__", str(package / "training" / "provenance.py"))
     assert not provenance.commit.__wrapped__().endswith("+")
-    (package / "__init__.py").write_text("changed = True")
-    assert provenance.commit.__wrapped__().endswith("+")
+    monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
+    code = provenance.code.__wrapped__
+    assert code() == provenance.commit()
+    seen = set()
+    for name, text in ("__init__", "changed = True"), ("__init__", "changed = 2"), ("new", "a = 1"), ("new", "a = 2"):
+        (package / f"{name}.py").write_text(text)
+        assert provenance.commit().endswith("+")
+        assert re.fullmatch(re.escape(provenance.commit()) + "[0-9a-f]{8}", code())
+        seen.add(code())
+    assert len(seen) == 4
 
 
 def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ from lrsched.schedules.values import Number, is_concrete
 Version = tuple[int, int]
 TYPED = (4, 49)  # warmup_stable_decay has types of warmup and decay, and works out its stable part
 RATIO = (5, 0)  # a warmup_steps below 1 is a share of the steps
+UNREAD = (
+    "constant",
+    "constant_with_warmup",
+)  # transformers takes no notice of what they are given beside their lengths
 TIMESCALE = (5, 4)  # inverse_sqrt is given its timescale (huggingface/transformers#44909)
 SHAPES = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
 
@@ -237,8 +241,7 @@ def from_hf(
         whole steps. A share is rounded up (of what the product is in float64: 7 % of 100 are 8 steps).
       warmup_ratio: a share of num_training_steps; since version 5 another name of warmup_steps, and then removed.
       version: of transformers, "4.48" or "5". In warmup_stable_decay before 4.49 the decay is a cosine, the warmup
-        begins at 0 and not at the minimum, and num_stable_steps must be given; inverse_sqrt before 5.4 takes no notice
-        of its timescale.
+        begins at 0 and not at the minimum, and num_stable_steps must be given. Before 5.4 inverse_sqrt has no timescale.
     Returns:
       int step of any shape -> float32 of that shape.
     Raises:
@@ -267,8 +270,7 @@ def from_hf(
     table = HF if release >= TYPED else {**HF, "warmup_stable_decay": _wsd_before_its_types}
     for key in set(more) & {"lr", "warm", "total"}:  # the names of ours, which nobody may use for theirs
         raise ValueError(f"{name}: got an unexpected keyword argument {key!r}.")
-    unread = ("constant", "constant_with_warmup", *(("inverse_sqrt",) if release < TIMESCALE else ()))
-    if name in unread:  # by transformers, whatever is given here
+    if name in UNREAD or (name == "inverse_sqrt" and release < TIMESCALE):
         more = {}
     return call("transformers", table, name, {"lr": rate, "warm": warm, "total": total, **more})
 
