@@ -181,10 +181,12 @@ def main() -> int:
         for life in range(10 * args.kills):
             if len(total.fell) >= args.kills:
                 break
-            command = args.commands[life % len(args.commands)]
+            fell = collections.Counter(place.partition(":")[0] for place in total.fell)
+            command = min(args.commands, key=fell.__getitem__)  # the one that was ended least
             words, out = prepared(command, f"life{life}")
             seconds, expected = references[command]
-            left = min(rng.randint(1, 4), args.kills - len(total.fell))
+            share = -(-args.kills // len(args.commands))
+            left = min(rng.randint(1, 4), args.kills - len(total.fell), share)
             tally = lives(command, words, out, seconds, rng, left)
             got = numbers(command, out)
             total.differ |= {

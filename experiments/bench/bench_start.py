@@ -34,6 +34,7 @@ class Times(NamedTuple):
 def measure(command: str, cache: str, arguments: Sequence[str]) -> Times:
     """Runs a study in an empty folder, with its caches in `cache`."""
     environment = {**os.environ, "LRSCHED_CACHE": cache, "PYTHONUNBUFFERED": "1"}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # which would be warm
     with tempfile.TemporaryDirectory() as out:
         begun, first = time.perf_counter(), 0.0
         line = [command, "study", "--out", out, *arguments]

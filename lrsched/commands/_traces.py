@@ -20,6 +20,7 @@ from lrsched.runs import records
 RATES = ("lr", "learning_rate", "learningrate", "rate", "lr_0", "lr0", "lr/pg0", "lr/group_0")
 STEPS = ("global_step", "step", "update", "updates", "iteration", "iter", "it", "iter_num", "num_updates", "_step")
 LARGEST_EVENT = 2**28  # bytes; a length beyond it is that of a damaged file
+APPLIED_WITHIN = 1e-5  # relative: what float32 leaves of a schedule's rates, and more
 DAMAGED = "must be an event file of TensorBoard's, got one that is damaged."
 
 
@@ -169,6 +170,8 @@ def _run(folder: pathlib.Path) -> Found:
     rates = _loss_curves.rates(record)
     trace = make_trace(None, rates, total_steps=len(rates))
     off = record["applied_rate_max_rel_error"]
+    if not off <= APPLIED_WITHIN:
+        raise ValueError(f"must have applied its schedule's rates, got a run up to {off:.1e} (relative) off them.")
     trace = trace._replace(written=f"which the run applied within {off:.1e} (relative)")
     return Found(trace, record["plan"]["lr"], record["steps_per_epoch"])
 

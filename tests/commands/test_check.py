@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched import cli
+from lrsched import cli, files
 from lrsched.commands import _nearest, _traces
 from lrsched.commands.check import CheckConfig, run
 
@@ -365,17 +365,18 @@ def test_damaged_event_file_is_said_in_one_line(tmp_path: pathlib.Path) -> None:
 
 
 def test_run_of_this_library_is_held_against_its_own_words(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = json.loads(ls.plan("rex", 40, peak_value=0.1).words)
-    record = {"plan": plan, "total_steps": 40, "steps_per_epoch": 10, "applied_rate_max_rel_error": 3e-8}
-    row = {**record, "config": {"batch_size": 32}}
-    (tmp_path / "records.jsonl").write_text("")
-    monkeypatch.setattr(_traces.records, "read", lambda path: _traces.files.Lines([row], [], False))
-    outcome = run(CheckConfig(str(tmp_path)))
+    record = ls.train(schedule="rex", peak_value=0.1, budget="40st", model="mlp", out=str(tmp_path / "run"))
+    outcome = run(CheckConfig(str(tmp_path / "run")))
     assert outcome.result.agrees
     assert "rex" in outcome.text
-    assert run(CheckConfig(str(tmp_path), "linear")).status == 1
+    assert f"within {record['applied_rate_max_rel_error']:.1e}" in outcome.text
+    assert run(CheckConfig(str(tmp_path / "run"), "linear")).status == 1
+    (tmp_path / "other").mkdir()
+    line = files.seal({**record, "applied_rate_max_rel_error": 0.2})
+    (tmp_path / "other" / "records.jsonl").write_text(line + "\n")
+    assert "up to 2.0e-01 (relative) off them" in said(capsys, str(tmp_path / "other"), status=2)
 
 
 def test_picture_of_both_is_written(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

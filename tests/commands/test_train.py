@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from helpers import Stopped, listen, numbers
 
+import lrsched
 from lrsched import cli
 from lrsched.commands import train
 from lrsched.commands.train import TrainConfig
@@ -23,7 +24,7 @@ from lrsched.runs.config import RunConfig
 from lrsched.runs.report import Record
 from lrsched.training import data as datasets
 from lrsched.training import devices as machine
-from lrsched.training import optim, snapshots
+from lrsched.training import optim, provenance, snapshots
 
 SGDR = RunConfig(  # 41 updates of the model that is compiled fastest
     schedule="sgdr:first_cycle=0.34,cycle_mult=2", max_epochs=1.0, holdout_fraction=0.1, model="mlp"
@@ -61,6 +62,22 @@ def test_record_says_where_members_were_taken(whole: tuple[pathlib.Path, Record]
     assert snapshots.member_steps(out) == [13, 41]
     assert record["resumed_at"] == []
     assert records.read(out / "records.jsonl").rows == [record]
+
+
+@pytest.mark.slow
+def test_run_on_disk_is_a_value(whole: tuple[pathlib.Path, Record]) -> None:
+    run = lrsched.load_run(whole[0])
+    assert run.record == whole[1]
+    assert run.config.as_json() == SGDR.as_json()
+    assert (run.members, run.plan.cycle_ends) == ((13, 41), (13, 41))
+    np.testing.assert_allclose(run.rates, run.plan.table()["lr"], rtol=1e-6)
+    assert provenance.digest(run.variables()["params"]) == whole[1]["params_digest"]
+    first = run.variables(13)
+    like = run._run.initial_state().variables
+    jax.tree.map(np.testing.assert_array_equal, first, snapshots.load_member(whole[0], 13, like).tree)
+    assert provenance.digest(first["params"]) != whole[1]["params_digest"]
+    with pytest.raises(ValueError, match=r"step must be one saved in .* \(13, .*41\), got 14"):
+        run.variables(14)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from lrsched.runs import records
 
-STUDY = "study --schedules rex linear --budgets 1ep --seeds 2 --peak-values 0.1 --workers 1 --out OUT"
+STUDY = "study --schedules rex linear --budgets 1ep --seeds 2 --peak-values 0.1 --workers 1 --model mlp --out OUT"
 
 
 def begin(out: pathlib.Path) -> subprocess.Popen[str]:
@@ -23,7 +23,7 @@ def begin(out: pathlib.Path) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_two_processes_make_every_run_of_a_study_once(tmp_path: pathlib.Path) -> None:
     both = [begin(tmp_path), begin(tmp_path)]
-    said = [process.communicate()[0] for process in both]
+    said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     rows = records.read(tmp_path / "records.jsonl").rows
     assert len(rows) == len({row["run"] for row in rows}) == 4
@@ -38,9 +38,9 @@ def test_what_a_killed_process_had_claimed_is_made_by_the_other(tmp_path: pathli
     while not list(tmp_path.glob("states/*/claim")) and first.poll() is None:
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    first.communicate(timeout=300)
     second = begin(tmp_path)
-    said = second.communicate()[0]
+    said = second.communicate(timeout=300)[0]
     assert second.returncode == 0, said
     assert len(records.read(tmp_path / "records.jsonl").rows) == 4
     assert not (tmp_path / "states").exists()

@@ -43,8 +43,16 @@ def test_rates_of_a_foreign_schedule_equal_the_table(words: str) -> None:
     np.testing.assert_allclose(runs.values(follow.lr, 100), follow.lr.table(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("words", registry.SCHEDULES)
+def test_rates_of_a_short_run_equal_the_table(words: str) -> None:
+    for total_steps in LENGTHS:
+        plan = make_plan(words, Budget(total_steps), peak_value=0.1)
+        for follow in (plan.lr, plan.momentum):
+            np.testing.assert_allclose(runs.values(follow, total_steps), follow.table(), rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("words", ["onecycle", "step"])
 def test_applied_rates_equal_the_table(words: str, devices: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 4, 4, 1), dtype=np.uint8)
     data = train.put(

@@ -124,7 +124,10 @@ def test_more_workers_than_accelerators_are_refused(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_processes_with_as_many_cores_come_to_the_same_bits(tmp_path: pathlib.Path) -> None:
-    two, one = (make_all(tmp_path / str(count), count, cpus=1) for count in (2, 1))
+    two, one = (
+        by_index(workers._by_processes(resolved(SHORT), tmp_path / str(count), workers.Layout(count, 1)))
+        for count in (2, 1)
+    )
     assert [two[i]["seed"] for i in range(3)] == [0, 1, 2]
     assert {two[i]["device"]["cpus"] for i in range(3)} == {one[i]["device"]["cpus"] for i in range(3)} == {1}
     assert [two[i]["params_digest"] for i in range(3)] == [one[i]["params_digest"] for i in range(3)]
@@ -151,6 +154,7 @@ def test_a_run_alone_has_one_device_though_one_worker_makes_them(tmp_path: pathl
 @pytest.mark.slow
 def test_a_study_by_two_workers_is_the_study_by_one(tmp_path: pathlib.Path) -> None:
     shared: dict[str, Any] = {"schedules": ("rex", "step"), "budgets": ("0.2ep",), "seeds": 2, "peak_values": (0.1,)}
+    shared["model"] = "mlp"
     losses = []
     for count in (1, 2):
         out = tmp_path / str(count)
@@ -169,7 +173,7 @@ from lrsched.runs import workers
 from lrsched.runs.config import RunConfig
 from lrsched.runs.task import resolve
 if __name__ == "__main__":
-    todo = {seed: resolve(RunConfig(max_epochs=100.0, seed=seed)) for seed in (0, 1)}
+    todo = {seed: resolve(RunConfig(model="mlp", max_epochs=2000.0, seed=seed)) for seed in (0, 1)}
     for _, event in workers.train_all(todo, pathlib.Path(sys.argv[1]), layout=workers.Layout(2, 1)):
         print("going", flush=True)
 """
@@ -194,7 +198,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: pathlib.Path) -> None
 
 @pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line(tmp_path: pathlib.Path) -> None:
-    todo = resolved([RunConfig(max_epochs=100.0, seed=seed) for seed in (0, 1)])
+    todo = resolved([RunConfig(model="mlp", max_epochs=2000.0, seed=seed) for seed in (0, 1)])
     events = workers.train_all(todo, tmp_path, layout=workers.Layout(2, 1))
     next(events)
     processes = [child for child in _children(os.getpid()) if b"spawn_main" in _words(child)]

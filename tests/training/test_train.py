@@ -80,8 +80,10 @@ SETTINGS = {
 @contextlib.contextmanager
 def random_seed_offset(offset: int) -> Iterator[None]:
     jax.config.update("jax_random_seed_offset", offset)
-    yield
-    jax.config.update("jax_random_seed_offset", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_random_seed_offset", 0)
 
 
 @pytest.mark.slow

@@ -241,7 +241,7 @@ def from_hf(
         whole steps. A share is rounded up (of what the product is in float64: 7 % of 100 are 8 steps).
       warmup_ratio: a share of num_training_steps; since version 5 another name of warmup_steps, and then removed.
       version: of transformers, "4.48" or "5". In warmup_stable_decay before 4.49 the decay is a cosine, the warmup
-        begins at 0 and not at the minimum, and num_stable_steps must be given; before 5.4 inverse_sqrt has no timescale.
+        begins at 0 and not at the minimum, and num_stable_steps must be given; inverse_sqrt reads timescale since 5.4.
     Returns:
       int step of any shape -> float32 of that shape.
     Raises:
