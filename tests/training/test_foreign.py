@@ -178,6 +178,41 @@ def test_dropout_is_in_effect_and_equal_updates_are_equal() -> None:
     assert not np.allclose(dropped, again)
 
 
+class Dropping(nn.Module):
+    """With dropout alone."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: Any, *, train: bool) -> Any:
+        return nn.Dense(self.classes)(nn.Dropout(0.5, deterministic=not train)(x.reshape(len(x), -1)))
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_each_update_on_each_device_drops_by_its_own_key(devices: int) -> None:
+    """All examples are equal and the rate is 0: only what is dropped tells the losses apart."""
+    model, count = build("Dropping"), 3
+    images, labels = np.full((EXAMPLES, *SHAPE), 200, np.uint8), np.ones(EXAMPLES, np.int32)
+    data = train.put(images, labels, mean=[0.5], std=[0.3], devices=jax.local_devices()[:devices])
+    state, none = start(model, 4), np.zeros(count)
+    steps = train.updates(
+        state, model=model, optimizer=optim.Optimizer(), data=data, batch_size=8, seed=4, rates=none, momenta=none,
+        weight_decay=0.0, pad=0, flip=False,
+    )  # fmt: skip
+    found = [float(metrics.loss) for _, metrics in steps]
+    batch = jnp.full((8 // devices, *SHAPE), (200 / 255 - 0.5) / 0.3, jnp.float32)
+    expected = []
+    for step in range(count):
+        each = []
+        for device in range(devices):
+            key = batches.dropout_key(batches.run_key(4), step, device=device)
+            outputs = model.module.apply({"params": state.params}, batch, train=True, rngs={"dropout": key})
+            each.append(-jax.nn.log_softmax(outputs)[:, 1].mean())
+        expected.append(float(np.mean(each)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(set(found)) == count
+
+
 def test_initial_variables_are_those_of_the_modules_own_init() -> None:
     model = build("Plain")
     drawn = models.initial_variables(model, image_shape=SHAPE, seed=5)
