@@ -196,18 +196,24 @@ def found(folders: Iterable[pathlib.Path]) -> set[float]:
             text = path.read_text()
             scales = (1, 100) if path.suffix == ".csv" else (1, 0.01) if "0.01 nats" in text else (1,)
             text = text.replace(",", " " if path.suffix == ".csv" else "")
-            there |= {float(number) * scale for number in re.findall(r"\d+\.?\d*", text) for scale in scales}
+            numbers = re.findall(r"(?<![\w.])-\d+\.?\d*|\d+\.?\d*", text)  # 10-20 are two above 0
+            there |= {float(number) * scale for number in numbers for scale in scales}
     return there
 
 
 def decimals(text: str) -> list[str]:
-    return re.findall(r"(?<![\w.])\d+\.\d+", text)
+    return re.findall(r"(?<![\w.])-\d+\.\d+|(?<![\w.])\d+\.\d+", text)
 
 
 def assert_all_stand(numbers: Iterable[str], there: Iterable[float]) -> None:
-    """Rounded to the digits that they are said with."""
+    """Rounded to the digits that they are said with; without a sign it is a difference whichever way."""
     rounded = {digits: {round(one, digits) for one in there} for digits in range(9)}
-    assert [each for each in numbers if float(each) not in rounded[len(each.partition(".")[2])]] == []
+    amiss = []
+    for each in numbers:
+        known, value = rounded[len(each.partition(".")[2])], float(each)
+        if value not in known and (each.startswith("-") or -value not in known):
+            amiss.append(each)
+    assert amiss == []
 
 
 ROWS = [line for line in (RESULTS / "README.md").read_text().splitlines() if line.startswith("| [")]
