@@ -65,6 +65,11 @@ FAULTS = {
     "budget": (at(K, total=480), "made for 480 updates, not 600"),
     "peak": (8 * at(K), "all rates are 8 times those expected"),
     "shape": (at(K, "warmup:50st+linear"), "another schedule: warmup:50st+linear"),
+    "decay": (at(K, "warmup:50st+constant:100st+cosine"), "the decay begins at update 150, not 50"),
+    "decay, both": (
+        at(K, "warmup:50st+constant:100st+cosine:350st+constant:100st,peak_value=0"),
+        "the decay begins at update 150, not 50 and ends at update 500, not 600",
+    ),
 }
 
 
@@ -79,7 +84,8 @@ def test_right_reason_is_named_first(name: str, tmp_path: pathlib.Path) -> None:
     first = outcome.result.reasons[0]
     assert reason in first.text
     assert text.partition("reason: " if "reason: " in text else "first: - ")[2].startswith(first.text)
-    assert np.abs(first.rates - rates).max() <= 1e-6 * rates.max()
+    exact = 1e-5 if first.kind == "decay" else 1e-6  # a moved decay is read between the updates of its own
+    assert np.abs(first.rates - rates).max() <= exact * rates.max()
 
 
 def test_rate_that_rises_again_after_the_end_is_found_out(tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched import cli
+from lrsched import cli, parsing
 from lrsched.analysis.study.cells import gather
 from lrsched.commands import Outcome, _study_results
 from lrsched.commands import study as command
@@ -385,3 +385,11 @@ def test_rates_beside_a_file_that_shares_one_are_refused(
     (tmp_path / "study.toml").write_text("shared_rate = 0.1\n")
     assert cli.main(["study", "--file", str(tmp_path / "study.toml"), "--peak-values", "0.03", "0.3"]) == 2
     assert "peak_values must be left out where there is shared_rate" in capsys.readouterr().err
+
+
+def test_options_on_the_command_line_override_those_of_the_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "study.toml").write_text('seeds = [3, 4]\nschedules = ["rex", "linear"]\naugment = false\n')
+    asked = ["study", "--file", str(tmp_path / "study.toml"), "--seeds", "1", "--augment"]
+    for words in (asked, [asked[0], *asked[3:], *asked[1:3]]):  # wherever it stands
+        config = parsing.parse(words).config
+        assert (config.seeds, config.schedules, config.augment) == (("1",), ("rex", "linear"), True)
