@@ -59,7 +59,9 @@ def parse(arguments: list[str]) -> Command:
         module = _load(name)
         view = _view(_config_class(module))
         if path := _option("file", rest) if any(field.name == "file" for field in dataclasses.fields(view)) else None:
-            rest = [*read_options(path, _config_class(module)), *rest]  # of an option given twice the last one counts
+            given = {word[2:].partition("=")[0].replace("-", "_") for word in rest if word.startswith("--")}
+            instead = frozenset(_INSTEAD[name] for name in given & _INSTEAD.keys())
+            rest = [*read_options(path, _config_class(module), instead), *rest]  # of one given twice the last counts
         return Command(name, module, _parse(view, f"lrsched {name}", rest))
     if not name.startswith("-"):
         raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{perhaps(name, known)}")
@@ -86,13 +88,18 @@ def _option(name: str, arguments: list[str]) -> str | None:
     return found
 
 
-def read_options(path: str, config: type) -> list[str]:
+_PAIRS = (("peak_values", "shared_rate"), ("weight_decay", "weight_decays"), ("momentum", "momenta"))
+_INSTEAD = dict(_PAIRS) | {other: one for one, other in _PAIRS}  # an option -> the one in whose place it may be given
+
+
+def read_options(path: str, config: type, instead: frozenset[str] = frozenset()) -> list[str]:
     """A TOML or JSON file of options by their names, as words of the command line.
 
     true is --name, false --no-name, null (JSON) leaves the option out, a list is several words.
 
     Args:
       config: the command's, in which an option whose default is empty may be an empty list.
+      instead: options in whose place others were given; they are left out.
     Raises:
       ValueError: naming the file, if it is neither, or not there, or a list is empty.
     """
@@ -106,6 +113,8 @@ def read_options(path: str, config: type) -> list[str]:
     words = list[str]()
     needed = {field.name for field in dataclasses.fields(config) if field.default != ()}
     for name, value in document.items():
+        if name.replace("-", "_") in instead:
+            continue
         if value == [] and name.replace("-", "_") in needed:
             raise ValueError(f"{name} must have a value, got an empty list in {path}.")
         flag = name.replace("_", "-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,7 +128,12 @@ def _check_alternatives(study: StudyConfig) -> None:
     """Raises ValueError if two options say the same thing, one of which would not count."""
     usual = StudyConfig()
     for one, other in ("peak_values", "shared_rate"), ("weight_decay", "weight_decays"), ("momentum", "momenta"):
-        if getattr(study, other) not in (None, ()) and getattr(study, one) != getattr(usual, one):
+        plain, default = (json.dumps(getattr(each, one), default=list) for each in (study, usual))
+        if (
+            (other != "shared_rate" or study.shared_rate is not None)
+            and getattr(study, other) != ()
+            and plain != default
+        ):
             raise ValueError(f"{one} must be left out where there is {other}, got {getattr(study, one)} beside it.")
 
 

@@ -15,6 +15,8 @@ Formula = Callable[..., Any]
 Measured = tuple[tuple[Any, ...], np.ndarray]  # arguments of a formula but for the parameters, and the losses
 HUBER = 1e-3  # of a difference of logarithms: a thousandth of the loss
 STARTS = 3  # points of the grid that are refined
+LOSSES_EACH = 16  # of a curve, that choose them
+LEAST = 1e-4  # part of the loss that a linear parameter is given at a start at least
 LOWEST = -30.0  # logarithm of a parameter that counts as 0
 
 
@@ -128,7 +130,10 @@ def _starts(
     formula: Formula, measured: Sequence[Measured], linear: Sequence[str], grid: Sequence[Mapping[str, float]]
 ) -> Iterator[dict[str, float]]:
     """The best points of the grid, with the linear parameters that fit best there, on a part of the measurements."""
-    few = [((rates, steps[::8], *more), losses[::8]) for (rates, steps, *more), losses in measured]
+    few = []
+    for (rates, steps, *more), losses in measured:
+        some = np.unique(np.linspace(0, len(losses) - 1, LOSSES_EACH).round().astype(int))  # the last among them
+        few.append(((rates, steps[some], *more), losses[some]))
     losses = np.concatenate([loss for _, loss in few])
     found = []
     for point in grid:
@@ -137,6 +142,8 @@ def _starts(
         ]
         best = _least_squares(np.stack(columns, axis=1), np.ones_like(losses))
         misfit = float(np.square(np.stack(columns, axis=1) @ best - 1.0).sum())
+        least = LEAST / np.maximum(np.abs(columns).max(axis=1), 1e-300)
+        best = np.maximum(best, least)  # from 0, of which the logarithm has no slope, no search moves on
         found.append((misfit, {**dict(zip(linear, map(float, best), strict=True)), **point}))
     found.sort(key=lambda one: one[0])
     yield from (start for _, start in found[:STARTS])

@@ -53,7 +53,7 @@ class Beginning:
             sizes = {"train": len(data.train), "holdout": len(data.holdout or ()), "test": len(data.test)}
             facts["data"] = {"name": data.name, "version": data.version, "digest": data.digest, **sizes}
             if data.name not in datasets.SOURCES:
-                facts["data"] |= {"classes": data.classes, "pad": data.pad, "flip": data.flip}
+                facts["data"] |= {"classes": int(data.classes), "pad": int(data.pad), "flip": bool(data.flip)}
         return facts
 
 

@@ -234,13 +234,13 @@ def load(folder: files.Path) -> SavedStudy:
 
 
 def load_whole(folder: files.Path) -> SavedStudy:
-    """Reads a study of which nothing was altered.
+    """Reads a study of which nothing is lost: a record that was altered has been made again.
 
     Raises:
-      ValueError: as `load` does, and if a record was altered.
+      ValueError: as `load` does, and if a record was altered that may be one of the study's.
     """
     study = load(folder)
-    if study.damaged:
+    if study.damaged and (study.missing or not study.asked):
         raise ValueError(study.damaged[0])
     return study
 

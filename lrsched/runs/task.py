@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -165,8 +166,14 @@ def _stamp(name: str, data_dir: str | None) -> tuple[str, tuple[int, ...]] | Non
         place = files.local_folder("data", name) if known else None
     if place is None:
         return None
-    within = [each for depth in ("*", "*/*") for each in sorted(place.glob(depth)) if each.is_dir()]
-    return str(place.absolute()), tuple(each.stat().st_mtime_ns for each in (place, *within) if each.exists())
+    folders, depth = [place], 0
+    for folder in folders:
+        depth = len(folder.parts) - len(place.parts)
+        if depth < 2 and folder.is_dir():
+            with os.scandir(folder) as entries:  # which tells folders apart without a look at each file
+                names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+            folders += [folder / name for name in sorted(names)]
+    return str(place.absolute()), tuple(each.stat().st_mtime_ns for each in folders if each.exists())
 
 
 def load(
@@ -205,7 +212,7 @@ def devices_to_evaluate(recipe: Recipe) -> Devices:
     """All devices here, or one, where a batch does not divide over them: nothing is to be trained."""
     batch_size = recipe.written_out().batch_size
     assert batch_size is not None
-    return hosts.devices() if batch_size % len(hosts.devices()) == 0 else hosts.devices()[:1]
+    return hosts.devices() if batch_size % len(hosts.devices()) == 0 else tuple(jax.local_devices()[:1])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -26,8 +26,8 @@ class Dataset:
     """One data set, as `load` returns it.
 
     `mean` and `std` are per channel, of train.images / 255; of a table per feature. `pad` (pixels) and `flip` are the
-    usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data. (Of a
-    user's function it also names pad, flip and the number of classes where they are not as one would expect.)
+    usual augmentation. `digest` names the examples and labels of all three splits: equal digests, equal data (of a
+    user's function also pad, flip and classes, where they are not as one would expect).
     `class_names` are in the order of the labels; empty if they have none.
 
     `classes` is 0 for a regression. There all labels are (target - target_mean) / target_std, the statistics of the
@@ -323,8 +323,9 @@ def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
 def _unusual(found: Dataset) -> dict[str, Any]:
     """What decides a run's numbers beside the arrays of a user's data set, where it is not as one would expect."""
     source = SOURCES.get(found.name)
-    given = {"pad": found.pad, "flip": found.flip, "classes": found.classes}
-    parts = [part for part in (found.train, found.holdout, found.test) if part is not None]
-    largest = max(int(part.labels.max()) for part in parts) if found.classes else -1
-    usual = {"pad": source.pad if source else 0, "flip": bool(source and source.flip), "classes": largest + 1}
+    parts = [part for part in (found.train, found.holdout, found.test) if part is not None and len(part)]
+    counted = found.classes and not found.text  # of bytes there are as many whichever occur
+    classes = 1 + max(int(part.labels.max()) for part in parts) if counted else found.classes
+    usual = {"pad": source.pad if source else 0, "flip": bool(source and source.flip), "classes": classes}
+    given = {"pad": int(found.pad), "flip": bool(found.flip), "classes": int(found.classes)}
     return {name: value for name, value in given.items() if value != usual[name]}

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -36,7 +37,8 @@ def commit() -> str | None:
     """The commit of this code when first called, with "+" if files differ from it; None outside a checkout."""
     try:
         _git("ls-files", "--error-unmatch", "__init__.py")  # an installed copy is not the checkout it may lie in
-        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--", ".") else "")
+        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", ".")
+        return head.decode().strip() + ("+" if changed.strip() else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -47,9 +49,13 @@ def code() -> str | None:
     made = commit()
     if made is None or not made.endswith("+"):
         return made
-    sha = hashlib.sha256(_git("diff", "HEAD", "--", ".").encode())
-    for name in _git("ls-files", "--others", "--exclude-standard", "--", ".").splitlines():
-        sha.update(name.encode() + (_folder() / name).read_bytes())
+    try:
+        sha = hashlib.sha256(_git("diff", "--no-ext-diff", "HEAD", "--", "."))
+        for name in sorted(_git("ls-files", "-z", "--others", "--exclude-standard", "--", ".").split(b"\0")):
+            path = _folder() / os.fsdecode(name)
+            sha.update(name + (path.read_bytes() if path.is_file() else b""))
+    except (OSError, subprocess.SubprocessError):
+        return made
     return made + sha.hexdigest()[:8]
 
 
@@ -57,9 +63,8 @@ def _folder() -> pathlib.Path:
     return pathlib.Path(__file__).parent.parent
 
 
-def _git(*words: str) -> str:
-    command = ["git", "-C", str(_folder()), "-c", "core.quotePath=false", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+def _git(*words: str) -> bytes:
+    return subprocess.run(["git", "-C", str(_folder()), *words], capture_output=True, check=True, timeout=10).stdout
 
 
 def config_fields(config: Any) -> dict[str, Any]:

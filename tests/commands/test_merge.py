@@ -120,6 +120,20 @@ def test_altered_record_is_refused_by_merge_and_report(tmp_path: pathlib.Path) -
     assert not (tmp_path / "all").exists()
 
 
+def test_altered_record_that_was_made_again_is_no_loss(tmp_path: pathlib.Path) -> None:
+    document = json.loads((RESULTS / "rex_table4" / "study.json").read_text()) | {"selection_runs": []}
+    lines = (RESULTS / "rex_table4" / "records.jsonl").read_text()
+    altered = lines.splitlines()[0].replace('"test_loss": ', '"test_loss": 1', 1)
+    for name, text in ("lost", f"{altered}\n{lines.partition(chr(10))[2]}"), ("again", f"{altered}\n{lines}"):
+        del document["sha256"]
+        files.write_json(tmp_path / name / "study.json", document)
+        document = json.loads((tmp_path / name / "study.json").read_text())
+        (tmp_path / name / "records.jsonl").write_text(text)
+    assert len(studies.load_whole(tmp_path / "again").records) == len(lines.splitlines())
+    with pytest.raises(ValueError, match="line 1, was altered"):
+        studies.load_whole(tmp_path / "lost")
+
+
 def test_what_is_united_keeps_its_order(tmp_path: pathlib.Path) -> None:
     documents = {
         "one": {"schedules": [{"schedule": "rex"}], "seeds": ["2", "3"]},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrsched as ls
-from lrsched import cli, parsing
+from lrsched import parsing
 from lrsched.analysis.study.cells import gather
 from lrsched.commands import Outcome, _study_results
 from lrsched.commands import study as command
@@ -379,12 +379,16 @@ def test_two_options_for_one_thing_are_refused(words: dict[str, Any], message: s
         make_grid(StudyConfig(**words))
 
 
-def test_rates_beside_a_file_that_shares_one_are_refused(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "study.toml").write_text("shared_rate = 0.1\n")
-    assert cli.main(["study", "--file", str(tmp_path / "study.toml"), "--peak-values", "0.03", "0.3"]) == 2
-    assert "peak_values must be left out where there is shared_rate" in capsys.readouterr().err
+def test_option_in_place_of_one_in_the_file_overrides_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one.toml").write_text("shared_rate = 0.1\nweight_decay = 0.1\n")
+    (tmp_path / "two.toml").write_text("peak_values = [0.01]\n")
+    words = ["study", "--file", str(tmp_path / "one.toml"), "--peak-values", "0.03", "0.3", "--weight-decays", "0", "1"]
+    config = parsing.parse(words).config
+    assert (config.shared_rate, config.peak_values, config.weight_decays) == (None, (0.03, 0.3), (0.0, 1.0))
+    make_grid(config)
+    config = parsing.parse(["study", "--file", str(tmp_path / "two.toml"), "--shared-rate=0.3"]).config
+    assert [setting.peak_value for setting in make_grid(config).settings] == [0.3]
+    make_grid(StudyConfig(peak_values=[0.03, 0.1, 0.3], shared_rate=0.1))  # type: ignore[arg-type]  # as it is usually
 
 
 def test_options_on_the_command_line_override_those_of_the_file(tmp_path: pathlib.Path) -> None:

@@ -43,6 +43,14 @@ def test_parameters_are_found_again(law: str) -> None:
     assert found.fitted == tuple(names)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "names"), [(law, ("constant", "cosine")) for law in TRUE if law != "convex_end"])
+@pytest.mark.parametrize("every", [125, 250])
+def test_parameters_are_found_again_from_a_few_losses(law: str, names: tuple[str, ...], every: int) -> None:
+    found = fits.fit_law([curve(name, law, every=every) for name in names], law)
+    assert found.parameters == pytest.approx(TRUE[law], rel=0.01)
+
+
 # The mean absolute errors of a fit of the same law by others' code on the same curves, in `theory-and-laws`: at most.
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "error"), [(25, 0.0074), (100, 0.0063), (400, 0.0066)])

@@ -1,6 +1,5 @@
 """Several processes in one folder of a study, and a data set that changed under it, as on the command line."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 
 from lrsched.runs import records
 
-STUDY = "study --schedules rex linear --budgets 1ep --seeds 2 --peak-values 0.1 --workers 1 --model mlp --out OUT"
+STUDY = "study --schedules rex linear --budgets 20ep --seeds 2 --peak-values 0.1 --workers 1 --model mlp --out OUT"
 
 
 def begin(out: pathlib.Path) -> subprocess.Popen[str]:
@@ -37,8 +36,9 @@ def test_what_a_killed_process_had_claimed_is_made_by_the_other(tmp_path: pathli
     first = begin(tmp_path)
     while not list(tmp_path.glob("states/*/claim")) and first.poll() is None:
         time.sleep(0.05)
-    os.kill(first.pid, signal.SIGKILL)
+    first.kill()
     first.communicate(timeout=300)
+    assert first.returncode == -signal.SIGKILL
     second = begin(tmp_path)
     said = second.communicate(timeout=300)[0]
     assert second.returncode == 0, said

@@ -282,6 +282,10 @@ def of_more_classes() -> data.Dataset:
     return data.dataset((IMAGES, LABELS), pad=2, flip=True, classes=7)
 
 
+def a_text() -> data.Dataset:
+    return load("descriptions")
+
+
 def as_published() -> data.Dataset:
     return dataclasses.replace(load("digits"), train=load("digits").train)
 
@@ -290,6 +294,7 @@ def test_what_decides_the_numbers_beside_the_arrays_is_in_the_digest():
     names = ("own", "unmirrored", "of_more_classes")
     assert len({load(f"{__name__}.{name}").digest for name in names}) == 3
     assert load(f"{__name__}.as_published").digest == load("digits").digest
+    assert load(f"{__name__}.a_text").digest == load("descriptions").digest
     assert load(f"{__name__}.own_with_arguments", holdout_fraction=0.5).digest == own_with_arguments().digest
 
 

@@ -63,6 +63,9 @@ def test_commit_of_a_changed_checkout_has_a_plus(tmp_path: pathlib.Path, monkeyp
         assert re.fullmatch(re.escape(provenance.commit()) + "[0-9a-f]{8}", code())
         seen.add(code())
     assert len(seen) == 4
+    (package / ".#task.py").symlink_to("nobody@nowhere:1")  # as an editor locks a file
+    (package / "odd name.py").write_bytes(b"\xe9")
+    assert re.fullmatch(re.escape(provenance.commit()) + "[0-9a-f]{8}", code())
 
 
 def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
