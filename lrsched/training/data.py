@@ -220,7 +220,7 @@ def _assemble(
 ) -> Dataset:
     """The data set of what was read: labels standardised, test and held-out part split off if there are none.
 
-    mixed: whether the training examples are mixed, as batch statistics are taken from the first of them.
+    `mixed` mixes the training examples, as batch statistics are taken from the first.
     """
     train = Split(*raw.train)
     if raw.test is None:
@@ -315,9 +315,8 @@ def _call(path: str, *, data_dir: PathLike | None, fraction: float) -> Dataset:
     if fraction == 0:
         found = dataclasses.replace(found, holdout=None)
     made = _hold_out(dataclasses.replace(found, name=path), fraction)
-    if unusual:
-        made = dataclasses.replace(made, digest=hashlib.sha256(f"{made.digest} {unusual}".encode()).hexdigest()[:16])
-    return made
+    digest = hashlib.sha256(f"{made.digest} {unusual}".encode()).hexdigest()[:16]
+    return dataclasses.replace(made, digest=digest) if unusual else made
 
 
 def _unusual(found: Dataset) -> dict[str, Any]:
