@@ -66,7 +66,8 @@ def best(family: str, law: FittedLaw, *, peak: float, total_steps: int) -> Membe
             found = optimise.best_member(lambda numbers: law.predict(rates(numbers)), list(ranges.values()))
         except ValueError as error:
             raise ValueError(f"optimise must move the loss of {family} smoothly: {error}") from error
-        numbers = {key: float(f"{value:.4g}") for key, value in zip(ranges, found.numbers, strict=True)}
+        pairs = zip(ranges.items(), found.numbers, strict=True)
+        numbers = {key: min(max(float(f"{value:.4g}"), low), high) for (key, (low, high)), value in pairs}
         schedule = factory(peak, total_steps=total_steps, **numbers)
         words = language.label({"schedule": name, **numbers})
         if at := [key for key, pair in ranges.items() if _at_the_edge(numbers[key], *pair)]:

@@ -17,7 +17,7 @@ from lrsched.analysis.ensemble.scores import Combined, Labels, Predicted
 from lrsched.commands import Outcome
 from lrsched.runs import merged, networks
 from lrsched.runs.evaluator import Averages, average_weights, evaluator
-from lrsched.runs.folder import parse_location, select_members
+from lrsched.runs.folder import parse_location, read_config, select_members
 from lrsched.runs.networks import Network
 from lrsched.runs.records import Beginning
 from lrsched.runs.report import Report, ignore
@@ -175,8 +175,9 @@ def _gather(config: EnsembleConfig) -> _Gathered:
     named = _check(config)
     locations = [_expand("runs", location) for location in config.runs]
     first = networks.check_alike([*locations, *itertools.chain(*named.values())])
-    where: dict[str, Any] = {"data_dir": config.data_dir, "devices": devices_to_evaluate(first)}
-    task = load(first, holdout_fraction=first.holdout_fraction, **where)
+    everything = [*locations, *itertools.chain(*named.values())]
+    fewest = min((devices_to_evaluate(read_config(parse_location(each)[0])) for each in everything), key=len)  # type: ignore[arg-type]
+    task = load(first, holdout_fraction=first.holdout_fraction, data_dir=config.data_dir, devices=fewest)
     if task.data.classes == 0:
         raise ValueError(f"data must have classes, whose probabilities are combined, got {first.data}.")
     there = [network for each in locations for network in networks.load_members(each, config.members, task)]

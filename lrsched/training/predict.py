@@ -16,6 +16,7 @@ from lrsched.training.foreign import Foreign
 from lrsched.training.placement import devices_of
 
 Logits = Float32[np.ndarray, "examples *classes"]  # of a regression, its outputs: [examples]
+_STILL = 1e-6  # how near to 1 the momentum of a statistic is that updates do not move
 
 
 def logits(variables: Mapping[str, Any], *, model: models.Model, data: train.Data, batch_size: int) -> Logits:
@@ -84,16 +85,37 @@ def estimate_statistics(
         words: dict[str, Any] = {"model": model, "data": data, "batch_size": batch_size, "batches": batches}
         return jax.device_get(train.move_statistics({**variables, "batch_stats": start}, **words))
 
-    moved = move(zeros, count)
+    given = jax.device_get(variables["batch_stats"])
+    momenta, begin = jax.tree.map(lambda _: layers.MOMENTUM, zeros), zeros
+    if isinstance(model, Foreign):
+        momenta, begin = _momenta(move, given)
     # From statistics of 0, a moving average after one batch is (1 - momentum) times that batch's own.
-    if isinstance(model, Foreign):  # and from 1 the momentum more
-        (from_ones,) = move(jax.tree.map(np.ones_like, zeros), 1)
-        momenta = jax.tree.map(lambda one, zero: float(np.mean(one - zero, dtype=np.float64)), from_ones, moved[0])
-    else:
-        momenta = jax.tree.map(lambda _: layers.MOMENTUM, zeros)
-    factors = jax.tree.map(lambda momentum: 1 / ((1 - momentum) * count), momenta)
-    total = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *moved)
-    return jax.tree.map(lambda factor, leaf: (factor * leaf).astype(np.float32), factors, total)
+    total = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *move(begin, count))
+
+    def estimate(momentum: float, own: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+        return own if momentum == 1 else (leaf / ((1 - momentum) * count)).astype(np.float32)
+
+    return jax.tree.map(estimate, momenta, given, total)
+
+
+def _momenta(move: Callable[[Any, int], Any], given: Any) -> tuple[Any, Any]:
+    """The momentum of each moving average, and where to begin: at 0, but what training leaves alone (1) as it is.
+
+    The momentum is what is left, after a batch, of 1 more. What does not move is found first: the averages behind it
+    depend on it.
+    """
+    still = jax.tree.map(lambda _: False, given)
+    for _ in range(2):
+        begin = jax.tree.map(lambda kept, own: own if kept else np.zeros_like(own), still, given)
+        more = jax.tree.map(lambda kept, leaf: leaf if kept else leaf + np.float32(1), still, begin)
+        (low,), (high,) = move(begin, 1), move(more, 1)
+        left = jax.tree.map(lambda one, zero: one - zero, high, low)
+        found = jax.tree.map(lambda kept, leaf: kept or bool(np.all(np.abs(leaf - 1) < _STILL)), still, left)
+        if found == still:
+            break
+        still = found
+    momenta = jax.tree.map(lambda kept, leaf: 1.0 if kept else float(np.mean(leaf, dtype=np.float64)), still, left)
+    return momenta, jax.tree.map(lambda kept, own: own if kept else np.zeros_like(own), still, given)
 
 
 def _augment(data: train.Data, *, batch_size: int, batches: int, pad: int, flip: bool) -> train.Data:

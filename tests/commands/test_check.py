@@ -476,3 +476,12 @@ def test_function_holds_numbers_against_a_schedule() -> None:
     verdict = ls.check(at(K[::10] // 2), schedule(WORDS, TOTAL), steps=K[::10])
     assert verdict.update == 10
     assert verdict.reasons[0].kind == "slow"
+
+
+def test_longer_warmup_is_named_where_what_follows_it_does_not_move() -> None:
+    reference = ls.plan("warmup:100st+constant", 600, peak_value=0.1).lr
+    for steps in (101, 80, 150):
+        trace = ls.plan(f"warmup:{steps}st+constant", 600, peak_value=0.1).lr.table()
+        (first, *_) = ls.check(trace, reference).reasons
+        assert first.text == f"the warmup takes {steps} updates, not 100"
+        assert not any(" 0, not at 0" in reason.text for reason in ls.check(trace, reference).reasons)

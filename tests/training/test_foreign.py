@@ -345,3 +345,29 @@ def test_module_that_would_never_be_trained_is_refused(name: str, message: str) 
 def test_statistics_over_all_devices_need_the_name_of_the_axis() -> None:
     with pytest.raises(ValueError, match=r"Plain must take axis_name for sync_batch_norm"):
         load(Recipe(model=f"{__name__}.Plain", sync_batch_norm=True))
+
+
+class Frozen(nn.Module):
+    """One BatchNorm that never moves, and one behind it that does."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: Any, *, train: bool) -> Any:
+        x = nn.BatchNorm(use_running_average=True)(x.reshape(len(x), -1))
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.8)(x)
+        return nn.Dense(self.classes)(x)
+
+
+def test_statistics_that_training_leaves_alone_are_kept() -> None:
+    model = build("Frozen")
+    variables: Any = start(model).variables
+    frozen = jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"]["BatchNorm_0"])
+    variables = {**variables, "batch_stats": {**variables["batch_stats"], "BatchNorm_0": frozen}}
+    data = split()
+    found = predict.estimate_statistics(variables, model=model, data=data, batch_size=24, batches=1)
+    jax.tree.map(np.testing.assert_array_equal, found["BatchNorm_0"], frozen)
+    images = np.asarray(batches.normalise(data.images, data.mean, data.std)).reshape(EXAMPLES, -1)
+    before = (images - np.asarray(frozen["mean"])) / np.sqrt(np.asarray(frozen["var"]) + 1e-5)
+    np.testing.assert_allclose(found["BatchNorm_1"]["mean"], before.mean(0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found["BatchNorm_1"]["var"], before.var(0), rtol=1e-3, atol=1e-4)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrsched.analysis.check.reference import Rates, Reference
+from lrsched.analysis.check.reference import Rates, Reference, reflected
 
 MANY = range(2, 65)  # processes, micro-batches or updates of one schedule's step
 WIDEST_GAP = 300  # updates between two logged ones in which a place is looked for
@@ -105,16 +105,29 @@ def started(case: Case) -> Iterator[Candidate]:
     reference, updates = case.reference, case.updates
     expected, peak, length = reference.at(updates), reference.peak, reference.warmup
     if length:
+        own = float(reference.table[0])
+        near = max(float(case.tolerance.max()), 1e-9 * peak)  # a beginning that is the schedule's own is no reason
         for steps in (length, length + 1):
             inside = updates < steps
             for first, run in (0.0, steps), (1 / steps, steps - 1), (1 / (steps + 1), steps), (1 / steps, steps):
+                if abs(first * peak - own) <= near:
+                    continue
                 ramp = peak * np.minimum(first + (1 - first) * updates / max(run, 1), 1.0)
-                said = f"the warmup begins at {first * peak:.4g}, not at {reference.table[0]:.4g}"
+                said = f"the warmup begins at {first * peak:.4g}, not at {own:.4g}"
                 yield Candidate("warmup_start", said, np.where(inside, ramp, expected))
         if (inside := updates < length).sum() > 2:
             slope, first = np.polyfit(updates[inside], case.rates[inside], 1)
-            said = f"the warmup begins at {first:.4g}, not at {reference.table[0]:.4g}"
-            yield Candidate("warmup_start", said, np.where(inside, first + slope * updates, expected))
+            if abs(first - own) > near:
+                said = f"the warmup begins at {first:.4g}, not at {own:.4g}"
+                yield Candidate("warmup_start", said, np.where(inside, first + slope * updates, expected))
+        rising = inside & (case.rates < peak - near)
+        if reference.warmed is None and rising.sum() > 2:
+            slope = np.polyfit(updates[rising], case.rates[rising], 1)[0]
+            if slope > 0 and (steps := max(round((peak - own) / slope), 1)) != length:
+                ramp, inside = np.minimum(own + (peak - own) / steps * updates, peak), updates < max(steps, length)
+                said = f"the warmup takes {steps} updates, not {length}"
+                yield Candidate("warmup_length", said, np.where(inside, ramp, expected))
+            inside = updates < length
         yield Candidate("no_warmup", "no warmup: the peak from the beginning", np.where(inside, peak, expected))
         yield Candidate("no_warmup", "no warmup: what follows it begins at once", reference.at(updates + length))
     if reference.warmed is not None:
@@ -153,9 +166,8 @@ def per_epoch(case: Case) -> Iterator[Candidate]:
             often = (
                 "once per epoch" if epoch in known else f"once in {epoch} updates (per epoch, or per accumulated batch)"
             )
-            yield Candidate(
-                "held", f"stepped {often}, where it has the right rate", reference.at(updates - updates % epoch)
-            )
+            held = f"stepped {often}, where it has the right rate"
+            yield Candidate("held", held, reference.at(updates - updates % epoch))
             said = f"stepped {often}, not at every update: time runs {epoch} times too slowly"
             yield Candidate("slow", said, reference.at(updates // epoch))
             if epoch in known and (made := _made(reference.rates, updates // epoch, int(count))) is not None:
@@ -168,16 +180,8 @@ def fast(case: Case) -> Iterator[Candidate]:
     for n in MANY:
         said = f"stepped {n} times in each update, as per micro-batch or per process: time runs {n} times too fast"
         yield Candidate("fast", said, case.reference.at(n * case.updates))
-        yield Candidate(
-            "fast",
-            f"{said}, and the rate rises again after the end",
-            case.reference.at(_reflected(n * case.updates, total)),
-        )
-
-
-def _reflected(updates: np.ndarray, total_steps: int) -> np.ndarray:
-    """Time that turns back at the end of the budget, and again at 0, as that of a cosine without an end does."""
-    return total_steps - np.abs(updates % (2 * total_steps) - total_steps)
+        again = f"{said}, and the rate rises again after the end"
+        yield Candidate("fast", again, case.reference.at(reflected(n * case.updates, total)))
 
 
 def after_the_end(case: Case) -> Iterator[Candidate]:
@@ -185,10 +189,9 @@ def after_the_end(case: Case) -> Iterator[Candidate]:
     total, updates = case.reference.total_steps, case.updates
     if updates[-1] > total:
         said = f"the rate rises again after the end at {total}"
-        yield Candidate("rebound", said, case.reference.at(_reflected(updates, total)))
-        yield Candidate(
-            "rebound", f"the schedule begins again after the end at {total}", case.reference.at(updates % total)
-        )
+        yield Candidate("rebound", said, case.reference.at(reflected(updates, total)))
+        again = f"the schedule begins again after the end at {total}"
+        yield Candidate("rebound", again, case.reference.at(updates % total))
 
 
 def budget(case: Case) -> Iterator[Candidate]:
@@ -211,7 +214,7 @@ def budget(case: Case) -> Iterator[Candidate]:
         if best != total and (made := _made(reference.rates, case.updates, best)) is not None:
             said = f"made for {best:,} updates, not {total:,}"
             yield Candidate("budget", said, made)
-            turned = _made(reference.rates, _reflected(case.updates, best), best)
+            turned = _made(reference.rates, reflected(case.updates, best), best)
             if turned is not None:
                 yield Candidate("budget", f"{said}, and the rate rises again after them", turned)
 

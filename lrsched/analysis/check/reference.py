@@ -57,3 +57,8 @@ class Reference:
         start = int(np.flatnonzero(self.table == self.peak)[-1])
         end = int(np.flatnonzero(self.table != self.table[-1])[-1]) + 1 if np.ptp(self.table) else start
         return (start, end) if end - start > 2 and (np.diff(self.table[start : end + 1]) < 0).all() else None
+
+
+def reflected(updates: np.ndarray, total_steps: int) -> np.ndarray:
+    """Time that turns back at the end of the budget, and again at 0, as that of a cosine without an end does."""
+    return total_steps - np.abs(updates % (2 * total_steps) - total_steps)
