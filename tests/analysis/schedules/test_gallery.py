@@ -153,6 +153,11 @@ document.execCommand = () => { copied.push(document.activeElement.value); return
 Object.defineProperty(navigator, "clipboard", { value: undefined });
 cards[1].querySelector(".copy").click();
 report.copied = [copied, cards[1].querySelector(".copy").firstChild.data];
+document.execCommand = () => false;
+cards[2].querySelector(".copy").click();
+report.failed = [cards[2].querySelector(".copy").firstChild.data, document.activeElement.className];
+enter("search", "SAW li"); location.hash = "card-linear"; dispatchEvent(new Event("hashchange"));
+report.linked = [shown(), get("search").value];
 document.body.dataset.report = JSON.stringify(report);
 </script></body>"""
 
@@ -189,6 +194,8 @@ def test_page_in_a_browser_searches_and_lays_over(tmp_path):
     assert report["moved"] == "0: rates 0.1 and 0.1, momenta 0.9 and 0.85"
     assert report["picked"][:2] == ["constant", "linear"]
     assert report["copied"] == [["saw"], "copied"]
+    assert report["failed"] == ["not copied", "copy"]
+    assert report["linked"] == [["linear", "saw", "constant"], ""]  # though the search had put it away
     assert report["same"] == "constant and constant have the same rates."
 
 
