@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -128,13 +127,11 @@ def _check_alternatives(study: StudyConfig) -> None:
     """Raises ValueError if two options say the same thing, one of which would not count."""
     usual = StudyConfig()
     for one, other in ("peak_values", "shared_rate"), ("weight_decay", "weight_decays"), ("momentum", "momenta"):
-        plain, default = (json.dumps(getattr(each, one), default=list) for each in (study, usual))
-        if (
-            (other != "shared_rate" or study.shared_rate is not None)
-            and getattr(study, other) != ()
-            and plain != default
-        ):
-            raise ValueError(f"{one} must be left out where there is {other}, got {getattr(study, one)} beside it.")
+        there = getattr(study, other)
+        given = there is not None if other == "shared_rate" else len(there) > 0
+        plain, default = getattr(study, one), getattr(usual, one)
+        if given and (tuple(plain) if one == "peak_values" else plain) != default:
+            raise ValueError(f"{one} must be left out where there is {other}, got {plain} beside it.")
 
 
 def make_grid(study: StudyConfig) -> Grid:

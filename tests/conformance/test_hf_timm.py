@@ -206,6 +206,10 @@ def test_cosine_an_update_ahead_has_the_budget_that_it_was_given(warm: int, more
     )  # fmt: skip
     assert made.total_steps == len(made.table()) == 100
     assert made.table()[99] == pytest.approx(0.1)
+    for total in (50, 300):  # another budget
+        moved = lrsched.plan(made, total).lr.table()
+        assert moved[-1] == pytest.approx(0.1)
+        assert moved[total // 2] > 0.3
     np.testing.assert_array_equal(lrsched.plan(made, 100).lr.table(), made.table())
 
 

@@ -21,7 +21,7 @@ from lrsched.schedules.families.inverse import rsqrt
 from lrsched.schedules.families.rising import growth, warmup
 from lrsched.schedules.families.subsampled import in_parts
 from lrsched.schedules.interop.arguments import Importer, call, keywords, known, number, refuse, whole
-from lrsched.schedules.interop.building import cut, delayed, warmed
+from lrsched.schedules.interop.building import warmed
 from lrsched.schedules.values import Number, is_concrete
 
 Version = tuple[int, int]
@@ -93,16 +93,25 @@ def _cosine_an_update_ahead(
 ) -> Schedule:
     """Warmup and cosine both count their steps from 1: the last update has min_lr."""
     refuse("num_cycles", num_cycles, 0.5)
-    fall = cosine(lr, total_steps=_rest(warm, total), end_value=_floor(lr, min_lr, min_lr_rate))
+    low = _floor(lr, min_lr, min_lr_rate)
+    fall = cosine(lr, total_steps=_rest(warm, total), end_value=low)
     known("num_warmup_steps", warm)
     share = None if warmup_lr_rate is None else number("warmup_lr_rate", warmup_lr_rate, at_least=0.0)
+    last = constant(low, total_steps=1)
+    if warm == 0 and total == 1:
+        return last
     if warm == 1 and share is not None:  # the one step of the warmup is at its beginning
-        made = delayed(lr * share, 1, fall if _rest(warm, total) == 1 else after(fall, 1))
-    elif warm == 0:
-        made = after(fall, 1) if total > 1 else constant(_floor(lr, min_lr, min_lr_rate), total_steps=1)
-    else:
-        made = warmed(lr / warm if share is None else lr * share, lr, warm - 1, fall)
-    return cut(made, total)
+        first = constant(lr * share, total_steps=1)
+        if _rest(warm, total) == 1:
+            return sequence([first, fall], durations=[1, "rest"], total_steps=total)
+        return sequence([first, after(fall, 1), last], durations=[1, "rest", 1], total_steps=total)
+    if warm == 0:
+        return sequence([after(fall, 1), last], durations=["rest", 1], total_steps=total)
+    begin = lr / warm if share is None else lr * share
+    if warm == 1:
+        return sequence([fall, last], durations=["rest", 1], total_steps=total)
+    rise = warmup(lr, total_steps=warm - 1, init_value=begin)
+    return sequence([rise, fall, last], durations=[warm - 1, "rest", 1], total_steps=total)
 
 
 def _cosine_with_restarts(lr: Number, *, warm: Number, total: Number, num_cycles: Number = 1) -> Schedule:
