@@ -214,7 +214,7 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         ({"save_every": "often"}, "save_every must be updates"),
         ({"keep": ("0",)}, "keep must be updates"),
         ({"keep": ("90s",)}, "keep must be updates"),
-        ({"keep": ("50%", "101%")}, r"keep must be from 1 to 41 \(updates in all\), got \[21, 42\]"),
+        ({"keep": ("50%", "101%")}, "keep must be at most the whole, 100%, got '101%'"),
         ({"keep": ("1312ex", "1313ex")}, r"keep must be from 1 to 41 \(updates in all\), got \[41, 42\]"),
         ({"keep": ("0.5ep", "1.01ep")}, r"keep must be from 1 to 41 \(updates in all\), got \[21, 42\]"),
         ({"keep": ("42",)}, r"keep must be from 1 to 41 \(updates in all\), got \[42\]"),
