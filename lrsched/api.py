@@ -59,7 +59,8 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     from lrsched.commands import study as command
 
     file = settings.get("file")
-    base = command.StudyConfig() if file is None else parsing.parse(["study", "--file", os.fspath(file)]).config
+    words = [] if file is None else parsing.read_options(os.fspath(file), command.StudyConfig, settings.keys())
+    base = parsing.parse(["study", *words]).config
     return _run(command, dataclasses.replace(base, **settings), report)
 
 

@@ -13,6 +13,7 @@ import pathlib
 import re
 import tomllib
 import typing
+from collections.abc import Collection
 from types import ModuleType
 from typing import Annotated, Any, NamedTuple
 
@@ -60,8 +61,7 @@ def parse(arguments: list[str]) -> Command:
         view = _view(_config_class(module))
         if path := _option("file", rest) if any(field.name == "file" for field in dataclasses.fields(view)) else None:
             given = {word[2:].partition("=")[0].replace("-", "_") for word in rest if word.startswith("--")}
-            instead = frozenset(_INSTEAD[name] for name in given & _INSTEAD.keys())
-            rest = [*read_options(path, _config_class(module), instead), *rest]  # of one given twice the last counts
+            rest = [*read_options(path, _config_class(module), given), *rest]  # of one given twice the last counts
         return Command(name, module, _parse(view, f"lrsched {name}", rest))
     if not name.startswith("-"):
         raise ValueError(f"command must be one of {', '.join(known)}, got {name!r}.{perhaps(name, known)}")
@@ -80,7 +80,7 @@ class _Nothing:
 def _option(name: str, arguments: list[str]) -> str | None:
     """What follows the last --name among the arguments."""
     found = None
-    for word, after in zip(arguments, [*arguments[1:], None], strict=True):
+    for word, after in zip(arguments, [*arguments[1:], None], strict=False):  # of no word none is the last
         if word == f"--{name}":
             found = after
         elif word.startswith(f"--{name}="):
@@ -92,14 +92,14 @@ _PAIRS = (("peak_values", "shared_rate"), ("weight_decay", "weight_decays"), ("m
 _INSTEAD = dict(_PAIRS) | {other: one for one, other in _PAIRS}  # an option -> the one in whose place it may be given
 
 
-def read_options(path: str, config: type, instead: frozenset[str] = frozenset()) -> list[str]:
+def read_options(path: str, config: type, given: Collection[str] = ()) -> list[str]:
     """A TOML or JSON file of options by their names, as words of the command line.
 
     true is --name, false --no-name, null (JSON) leaves the option out, a list is several words.
 
     Args:
       config: the command's, in which an option whose default is empty may be an empty list.
-      instead: options in whose place others were given; they are left out.
+      given: options beside the file; one in whose place another was given is left out.
     Raises:
       ValueError: naming the file, if it is neither, or not there, or a list is empty.
     """
@@ -113,7 +113,7 @@ def read_options(path: str, config: type, instead: frozenset[str] = frozenset())
     words = list[str]()
     needed = {field.name for field in dataclasses.fields(config) if field.default != ()}
     for name, value in document.items():
-        if name.replace("-", "_") in instead:
+        if _INSTEAD.get(name.replace("-", "_")) in given:
             continue
         if value == [] and name.replace("-", "_") in needed:
             raise ValueError(f"{name} must have a value, got an empty list in {path}.")

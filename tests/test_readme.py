@@ -104,6 +104,15 @@ def test_every_line_of_the_shell_is_one_that_is_tested_here() -> None:
     assert {block.kind for block in BLOCKS} == {"sh", "python"}
 
 
+TYPED = [line for line in SHELL if re.search(r"(^|\s)lrsched [a-z]", line) and "lrsched data" not in line]
+
+
+@pytest.mark.parametrize("line", TYPED)
+def test_commands_are_understood_as_they_are_typed(line: str) -> None:
+    """Without the options that make them short elsewhere: `lrsched study` has none at all."""
+    assert parsing.parse(words(line)).name == words(line)[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in ALONE if line not in ON_PREPARED_DATA])
 def test_study_commands_run(line: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

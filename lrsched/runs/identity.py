@@ -20,10 +20,10 @@ _MACHINE = ("platform", "device_kind", "cpus", "xla_flags", "matmul_precision", 
 
 
 def circumstances() -> dict[str, Any]:
-    """The libraries and the machine, which decide the last digits, and the commit of the code."""
+    """The libraries and the machine, which decide the last digits, and the code."""
     described = machine.describe()
     settings = {name: described[name] for name in _MACHINE}
-    return {"versions": provenance.versions(), "machine": settings, "commit": provenance.code()}
+    return {"versions": provenance.versions(), "machine": settings, "code": provenance.code()}
 
 
 def identify(run: Run) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def find_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The libraries, settings and commits of two identities that differ, as in "jax 0.10.2 -> 0.10.3"."""
+    """The libraries, settings and code of two identities that differ, as in "jax 0.10.2 -> 0.10.3"."""
     changes = [
         f"{name} {old[part].get(name)} -> {value}"
         for part in ("versions", "machine")
@@ -66,8 +66,8 @@ def find_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for name, value in new[part].items()
         if old[part].get(name) != value
     ]
-    if "commit" in old and "commit" in new and old["commit"] != new["commit"]:
-        changes.append(f"commit {old['commit']} -> {new['commit']}")
+    if "code" in old and "code" in new and old["code"] != new["code"]:
+        changes.append(f"code {old['code']} -> {new['code']}")
     return changes
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -166,14 +167,21 @@ def _stamp(name: str, data_dir: str | None) -> tuple[str, tuple[int, ...]] | Non
         place = files.local_folder("data", name) if known else None
     if place is None:
         return None
-    folders, depth = [place], 0
-    for folder in folders:
-        depth = len(folder.parts) - len(place.parts)
-        if depth < 2 and folder.is_dir():
-            with os.scandir(folder) as entries:  # which tells folders apart without a look at each file
-                names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-            folders += [folder / name for name in sorted(names)]
+    within = _folders(place)
+    folders = [place, *within, *(each for split in within if split.name in _SPLITS for each in _folders(split))]
     return str(place.absolute()), tuple(each.stat().st_mtime_ns for each in folders if each.exists())
+
+
+_SPLITS = ("train", "test", "val", "valid", "validation")  # of a folder of images
+
+
+def _folders(place: pathlib.Path) -> list[pathlib.Path]:
+    """The folders in one, in order; none of what is no folder."""
+    if not place.is_dir():
+        return []
+    with os.scandir(place) as entries:  # which tells folders apart without a look at each file
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    return [place / name for name in sorted(names)]
 
 
 def load(

@@ -196,8 +196,8 @@ def _check_same(run: Run, name: str) -> None:
     """Raises ValueError unless a worker came to the run that it was sent for."""
     if run.id != name:
         raise ValueError(
-            f"data and code must be the same in every worker, got run {run.id} for {name}: does a function draw without"
-            " a seed, or has a folder changed?"
+            f"run must be {name} in every worker, got {run.id}: another data set (a function that draws without a seed,"
+            " a folder that changed), devices or code."
         )
 
 

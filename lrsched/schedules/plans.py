@@ -156,7 +156,7 @@ def _of_function(
     function: Callable[[Any], Any], total_steps: int, peak_value: float | None
 ) -> tuple[dict[str, Any], Schedule]:
     """(JSON that identifies the function's rates, its schedule)."""
-    lr: Schedule = Function(function, total_steps)
+    lr = registry.move(function, total_steps) if isinstance(function, Schedule) else Function(function, total_steps)
     if peak_value is not None:
         lr = registry.scale_to(lr, peak_value)
     name = getattr(function, "__qualname__", type(function).__name__)

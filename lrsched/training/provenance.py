@@ -45,11 +45,17 @@ def commit() -> str | None:
 
 @functools.cache
 def code() -> str | None:
-    """`commit`, and behind a "+" eight digits of the SHA-256 of what differs from it: equal codes, equal files."""
+    """Git's id of this package, and if files differ from it eight digits more: equal codes, equal files.
+
+    Unlike `commit` it stays where a commit changes other parts of the repository. None outside a checkout.
+    """
     made = commit()
-    if made is None or not made.endswith("+"):
-        return made
+    if made is None:
+        return None
     try:
+        made = _git("rev-parse", "HEAD:./").decode().strip() + ("+" if made.endswith("+") else "")
+        if not made.endswith("+"):
+            return made
         sha = hashlib.sha256(_git("diff", "--no-ext-diff", "HEAD", "--", "."))
         for name in sorted(_git("ls-files", "-z", "--others", "--exclude-standard", "--", ".").split(b"\0")):
             path = _folder() / os.fsdecode(name)

@@ -379,7 +379,13 @@ def test_two_options_for_one_thing_are_refused(words: dict[str, Any], message: s
         make_grid(StudyConfig(**words))
 
 
-def test_option_in_place_of_one_in_the_file_overrides_it(tmp_path: pathlib.Path) -> None:
+def test_option_in_place_of_one_in_the_file_overrides_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lrsched_study(**settings: Any) -> StudyConfig:
+        monkeypatch.setattr(command, "run", lambda config, report: config)
+        return ls.study(**settings)  # type: ignore[return-value]
+
     (tmp_path / "one.toml").write_text("shared_rate = 0.1\nweight_decay = 0.1\n")
     (tmp_path / "two.toml").write_text("peak_values = [0.01]\n")
     words = ["study", "--file", str(tmp_path / "one.toml"), "--peak-values", "0.03", "0.3", "--weight-decays", "0", "1"]
@@ -388,6 +394,7 @@ def test_option_in_place_of_one_in_the_file_overrides_it(tmp_path: pathlib.Path)
     make_grid(config)
     config = parsing.parse(["study", "--file", str(tmp_path / "two.toml"), "--shared-rate=0.3"]).config
     assert [setting.peak_value for setting in make_grid(config).settings] == [0.3]
+    assert lrsched_study(file=str(tmp_path / "two.toml"), shared_rate=0.3).shared_rate == 0.3
     make_grid(StudyConfig(peak_values=[0.03, 0.1, 0.3], shared_rate=0.1))  # type: ignore[arg-type]  # as it is usually
 
 

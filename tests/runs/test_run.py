@@ -113,11 +113,11 @@ def test_run_whose_updates_were_all_made_before_has_no_speed() -> None:
     assert "images/s" not in describe(again)
 
 
-def test_commit_is_among_what_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    old = identity.circumstances() | {"commit": "a" * 40}
+def test_code_is_among_what_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = identity.circumstances() | {"code": "a" * 40}
     monkeypatch.setattr("lrsched.training.provenance.code", lambda: "b" * 40)
-    assert identity.find_changes(old, identity.circumstances()) == [f"commit {'a' * 40} -> {'b' * 40}"]
-    del old["commit"]
+    assert identity.find_changes(old, identity.circumstances()) == [f"code {'a' * 40} -> {'b' * 40}"]
+    del old["code"]
     assert identity.find_changes(old, identity.circumstances()) == []
 
 

@@ -275,10 +275,10 @@ def make_first(out: pathlib.Path) -> None:
 def test_a_state_of_other_libraries_or_code_is_not_used(tmp_path: pathlib.Path) -> None:
     run = resolve(HELD[0])
     trunk = trunks.Trunk({25: tmp_path / "25-x"})
-    facts = {"run": "other", "versions": {"jax": "1"}, "machine": {}, "commit": "a"}
+    facts = {"run": "other", "versions": {"jax": "1"}, "machine": {}, "code": "a"}
     trunk.leave(25, run.initial_state(), {"identity": facts})
     assert trunk.read(run.initial_state(), facts | {"run": "mine"}) is not None
-    for newer in (facts | {"versions": {"jax": "2"}}, facts | {"commit": "b"}):
+    for newer in (facts | {"versions": {"jax": "2"}}, facts | {"code": "b"}):
         assert trunk.read(run.initial_state(), newer | {"run": "mine"}) is None
         assert trunk.read(run.initial_state(), newer) is not None  # its own
 

@@ -90,7 +90,7 @@ def test_records_come_before_a_failure_that_came_with_them() -> None:
 
 def test_worker_that_comes_to_another_run_is_refused(tmp_path: pathlib.Path) -> None:
     config = RunConfig(model="mlp", budget="2st")
-    with pytest.raises(ValueError, match="data and code must be the same in every worker, got run .* for 0123"):
+    with pytest.raises(ValueError, match="run must be 0123 in every worker, got .*: another data set"):
         workers._train_in_process(0, "0123", config, None, tmp_path, 2)
     assert not list(tmp_path.iterdir())
 

@@ -188,7 +188,11 @@ def test_rest_of_a_functions_plan_is_a_plan() -> None:
         np.testing.assert_allclose(rest.table()["lr"], whole.table()["lr"][30:], rtol=1e-7)
         assert rest.budget == ls.Budget(7, 10)
         assert rest.digest() == whole.after(30).digest() != whole.after(31).digest()
+    cycles = ls.sequence([ls.sgdr(0.1, total_steps=70, first_cycle=10), ls.plan(function, 100).lr])
+    assert ls.plan(cycles, 170).cycle_ends == (10, 30, 70, 170)
     joined = ls.sequence([ls.warmup(0.1, total_steps=10), ls.plan(function, 100).lr])
+    longer = ls.plan(joined, 220).lr  # the function goes on, and does not scale
+    np.testing.assert_allclose(longer.table()[10:], [function(step) for step in range(210)], rtol=1e-6, atol=1e-8)
     np.testing.assert_array_equal(ls.plan(joined, 110).table()["lr"][10:], ls.plan(function, 100).table()["lr"])
 
 

@@ -55,17 +55,22 @@ def test_commit_of_a_changed_checkout_has_a_plus(tmp_path: pathlib.Path, monkeyp
     assert not provenance.commit.__wrapped__().endswith("+")
     monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
     code = provenance.code.__wrapped__
-    assert code() == provenance.commit()
+    tree = code()
+    assert re.fullmatch("[0-9a-f]{40}", tree)
+    (tmp_path / "notes.md").write_text("of the repository, not of the package")
+    git("add", ".")
+    git("commit", "-m", "two")
+    assert code() == tree
     seen = set()
     for name, text in ("__init__", "changed = True"), ("__init__", "changed = 2"), ("new", "a = 1"), ("new", "a = 2"):
         (package / f"{name}.py").write_text(text)
         assert provenance.commit().endswith("+")
-        assert re.fullmatch(re.escape(provenance.commit()) + "[0-9a-f]{8}", code())
+        assert re.fullmatch(re.escape(tree) + r"\+[0-9a-f]{8}", code())
         seen.add(code())
     assert len(seen) == 4
     (package / ".#task.py").symlink_to("nobody@nowhere:1")  # as an editor locks a file
     (package / "odd name.py").write_bytes(b"\xe9")
-    assert re.fullmatch(re.escape(provenance.commit()) + "[0-9a-f]{8}", code())
+    assert re.fullmatch(re.escape(tree) + r"\+[0-9a-f]{8}", code())
 
 
 def test_commit_without_git_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
