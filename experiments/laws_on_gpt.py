@@ -3,7 +3,7 @@
 Claim     At one peak rate, laws fitted to linear and to a constant rate with a cooldown, under three budgets, predict
           the final held-out loss of six other shapes, and their order. Held against two baselines that need no law:
           "same as linear", and "lower for longer" (a line through the two shapes' losses over the mean rate, at each
-          budget).
+          budget). Every shape comes after a warmup over 5 % of its budget.
 Source    Tissue et al., arXiv:2408.11029; Luo et al., arXiv:2503.12811; arXiv:2509.19189; Schaipp et al.,
           arXiv:2501.18965: validation losses of transformers, one pass over the text. Nothing is claimed there of
           BatchNorm, augmentation or several epochs.
@@ -42,7 +42,8 @@ from lrsched.training import devices
 
 WARMUP = "warmup:5%+"
 FITTED = ("linear", "constant+linear:20%")
-OTHERS = ("cosine", "rex", "exponential", "polynomial:power=2", "step", "constant")
+DECAYS = ("cosine", "rex", "exponential", "polynomial:power=2", "step")
+OTHERS = (*DECAYS, "constant")
 BUDGETS = ("25%", "50%", "100%")
 SAME, LOWER = "baseline: same as linear", "baseline: lower for longer"
 TASKS: dict[str, dict[str, Any]] = {
@@ -126,15 +127,20 @@ def predict(curves: Mapping[tuple[str, str], Curve]) -> dict[str, Any]:
     return found
 
 
-def score(predicted: Sequence[float], measured: Sequence[float], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Of the shapes that were not fitted: mean error in nats; and the means over the budgets of the rank correlation
+def score(
+    predicted: Sequence[float],
+    measured: Sequence[float],
+    places: Sequence[tuple[str, str]],
+    shapes: Sequence[str] = OTHERS,
+) -> dict[str, Any]:
+    """Of those shapes, none of them fitted: mean error in nats; and the means over the budgets of the rank correlation
     and of the measured loss of the shape that is predicted to be best, less the best of them.
 
     Where all predictions of a budget are equal there is no order: both are None.
     """
     errors, ranks, regrets = list[float](), list[float](), list[float]()
     for budget in dict.fromkeys(budget for _, budget in places):
-        at = [i for i, (shape, other) in enumerate(places) if other == budget and shape in OTHERS]
+        at = [i for i, (shape, other) in enumerate(places) if other == budget and shape in shapes]
         guess, truth = (np.array([values[i] for i in at]) for values in (predicted, measured))
         errors.append(float(np.abs(guess - truth).mean()))
         if np.ptp(guess) > 0:
@@ -181,18 +187,21 @@ def summarise(records: Sequence[Record]) -> Record:
 def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
     """The table (returned and written) and the figure of record.json."""
     about, count, spread = record["laws_on"], len(BUDGETS), record["standard_errors"]
-    rows = [["predicted by", "mean error, nats", "Spearman", "regret, nats"]]
+    rows = [["predicted by", "mean error, nats", "Spearman", "of decays", "regret, nats"]]
     for name in shown(record):
         found = record["scores"][name]
-        words = ["-" if found[key] is None else f"{found[key]:.{n}f}" for key, n in (("spearman", 2), ("regret", 4))]
+        decays = score(record["predicted"][name], record["measured"], list(map(tuple, record["places"])), DECAYS)
+        numbers = ((found["spearman"], 2), (decays["spearman"], 2), (found["regret"], 4))
+        words = ["-" if number is None else f"{number:.{digits}f}" for number, digits in numbers]
         rows.append([markdown.escape(name), f"{found['mae']:.4f}", *words])
     refused = [f"{name}: {why}" for name, why in record["predicted"].items() if isinstance(why, str)]
     text = (
-        f"{markdown.table(rows, align='lrrr')}\n"
+        f"{markdown.table(rows, align='lrrrr')}\n"
         f"{markdown.escape(about['model'])} on {markdown.escape(str(pathlib.Path(about['data']).name))}, peak rate "
         f"{about['peak_value']:g}, {count} budgets of at most {about['max_epochs']:g} epochs, seeds: {about['seeds']}; "
-        f"held-out loss. Laws see {' and '.join(FITTED)} alone, and are scored on {', '.join(OTHERS)}. Spearman and "
-        "regret (the loss of the shape predicted to be best, less the best) are means over the budgets."
+        f"held-out loss. Laws see {' and '.join(FITTED)} alone, and are scored on {', '.join(OTHERS)}, all of them "
+        f"after {WARMUP.removesuffix('+')}. Spearman (of all six, and without constant) and regret (the loss of the "
+        "shape predicted to be best, less the best) are means over the budgets."
         + (f" A measured mean has a standard error of {statistics.median(spread):.4f} (median).\n" if spread else "\n")
         + "".join(f"\nNot fitted: {markdown.escape(line)}\n" for line in refused)
     )

@@ -1,7 +1,7 @@
 """REX against six other schedules under a small budget: a column of table 4 of the REX paper, SGDM half.
 
-Claim     At 1 % of 300 epochs REX has the lowest error, then linear and cosine, then step and exponential; 1cycle and a
-          constant rate are behind.
+Claim     At 1 % of 300 epochs REX has the lowest error, then linear and cosine, then step and exponential; 1cycle is
+          behind.
 Source    Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197: RN20-CIFAR10-SGDM, 300 epochs at most, batch 128, 3
           seeds, rates in multiples of 3. Not stated there, chosen here: weight decay 5e-4, 4-pixel pad-crop and
           mirroring, and that the rate of each schedule and budget is chosen by one seed on 10 % of the training set
