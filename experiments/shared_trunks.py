@@ -3,9 +3,9 @@
 Claim     Held at its first sample, a schedule is a constant rate for a quarter to a half of its budget, whatever its
           profile and its budget: so over a third of such a study need not be made again, and every record comes to the
           same bits.
-Source    Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, table 2, of which linear, REX and the steep profile (here
-          exp(-5p)) at 50-75, 33-66, 25-50-75 and every iteration, all at one rate; cosine and step are added. Trunks are
-          this library's.
+Source    Chen, Wolfe, Kyrillidis, MLSys 2022, arXiv:2107.04197, table 2, of which linear, REX and the steep profile
+          (here exp(-5p)) at 50-75, 33-66, 25-50-75 and every iteration, all at one rate; cosine and step are added.
+          Trunks are this library's.
 Command   python experiments/shared_trunks.py [--out runs/shared_trunks]
 Time      160 runs of ResNet-8 on the digits, half of them with what they share made once: 5 minutes on two CPU cores.
 Expected  80 of 80 records equal; of the updates 42 % spared at 50-75, 31 % at 33-66, 23 % at 25-50-75, 38 % in a study
