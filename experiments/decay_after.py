@@ -157,7 +157,8 @@ def write_results(record: Mapping[str, Any], out: pathlib.Path) -> str:
         f"that half of one trunk at the constant rate {record['rate']:g}{edge} (of "
         f"{', '.join(f'{each:g}' for each in tried)}, the trained decays' least held-out loss, "
         "with none of these seeds). Merged by linear is the snapshots' plain mean, as LAWA has it. Differences with "
-        "their 95 % intervals, paired by seed, each by itself. All weights have BatchNorm's statistics re-estimated on 50 training batches.\n\n"
+        "their 95 % intervals, paired by seed, each by itself. All weights have BatchNorm's statistics "
+        "re-estimated on 50 training batches.\n\n"
         + "\n\n".join(
             name_best({arm: by_seed(record, arm, field) for arm in arms}, field) for field in ("loss", "error")
         )
