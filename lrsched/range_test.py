@@ -27,6 +27,7 @@ from lrsched.analysis.range_test.ramp import as_float, as_int, make_ramp
 from lrsched.analysis.range_test.reading import Reading
 from lrsched.analysis.range_test.watch import Watch, default_window
 from lrsched.schedules.plotting import new_axes
+from lrsched.schedules.values import check_number
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, batch, rate) -> (state, loss)
 Measure = Callable[[Any], float]  # of a state: its held-out loss or accuracy
@@ -45,7 +46,12 @@ class RangeTest(NamedTuple):
     suggestions: dict[str, Suggestion]
 
     def verdict(self, rate: float) -> str | None:
-        """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None."""
+        """One line if the loss blew up in the ramp by this rate, or the ramp ended below it; else None.
+
+        Raises:
+          ValueError: for a rate that is no number of at least 0.
+        """
+        check_number("rate", rate, at_least=0.0)
         return advice.warn_about(self.curves, rate)
 
     def advice(self) -> str:

@@ -22,6 +22,7 @@ from lrsched.runs.report import Report, ignore
 from lrsched.schedules import language, registry
 from lrsched.schedules.core import Schedule, check_schedule
 from lrsched.schedules.durations import Budget
+from lrsched.schedules.foreign import Function, contains_foreign
 from lrsched.schedules.values import check_number, check_steps
 
 PARTED = 1  # the exit status
@@ -136,8 +137,10 @@ def hold(rates: Any, schedule: Any, steps: Any = None, tolerance: float | None =
     if tolerance is not None:
         check_number("tolerance", tolerance, at_least=0.0)
         trace = trace._replace(tolerance=np.full(len(trace.rates), tolerance))
-    reference, _ = choose(schedule, trace, int(schedule.total_steps), None, None)
-    return judge(trace, reference)
+    total = int(schedule.total_steps)
+    if contains_foreign(schedule, Function):  # which is no JSON, and has no words to change
+        return judge(trace, Reference(lambda updates, budget: registry.move(schedule, budget).table(updates), total))
+    return judge(trace, choose(schedule, trace, total, None, None)[0])
 
 
 def choose(

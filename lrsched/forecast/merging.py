@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lrsched.forecast.rates import namespace, whole
@@ -44,11 +46,23 @@ def merge_weights(profile: Callable[[Any], Any], *, snapshots: int) -> Any:
     count = whole("snapshots", snapshots)
     if not callable(profile):
         raise ValueError(f"profile must be a function, such as lrsched.profiles.rex(), got {profile!r:.80}.")
-    factors = profile(np.arange(count) / count)
+    factors = _at(profile, np.arange(count) / count)
     xp = namespace(factors)
-    if xp is np:
-        factors = np.broadcast_to(np.asarray(factors, np.float64), count)
-        if not (np.isfinite(factors).all() and factors[0] > 0):
-            raise ValueError(f"profile must be finite, and above 0 at its start, got {factors!s:.80}.")
+    if xp is np and not (np.isfinite(factors).all() and factors[0] > 0):
+        raise ValueError(f"profile must be finite, and above 0 at its start, got {factors!s:.80}.")
     factors = factors / factors[0]
     return factors - xp.concatenate([factors[1:], xp.zeros_like(factors[:1])])
+
+
+def _at(profile: Callable[[Any], Any], fractions: np.ndarray) -> Any:
+    """The profile's factors at them, float64, or as they are while JAX traces; raises ValueError for no row of them."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(profile))
+    try:
+        factors = profile(jnp.asarray(fractions) if traced else fractions)
+        if not isinstance(factors, jax.core.Tracer):
+            factors = np.asarray(factors, np.float64)
+        return namespace(factors).broadcast_to(factors, fractions.shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"profile must map an array of fractions to as many factors, got {' '.join(str(error).split())!s:.80}."
+        ) from error

@@ -118,6 +118,10 @@ class Product(Schedule):
     def _check(self) -> None:
         if not isinstance(self.factor, Schedule):
             check_rates(self, "factor")
+            return
+        mine, other = self.total_steps, self.factor.total_steps
+        if is_concrete(mine) and is_concrete(other) and mine != other:
+            raise ValueError(f"factor must have the schedule's budget of {mine} updates, got one of {other}.")
 
     @property
     def total_steps(self) -> Number:
@@ -180,11 +184,11 @@ def product(schedule: Schedule, factor: Number | Schedule) -> Product:
 
     Args:
       schedule: gives the budget and the cycle ends.
-      factor: at least 0; may be traced. A schedule is moved to the product's budget by `at`.
+      factor: at least 0; may be traced. A schedule has the same budget, and is moved to another one with it by `at`.
     Returns:
       int step of any shape -> float32 of that shape.
     Raises:
-      ValueError: if a concrete factor is below 0 or not finite.
+      ValueError: if a concrete factor is below 0 or not finite, or a schedule of another budget.
     Example:
       >>> print(f"{product(linear(0.1, total_steps=10), 0.5)(5):.4f}")
       0.0250

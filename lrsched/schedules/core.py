@@ -69,14 +69,16 @@ class Schedule:
     def _table(self, steps: np.ndarray) -> np.ndarray:
         """`table`, whatever the values are."""
         plain = jax.tree.map(lambda leaf: np.asarray(leaf).item(), self)
+        if steps.dtype == np.uint64:  # of which int64 would make steps below 0
+            steps = np.minimum(steps, np.uint64(LARGEST_STEP))
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(plain._value(steps.astype(np.int64)), np.float64)
 
     def at(self, total_steps: Number) -> Self:
         """The same schedule under another budget (Li et al.'s budget-aware conversion)."""
-        check_steps("total_steps", total_steps)
+        total_steps = check_steps("total_steps", total_steps)
         if is_concrete(total_steps):
-            self._check_budget(int(total_steps))
+            self._check_budget(total_steps)
         return rebind(self, total_steps)
 
     def plot(self, axes: Any = None, **look: Any) -> Any:

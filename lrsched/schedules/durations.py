@@ -42,6 +42,7 @@ from lrsched.schedules.values import (
     check_steps,
     is_concrete,
     namespace,
+    plain,
     short,
     value_class,
 )
@@ -65,11 +66,6 @@ class Length(NamedTuple):
     unit: str
     whole: bool
 
-    @property
-    def exact(self) -> Fraction:
-        """The short fraction or else the decimal that the number stands for."""
-        return _exact(self.number)
-
 
 def read(text: Any) -> Length | None:
     """What a text says; None if it says no length."""
@@ -84,6 +80,16 @@ def _exact(value: float) -> Fraction:
     value = float(value)
     simple = Fraction(value).limit_denominator(10**6)
     return simple if math.isclose(simple, value, rel_tol=1e-15) else Fraction(str(value))
+
+
+def _epochs(name: str, value: Any) -> Any:
+    """A number of epochs, above 0, as Python's number; of an array's scalar the decimal that it is printed as."""
+    number = plain(value)
+    if isinstance(number, float) and number is not value:
+        number = float(str(np.asarray(value)[()]))  # float32's 0.3 is 0.3, as everywhere
+    if isinstance(number, bool) or not (isinstance(number, numbers.Real) and 0 < float(number) < math.inf):
+        raise ValueError(f"{name} must be a finite number of epochs above 0, got {short(value)}.")
+    return number
 
 
 def _rounded(exact: Fraction) -> int:
@@ -109,13 +115,11 @@ class Budget:
     steps_per_epoch: int = 1
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.epochs, numbers.Real) and 0 < self.epochs < math.inf):
-            raise ValueError(f"budget must be above 0 epochs, got {short(self.epochs)}.")
-        check_steps("steps_per_epoch", self.steps_per_epoch)
+        object.__setattr__(self, "epochs", _epochs("budget", self.epochs))
+        object.__setattr__(self, "steps_per_epoch", check_steps("steps_per_epoch", self.steps_per_epoch))
         if self.epochs > LARGEST_STEP or self.total_steps > LARGEST_STEP:
-            raise ValueError(
-                f"budget must be at most 2**31 - 1 steps, got {self.epochs} epochs of {self.steps_per_epoch}."
-            )
+            got = f"{self.epochs} epochs of {self.steps_per_epoch}"
+            raise ValueError(f"budget must be at most 2**31 - 1 steps, got {got}.")
 
     @property
     def total_steps(self) -> int:
@@ -130,8 +134,8 @@ class Budget:
           >>> Budget.of_steps(200, 391).total_steps
           200
         """
-        check_steps("budget", total_steps)
-        check_steps("steps_per_epoch", steps_per_epoch)
+        total_steps = check_steps("budget", total_steps)
+        steps_per_epoch = check_steps("steps_per_epoch", steps_per_epoch)
         epochs = total_steps / steps_per_epoch
         while _rounded(_exact(epochs) * steps_per_epoch) > total_steps:  # the nearest float may be a little above
             epochs = math.nextafter(epochs, 0.0)
@@ -173,7 +177,7 @@ def budget_length(text: str, *, max_epochs: float) -> tuple[float, str]:
             f"above 0, got {short(text)}."
         )
     if length.unit == "%":
-        return float(length.exact / 100 * _exact(max_epochs)), "ep"
+        return float(_exact(length.number) / 100 * _exact(_epochs("max_epochs", max_epochs))), "ep"
     return length.number, length.unit or "ep"
 
 
@@ -212,13 +216,13 @@ def steps(
         "%": None if total_steps is None else Fraction(total_steps, 100 if length and length.unit else 1),
     }
     size = sizes.get(unit)
-    broken = length is not None and unit == "st" and length.exact.denominator > 1
+    broken = length is not None and unit == "st" and _exact(length.number).denominator > 1
     if length is None or size is None or broken or not length.number > 0:
         examples = {"st": "updates (200)", "ep": "epochs (1ep)", "ex": "examples (50000ex)", "%": "a percentage (5%)"}
         known = [words for key, words in examples.items() if sizes[key] is not None] + list(also)
         allowed = " or ".join([", ".join(known[:-1]), known[-1]] if known[1:] else known)
         raise ValueError(f"{name} must be {allowed}, above 0, got {short(text)}.")
-    found = _rounded(length.exact * size)
+    found = _rounded(_exact(length.number) * size)
     if unit == "%" and found > (total_steps or found):
         raise ValueError(f"{name} must be at most the whole, 100%, got {short(text)}.")
     check_steps(name, found)
@@ -304,7 +308,7 @@ def _from_text(name: str, text: str, rest: bool) -> Ratio | Fraction:
     if length is None or length.unit not in ("st", "%"):
         allowed = "steps (500 or '500st'), a fraction (0.1 or '10%'), epochs ('5ep') or examples ('50000ex')"
         raise ValueError(f"{name} must be {allowed}{', or rest' * rest}, got {short(text)}.")
-    return length.exact if length.unit == "st" else ratio(name, length.number / 100)
+    return _exact(length.number) if length.unit == "st" else ratio(name, length.number / 100)
 
 
 def _whole(name: str, found: Fraction, value: Any, parts: bool) -> int | Fraction:

@@ -69,9 +69,15 @@ def raw(cls: type[T], fields: Mapping[str, Any]) -> T:
 
 
 def _checked(value: Any) -> None:
-    """Checks the fields of a new value, then whatever its `_check` does; raises ValueError."""
+    """Checks the fields of a new value, then whatever its `_check` does; raises ValueError.
+
+    Concrete scalars become Python's numbers: an array could be changed later, and has no hash.
+    """
     for field in dataclasses.fields(value):
-        _check_field(type(value).__name__, field.name, str(field.type), getattr(value, field.name))
+        held = getattr(value, field.name)
+        if (number := plain(held)) is not held:
+            object.__setattr__(value, field.name, number)
+        _check_field(type(value).__name__, field.name, str(field.type), number)
     if hasattr(value, "_check"):
         value._check()
 
@@ -143,11 +149,19 @@ def is_number(x: Any) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.floating))
 
 
+def plain(x: Any) -> Any:
+    """A concrete scalar of NumPy or JAX as the Python number that it is, in a tuple too; anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(plain, x)) if any(isinstance(part, np.generic | np.ndarray | jax.Array) for part in x) else x
+    if isinstance(x, np.generic | np.ndarray | jax.Array) and is_concrete(x) and is_number(x) and np.ndim(x) == 0:
+        return x.item()
+    return x
+
+
 def _python(x: Any) -> Any:
     """The Python number that a concrete scalar is; None if it is none."""
-    if isinstance(x, int | float) and not isinstance(x, bool) and not hasattr(x, "dtype"):
-        return x
-    return x.item() if is_number(x) and np.ndim(x) == 0 else None
+    number = plain(x)
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
 def check_number(name: str, value: Number, *, at_least: float = -math.inf, below: float = math.inf) -> None:
@@ -181,15 +195,16 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, got {short(value)}.")
 
 
-def check_steps(name: str, value: Number, *, at_least: int = 1) -> None:
-    """Raises ValueError unless a concrete value is an integer in [at_least, 2**31 - 1]; traced values pass."""
+def check_steps(name: str, value: Number, *, at_least: int = 1) -> Any:
+    """The Python integer that a concrete value is, in [at_least, 2**31 - 1], else ValueError; a traced one as it is."""
     if not is_concrete(value):
-        return
+        return value
     number = _python(value)
     if not isinstance(number, int):
         raise ValueError(f"{name} must be a whole number of steps, got {short(value)}.")
     if not at_least <= number <= LARGEST_STEP:
         raise ValueError(f"{name} must be at least {at_least} and at most 2**31 - 1, got {short(value, str)}.")
+    return number
 
 
 def short(value: Any, written: Callable[[Any], str] = repr) -> str:

@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import lrsched as ls
@@ -469,6 +470,21 @@ def test_byte_order_mark_and_any_ends_of_lines_are_read(end: str, tmp_path: path
     assert found.trace.steps.tolist() == K[::10].tolist()
     (tmp_path / "rates").write_bytes(end.join(str(rate) for rate in at(K)).encode())
     assert len(_traces.read(tmp_path / "rates").trace.rates) == TOTAL
+
+
+def test_function_of_a_step_is_held_against_its_own_rates() -> None:
+    function = optax.cosine_decay_schedule(0.1, 100)
+    s = ls.plan(function, 100).lr
+    assert ls.check([float(function(step)) for step in range(100)], s).agrees
+    early = ls.check([float(function(step)) for step in range(1, 101)], s)
+    assert (early.update, early.reasons[0].kind) == (0, "early")
+    assert repr(early) == f"<Verdict: 100 rates, parts at update 0 ({early.reasons[0].text})>"
+
+
+@pytest.mark.parametrize("rates", [[True, False], [0.1 + 0j, 0.05]])
+def test_function_refuses_what_is_no_real_number(rates: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"^rates must be a row of real numbers, got (bool|complex128)\.$"):
+        ls.check(rates, ls.cosine(0.1, total_steps=100))
 
 
 def test_function_holds_numbers_against_a_schedule() -> None:

@@ -1,6 +1,10 @@
 """Weights of snapshots that stand for a decay."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -59,3 +63,23 @@ def test_gradient_of_a_weight_is_that_of_differences() -> None:
 def test_what_is_no_decay_is_refused(profile: object, snapshots: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ls.merge_weights(profile, snapshots=snapshots)
+
+
+def test_profile_of_jax_is_computed_and_checked_as_one_of_numpy() -> None:
+    got = ls.merge_weights(lambda z: 1 - jnp.asarray(z), snapshots=4)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, 0.25, rtol=1e-6)
+    assert ls.merge_weights(lambda z: jnp.float32(2.0), snapshots=3).tolist() == [0, 0, 1]
+    with pytest.raises(ValueError, match="profile must be finite, and above 0 at its start"):
+        ls.merge_weights(jnp.asarray, snapshots=3)
+
+
+@pytest.mark.parametrize("profile", [lambda z: 1.0 if z < 0.5 else 0.0, lambda z: [1, 2]])
+def test_profile_that_maps_no_array_is_refused_in_one_line(profile: Callable[[Any], Any]) -> None:
+    with pytest.raises(ValueError, match=r"^profile must map an array of fractions to as many factors, got [^\n]+$"):
+        ls.merge_weights(profile, snapshots=3)
+
+
+def test_weights_of_a_traced_exponential_are_those_of_a_known_one() -> None:
+    traced = jax.jit(lambda gamma: ls.merge_weights(ls.profiles.exponential(gamma), snapshots=3))(-2.0)
+    np.testing.assert_allclose(traced, ls.merge_weights(ls.profiles.exponential(-2.0), snapshots=3), rtol=1e-5)

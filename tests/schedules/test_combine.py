@@ -271,6 +271,11 @@ def test_jumps_are_the_discontinuities_with_their_sizes() -> None:
     ("make", "message"),
     [
         (lambda s: ls.product(s, -1.0), "factor must be at least 0, got -1"),
+        (
+            lambda s: ls.product(s, ls.linear(1.0, total_steps=9)),
+            "factor must have the schedule's budget of 10 updates,",
+        ),
+        (lambda s: ls.per_label(s, {"a": ls.linear(1.0, total_steps=20)}), r"budget of 10 updates, got one of 20\.$"),
         (lambda s: ls.clip(s, minimum=0.2, maximum=0.1), "minimum must be at most maximum = 0.1, got 0.2"),
         (lambda s: ls.clip(s, maximum=-0.1), "maximum must be at least 0"),
         (lambda s: ls.truncated(s, 0), "total_steps must be at least 1"),

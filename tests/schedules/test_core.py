@@ -1,5 +1,7 @@
 """What every schedule does with its steps."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,3 +39,38 @@ def test_decay_takes_names_and_refuses_what_is_neither() -> None:
     for words in ({"profile": 5}, {"profile": "rex", "sampling": 5}, {"profile": "rex", "sampling": "77"}):
         with pytest.raises(ValueError, match="(profile|sampling) must be"):
             ls.decay(0.1, total_steps=10, **words)
+
+
+@pytest.mark.parametrize("number", [np.uint8, np.uint16, np.uint64, np.int8, jnp.uint8, jnp.int8, jnp.int16, np.array])
+def test_budget_of_any_integer_type_is_that_number_of_updates(number: Any) -> None:
+    """Arithmetic in eight bits would wrap round."""
+    for made in (
+        ls.sgdr(0.1, total_steps=number(100), first_cycle="2.5st"),
+        ls.clr(0.1, total_steps=number(100)),
+        ls.fge(0.1, total_steps=number(100)),
+        ls.rex(0.1, total_steps=50).at(number(100)),
+        ls.exponential_decay(0.1, total_steps=number(100), transition_steps="2.5st"),
+    ):
+        assert made.total_steps == 100
+        assert made.table().shape == (100,)
+    entered = ls.after(ls.rex(0.1, total_steps=number(100)), number(10))
+    assert (entered.total_steps, entered.at(number(120)).total_steps) == (90, 120)
+    halves = [made(0.1, total_steps=number(100)) for made in (ls.warmup, ls.rex)]
+    assert ls.sequence(halves).total_steps == 200
+
+
+@pytest.mark.parametrize("number", [np.float32, np.array, jnp.float32])
+def test_schedule_keeps_python_numbers_alone(number: Any) -> None:
+    given = number(0.125)
+    made = ls.rex(given, total_steps=10)
+    if isinstance(given, np.ndarray):
+        given *= 3
+    assert made == ls.rex(0.125, total_steps=10)
+    assert hash(made) == hash(ls.rex(0.125, total_steps=10))
+    assert ls.from_json(ls.to_json(made)) == made
+    assert ls.plan(made, 10).after(jnp.int32(4)).total_steps == 6
+
+
+def test_steps_beyond_int64_are_the_last() -> None:
+    s = ls.rex(0.1, total_steps=10)
+    np.testing.assert_array_equal(s.table(np.array([2**64 - 1, 2**63], np.uint64)), [0, 0])

@@ -340,3 +340,10 @@ def test_delayed_fraction_may_be_traced() -> None:
     np.testing.assert_allclose(
         got, ls.delayed(0.1, total_steps=300, fraction=0.5)(np.arange(301)), rtol=1e-5, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("gamma", [100.0, 1e9])
+def test_exponential_beyond_float32_is_refused(gamma: float) -> None:
+    with pytest.raises(ValueError, match="^gamma must give rates that float32 holds, got"):
+        ls.exponential(0.1, total_steps=10, gamma=gamma)
+    assert np.isfinite(ls.exponential(0.1, total_steps=10, gamma=80.0)(10))

@@ -1,7 +1,10 @@
 """Lengths: every place that takes one reads it alike."""
 
 import itertools
+import math
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -123,7 +126,7 @@ def test_budget_beyond_int32_is_refused() -> None:
 
 @pytest.mark.parametrize("epochs", ["a", None, [1], 0, float("nan")])
 def test_budget_refuses_what_is_no_number_above_zero(epochs: object) -> None:
-    with pytest.raises(ValueError, match="budget must be above 0 epochs, got"):
+    with pytest.raises(ValueError, match="budget must be a finite number of epochs above 0, got"):
         ls.Budget(epochs)
 
 
@@ -221,3 +224,20 @@ def test_more_than_the_whole_is_refused(text: str) -> None:
 def test_epochs_where_no_length_is_meant_are_refused(words: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         ls.plan(words, ls.Budget(10, 98), peak_value=0.1)
+
+
+def test_budget_takes_numbers_of_arrays() -> None:
+    of_arrays = ls.Budget(np.float32(0.3), jnp.int32(10))
+    assert of_arrays == ls.Budget(0.3, 10)
+    assert of_arrays.total_steps == 3  # float32's 0.3 is above 3/10
+    assert ls.Budget.of_steps(np.int64(7), np.int32(3)) == ls.Budget.of_steps(7, 3)
+    plans = [ls.plan("rex", ls.Budget(2, size), peak_value=0.1) for size in (10, np.int64(10))]
+    assert plans[0].digest() == plans[1].digest()
+
+
+@pytest.mark.parametrize("epochs", [math.inf, math.nan, None, True, 0, "2", np.array([1.0, 2.0])])
+def test_epochs_that_are_none_are_refused(epochs: Any) -> None:
+    with pytest.raises(ValueError, match="^budget must be a finite number of epochs above 0, got"):
+        ls.Budget(epochs, 10)
+    with pytest.raises(ValueError, match="^max_epochs must be a finite number of epochs above 0, got"):
+        ls.Budget.of("5%", max_epochs=epochs, steps_per_epoch=10)

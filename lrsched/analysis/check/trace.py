@@ -87,9 +87,12 @@ def make_trace(
 
 def _numbers(name: str, given: object) -> np.ndarray:
     try:
-        return np.asarray(given, np.float64)
+        found = np.asarray(given)
+        if found.dtype.kind not in "bc":
+            return found.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a row of numbers, got {type(given).__name__}.") from None
+    raise ValueError(f"{name} must be a row of real numbers, got {found.dtype}.")
 
 
 def precision(texts: Sequence[str]) -> tuple[np.ndarray, str]:

@@ -54,6 +54,12 @@ class Verdict(NamedTuple):
     reasons: tuple[Reason, ...]
     near: Reason | None
 
+    def __repr__(self) -> str:
+        """How it ends; the arrays are left out."""
+        said = "agrees" if self.agrees else f"parts at update {self.update}"
+        why = "; ".join(reason.text for reason in self.reasons)
+        return f"<Verdict: {len(self.found)} rates, {said}{why and f' ({why})'}>"
+
     @property
     def agrees(self) -> bool:
         return self.parting is None

@@ -10,6 +10,7 @@ import numpy as np
 from lrsched.analysis.range_test.curves import Curves, Suggestion, visible_points
 from lrsched.analysis.range_test.watch import default_window, limit
 
+FLAT = 1e-6  # of a loss: what rounding makes of one that does not change
 APART = 3.0  # between the lowest and the highest rate of the seeds: more than that is no agreement
 
 
@@ -31,8 +32,8 @@ def warn_about(curves: Curves, rate: float) -> str | None:
         return f"rate {rate:g} is at or above {where}"
     if rate > curves.rates[-1]:
         return f"rate {rate:g} was not tested: the ramp ended at {curves.rates[-1]:.3g}"
-    if not ends and not _has_fallen(curves):
-        return f"rate {rate:g} is not judged: the loss fell by no more than its noise; make the ramp longer"
+    if not ends and (level := _level(curves)):
+        return f"rate {rate:g} is not judged: {level}"
     lowest = _rose_from(curves, rate)
     if lowest is not None:
         rise = "where the loss had risen more than half way to a blow-up"
@@ -79,8 +80,8 @@ def advise(curves: Curves, suggestions_by_rule: Mapping[str, Suggestion]) -> str
     blown = f"the loss did not blow up by {curves.rates[-1]:.3g}, where the ramp ended"
     if ends:
         blown = f"the raw loss blew up from {min(ends):.3g} on ({len(ends)} of {len(curves.values)} seeds)"
-    if not ends and not _has_fallen(curves):
-        return f"No rate is suggested: the loss fell by no more than its noise; {blown}. Make the ramp longer."
+    if not ends and (level := _level(curves)):
+        return f"No rate is suggested: {level}; {blown}."
     if end.value is not None and 2 * end.n > len(curves.values):
         words = f"Use {end.value:.2g}: a tenth of the rate at which the loss blew up, {_describe_range(end)}; {blown}"
         rest = "" if lowest.value is None else f", and the smoothed loss was lowest at {10 * lowest.value:.2g}"
@@ -91,18 +92,25 @@ def advise(curves: Curves, suggestions_by_rule: Mapping[str, Suggestion]) -> str
     return f"{words}, {_describe_range(lowest)}; {blown}.{_describe_doubt(curves, lowest)}"
 
 
-def _has_fallen(curves: Curves) -> bool:
-    """Whether the training loss fell by more than three times its noise, in the median over the seeds.
+def _level(curves: Curves) -> str:
+    """Says that the loss did not fall, if it did not: each seed's is the same at every rate, or fell within its noise.
 
     The fall is from the first running mean to the lowest; the noise is the usual change from one loss to the next, as a
-    standard deviation. Ramps of fewer than 20 points, and held-out measures, count as fallen.
+    standard deviation; three times that is asked for, in the median over the seeds. Ramps of fewer than 20 points, and
+    held-out measures, count as fallen unless they are the same throughout.
     """
     points = curves.values.shape[1]
+    if (
+        points > 2
+        and np.isfinite(curves.values).all()
+        and (np.ptp(curves.values, axis=1) <= FLAT * np.abs(curves.values[:, 0])).all()
+    ):
+        return "the loss is the same at every rate (does the step use it?)"
     if curves.quantity != "train_loss" or points < 20:
-        return True
+        return ""
     found = [_measure_fall(row[np.isfinite(row)], default_window(points)) for row in curves.values]
     fall, noise = np.median(np.array(found), axis=0)
-    return bool(fall >= 3 * noise)
+    return "" if fall >= 3 * noise else "the loss fell by no more than its noise (make the ramp longer)"
 
 
 def _measure_fall(row: np.ndarray, size: int) -> tuple[float, float]:

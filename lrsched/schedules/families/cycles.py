@@ -164,7 +164,7 @@ def sgdr(
     check_number("peak_value", peak_value, at_least=0.0)
     end_value = of_peak("end_value", end_value, peak_value)
     check_number("end_value", end_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     name, given = ("first_cycle", first_cycle) if cycle_lengths is None else ("cycle_lengths", cycle_lengths)
     lengths = given if isinstance(given, tuple | list) else [given]
     durations = [

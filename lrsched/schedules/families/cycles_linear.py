@@ -171,7 +171,7 @@ def clr(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("initial_fraction", initial_fraction, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     if mode not in CLR_MODES:
         raise ValueError(f"mode must be one of {', '.join(CLR_MODES)}, got {mode!r}.")
     half: Any = duration(half_cycle, name="half_cycle", parts=True)
@@ -228,7 +228,7 @@ def fge(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     every, lengths = parts_of_a_step([duration(cycle, name="cycle", parts=True)], total_steps)
     made = _cycles.cycles("cycle", [cycle] if every == 1 else lengths)
     made.check(total_steps)
@@ -268,6 +268,6 @@ def swa(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("end_fraction", end_fraction, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     first, every = duration(start, name="start"), duration(cycle, name="cycle")
     return Averaging(peak_value, total_steps, first, every, peak_value * end_fraction)

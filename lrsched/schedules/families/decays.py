@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, decay
 from lrsched.schedules.documented import documented
+from lrsched.schedules.families.powers import check_largest
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.sampling import Sampling
-from lrsched.schedules.values import Number
+from lrsched.schedules.values import Number, is_concrete
 
 
 @documented
@@ -97,7 +99,10 @@ def exponential(
     Source:
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1 (gamma = -3 "yields the best performance").
     """
-    return decay(peak_value, profile=profiles.exponential(gamma), total_steps=total_steps, sampling=sampling)
+    made = decay(peak_value, profile=profiles.exponential(gamma), total_steps=total_steps, sampling=sampling)
+    if is_concrete(made) and made.peak_value > 0 and gamma > 0:
+        check_largest("gamma", gamma, math.log(made.peak_value) + gamma)
+    return made
 
 
 @documented

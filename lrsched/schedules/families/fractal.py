@@ -119,7 +119,7 @@ def fractal(
       Agarwal, Goel, Zhang, ICML 2021, arXiv:2103.01338 (a repeated block of 8 in its CIFAR-10 experiment).
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     eta = chebyshev_steps(minimum, maximum, steps, order=order)
     factors = eta / eta.max()
     return Repeated(peak_value, total_steps, tuple(factors.tolist() if namespace(factors) is np else factors))

@@ -267,7 +267,7 @@ def hyperbolic(
       Kim, "HyperbolicLR", arXiv:2407.15200, and its code (which steps once an epoch).
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     end = of_peak("end_value", end_value, peak_value)
     return Hyperbolic(peak_value, total_steps, end, **_upper(upper_bound))
 
@@ -297,6 +297,6 @@ def exp_hyperbolic(
       Kim, "HyperbolicLR", arXiv:2407.15200, and its code.
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     check_number("end_fraction", end_fraction, at_least=0.0)
     return ExpHyperbolic(peak_value, total_steps, logarithm("end_fraction", end_fraction), **_upper(upper_bound))

@@ -169,7 +169,7 @@ def exponential_decay(
       The definition that optax.exponential_decay and Keras's ExponentialDecay share.
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     log_rate, stairs = logarithm("decay_rate", decay_rate), as_flag("staircase", staircase)
 
     def build(total_steps: Number, length: Any) -> ExponentialDecay:
@@ -208,7 +208,7 @@ def inverse_time(
     """
     check_number("peak_value", peak_value, at_least=0.0)
     check_number("decay_rate", decay_rate, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     stairs = as_flag("staircase", staircase)
 
     def build(total_steps: Number, length: Any) -> InverseTime:
@@ -239,7 +239,7 @@ def inverse_sqrt(peak_value: Number, *, total_steps: Number, warmup: Number | st
       Vaswani et al., arXiv:1706.03762, section 5.3, with steps counted from 0 (`noam` counts from 1).
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     warm = duration(warmup, name="warmup")
     return InverseSqrt(peak_value, total_steps, warm, warm)
 
@@ -265,7 +265,7 @@ def noam(peak_value: Number, *, total_steps: Number, warmup: Number | str = 0.1)
       Vaswani et al., arXiv:1706.03762, section 5.3, equation 3.
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     warm = duration(warmup, name="warmup", above_zero=True)
     return InverseSqrt(peak_value, total_steps, warm, warm, first=1)
 
@@ -302,7 +302,7 @@ def rsqrt(
       arXiv:2106.04560.
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     return InverseSqrt(
         peak_value,
         total_steps,

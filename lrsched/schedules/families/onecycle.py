@@ -135,7 +135,7 @@ def onecycle(
       Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1.
     """
     check_number("peak_value", peak_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     numbers, ends, cosine = _resolved(variant, peak_position, tail_position, annealing)
     low: Any = numbers.initial if initial_fraction is None else initial_fraction
     check_number("initial_fraction", low, at_least=0.0)
@@ -190,7 +190,7 @@ def onecycle_momentum(
     Source:
       As for `onecycle`. Table 1 of Smith, arXiv:1803.09820, has 0.95 to 0.80 for ResNet-56, his text 0.85.
     """
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     numbers, ends, cosine = _resolved(variant, peak_position, tail_position, annealing)
     high: Any = numbers.momentum[0] if max_value is None else max_value
     low: Any = min_value

@@ -102,7 +102,7 @@ def warmup(
     check_number("peak_value", peak_value, at_least=0.0)
     init_value = of_peak("init_value", init_value, peak_value)
     check_number("init_value", init_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     if check_choice("shape", shape, ("linear", "exponential")) == "linear":
         return Growth(peak_value, total_steps, Linear(), given(sampling), init_value)
     gamma = logarithm("init_value", init_value) - logarithm("peak_value", peak_value)
@@ -145,6 +145,6 @@ def growth(
     check_number("peak_value", peak_value, at_least=0.0)
     init_value = of_peak("init_value", init_value, peak_value)
     check_number("init_value", init_value, at_least=0.0)
-    check_steps("total_steps", total_steps)
+    total_steps = check_steps("total_steps", total_steps)
     mirrored = Growth if check_choice("mirror", mirror, ("time", "value")) == "time" else Rise
     return mirrored(peak_value, total_steps, profiles.named(profile), given(sampling), init_value)

@@ -93,3 +93,13 @@ def test_verdict_of_a_rate_beyond_the_ramp() -> None:
     fine = curves([1.0, 1.0], rates=[0.1, 0.8])
     assert warn_about(fine, 0.8) is None
     assert warn_about(fine, 0.9) == "rate 0.9 was not tested: the ramp ended at 0.8"
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.7, 2.3])
+@pytest.mark.parametrize("points", [5, 100])
+@pytest.mark.parametrize("quantity", ["train_loss", "holdout_loss"])
+def test_loss_that_never_changes_suggests_no_rate(loss: float, points: int, quantity: str) -> None:
+    rates = np.geomspace(1e-5, 1, points)
+    rows = [np.full(points, np.float32(loss))] * 2
+    assert "No rate is suggested: the loss is the same at every rate" in advised(*rows, rates=rates, quantity=quantity)
+    assert "not judged" in str(warn_about(curves(*rows, rates=rates, quantity=quantity), 0.5))
