@@ -134,7 +134,9 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def check_ending(path: str | os.PathLike[str]) -> None:
-    """Raises ValueError unless the path ends in .svg or .png."""
+    """Raises ValueError unless the path ends in .svg or .png, and is no folder."""
+    if pathlib.Path(path).is_dir():
+        raise ValueError(f"path must be a file, got the folder {path}.")
     if pathlib.Path(path).suffix not in (".svg", ".png"):
         raise ValueError(f"path must end in .svg or .png, got {path}.")
 

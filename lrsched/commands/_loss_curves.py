@@ -90,9 +90,9 @@ def _of_records(rows: Sequence[Record], split: str) -> tuple[list[Curve], list[s
 
 
 def rates(record: Record) -> np.ndarray:
-    """The rate of every update of a run."""
+    """The rate of every update of a run's own plan."""
     words = {"steps_per_epoch": record["steps_per_epoch"], "batch_size": record["config"]["batch_size"]}
-    return registry.build(record["plan"]["lr"], total_steps=record["total_steps"], **words).table()
+    return registry.build(record["plan"]["lr"], total_steps=records.planned_steps(record), **words).table()
 
 
 def _measured(seeds: Sequence[Record], split: str) -> tuple[np.ndarray, np.ndarray]:

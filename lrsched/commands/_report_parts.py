@@ -151,7 +151,8 @@ def read_study(folder: pathlib.Path) -> Findings:
     config = rows[0]["config"]
     labels, budgets = (list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("label", "budget"))
     title = f"{count(len(labels), 'schedule')} under {count(len(budgets), 'budget').lower()}"
-    commands = _commands([*saved.selection, *rows], "study", study.StudyConfig, asked or _ask(rows))
+    alone = not any(record["origin"] for record in rows)  # no study makes a run that began from another one's state
+    commands = _commands([*saved.selection, *rows], "study", study.StudyConfig, asked or _ask(rows)) if alone else ()
     return Findings(
         title=f"{title}: {escape(config['model'])} on {escape(config['data'])}",
         records=rows,
@@ -293,7 +294,7 @@ def _ask(rows: Sequence[Record]) -> dict[str, Any]:
     several = {
         "schedules": [record["config"]["schedule"] for record in {record["label"]: record for record in rows}.values()],
         "budgets": list(dict.fromkeys(record["config"]["budget"] for record in rows)),
-        "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
+        "seeds": len(seeds) if seeds == list(range(len(seeds))) else studies.list_seeds(seeds),
         "peak_values": rates,
     }
     if config["holdout_fraction"] == (0.1 if len(rates) > 1 else 0.0):

@@ -11,6 +11,7 @@ import numpy as np
 from lrsched import files
 from lrsched.analysis.study import bits, comparisons, figures, ledger, paper, table
 from lrsched.analysis.study.cells import Cell, gather, measure_on_the_way
+from lrsched.runs.records import planned_steps
 from lrsched.runs.report import Record
 from lrsched.runs.studies import SavedStudy
 from lrsched.schedules import language, registry
@@ -143,7 +144,7 @@ def curves(records: Sequence[Record]) -> dict[str, Curve]:
 
 
 def _curve(record: Record, points: int = 1000) -> Curve:
-    total, peak = record["total_steps"], record["config"]["peak_value"]
+    total, peak = planned_steps(record), record["config"]["peak_value"]
     steps = np.unique(np.linspace(0, total - 1, points).round().astype(np.int64))
     words: dict[str, Any] = {
         "total_steps": total,

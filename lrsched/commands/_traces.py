@@ -162,13 +162,17 @@ def _column(kind: str, columns: Sequence[str], asked: str | None, usual: Sequenc
 
 
 def _run(folder: pathlib.Path) -> Found:
-    """The trace of a run of this library: its schedule's rates, from which those applied differ as its record says."""
+    """The trace of a run of this library: its schedule's rates, from which those applied differ as its record says.
+
+    Of a run that began from another one's state it is that of its own updates; a branch counts them from there.
+    """
     rows = records.read(folder / "records.jsonl").rows
     if len(rows) != 1:
         raise ValueError(f"must hold the record of one run, got {len(rows)}.")
     (record,) = rows
-    rates = _loss_curves.rates(record)
-    trace = make_trace(None, rates, total_steps=len(rates))
+    rates, origin = _loss_curves.rates(record), record["origin"] or {}
+    first = origin["step"] if origin.get("verb") == "extend" else 0  # before it another run applied its own rates
+    trace = make_trace(np.arange(first, len(rates)), rates[first:], first_step=0, total_steps=len(rates))
     off = record["applied_rate_max_rel_error"]
     if not off <= APPLIED_WITHIN:
         raise ValueError(f"must have applied its schedule's rates, got a run up to {off:.1e} (relative) off them.")

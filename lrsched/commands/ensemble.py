@@ -133,8 +133,8 @@ def run(config: EnsembleConfig, report: Report = ignore) -> Outcome:
     beginning = Beginning()
     gathered = _gather(config)
     task, labels = gathered.task, gathered.labels
-    files.check_writable("out", _out(config))
     weights = merged.weights_of(config.merge, gathered.members, gathered.baselines, task) if config.merge else {}
+    files.check_writable("out", _out(config))
     at = evaluator(task, batches=config.batches)
     predictions: dict[str, Predicted] = {}
     evaluations = 0

@@ -207,8 +207,9 @@ def _write(forecast: Forecast, loss: str, out: str | None) -> list[pathlib.Path]
     files.write_text(folder / "law.json", json.dumps(json.loads(forecast.law.to_json()), indent=1) + "\n")
     files.write_text(folder / "table.md", text)
     written: list[Any] = [folder / "law.json", folder / "table.md"]
-    for member in forecast.best:
-        path = folder / f"best_{member.name}.json"
+    for i, member in enumerate(forecast.best):
+        again = sum(other.name == member.name for other in forecast.best[:i])
+        path = folder / f"best_{member.name}{f'_{again + 1}' * bool(again)}.json"
         files.write_text(path, member.json() + "\n")
         written.append(path)
     return written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
       ValueError: before anything is written, if there are fewer than two folders, they ask for different things, the
         same run has different numbers in two of them, or `out` holds records.
     """
-    if len(config.folders) < 2:
-        raise ValueError(f"folders must be at least two, got {len(config.folders)}.")
+    if len({pathlib.Path(folder).resolve() for folder in config.folders}) < max(2, len(config.folders)):
+        raise ValueError(f"folders must be at least two, each once, got {', '.join(config.folders) or 'none'}.")
     out = files.local_folder("out", config.out)
     if (out / "records.jsonl").exists() or (out / "study.json").exists():
         raise ValueError(f"out must be a folder without a study, got {out}.")
@@ -55,15 +56,18 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
     merged = merge(parts)
     _check(merged)
     files.check_writable("out", out)
+    sources = list[pathlib.Path]()
     for name, rows in (("records.jsonl", merged.records), ("selection/records.jsonl", merged.selection)):
         if rows:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files.write_text(out / name, "".join(files.seal(row) + "\n" for row in rows))
+            sources.append(out / name)
     if merged.asked:
         selection, ids = (
             list(dict.fromkeys(run for folder in folders for run in studies.ids(folder)[i])) for i in (0, 1)
         )
         studies.write(out, merged.asked, selection=selection, runs=ids)
+        sources.append(out / "study.json")
     before = sum(len(part.records) + len(part.selection) for part in parts.values())
     after = len(merged.records) + len(merged.selection)
     report(
@@ -72,7 +76,7 @@ def run(config: MergeConfig, report: Report = ignore) -> Outcome:
     )
     study = studies.load(out)
     text, written = write_results(study, out)
-    return Outcome(study.records, text, [out / "records.jsonl", *written])
+    return Outcome(study.records, text, [*sources, *written])
 
 
 def _check(merged: SavedStudy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import tyro
 
@@ -32,8 +33,8 @@ class ReportConfig:
       folders: of studies, runs, range tests, searches, tunes and ensembles. Ranks are over the cells of all studies.
       out: the page, FILE.html; None: report.html in the first folder.
       title: of the page; None: what the folder holds.
-      markdown: a file to write as well, of the text and the tables in Markdown.
-      latex: a file to write as well, of the tables in LaTeX (booktabs), to \\input.
+      markdown: a file to write as well, FILE.md, of the text and the tables in Markdown.
+      latex: a file to write as well, FILE.tex, of the tables in LaTeX (booktabs), to \\input.
       csv: a folder to write as well, of each table as a file.
     """
 
@@ -43,6 +44,9 @@ class ReportConfig:
     markdown: str | None = None
     latex: str | None = None
     csv: str | None = None
+
+
+_ENDINGS = {"out": ".html", "markdown": ".md", "latex": ".tex"}
 
 
 def run(config: ReportConfig, report: Report = ignore) -> Outcome:
@@ -56,9 +60,10 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
     folders = [files.local_folder("folders", folder) for folder in config.folders]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError(f"folders must differ from each other, got {', '.join(config.folders)}.")
-    out = files.local_folder("out", config.out) if config.out else folders[0] / "report.html"
-    asked = {"markdown": config.markdown, "latex": config.latex, "csv": config.csv}
-    paths = {name: files.local_folder(name, path) for name, path in asked.items() if path}  # refused before all else
+    asked = {name: getattr(config, name) for name in ("out", *_ENDINGS, "csv")}
+    paths = {name: files.local_folder(name, path) for name, path in asked.items() if path}
+    out = paths.setdefault("out", folders[0] / "report.html")
+    _check_paths(paths, folders)  # before all else
     document = build(folders, title=config.title, report=report)
     whole = page.render_page(document)
     files.write_text(out, whole)
@@ -70,6 +75,19 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
     if "csv" in paths:
         written += _write_csv(document, paths["csv"])
     return Outcome(document, f"{document.title}: a page of {len(whole.encode()) / 1024:.0f} KiB", written)
+
+
+def _check_paths(paths: Mapping[str, pathlib.Path], folders: Sequence[pathlib.Path]) -> None:
+    """Raises ValueError unless each file has its ending, so that they differ, and takes the place of no result."""
+    results = {(folder / name).resolve() for folder in folders for name in ("table.md", "ledger.md")}
+    for name, path in paths.items():
+        ending = _ENDINGS.get(name)
+        if ending and path.suffix != ending:
+            raise ValueError(f"{name} must be a file that ends in {ending}, got {path}.")
+        if path.resolve() in results:
+            raise ValueError(f"{name} must be no file of the results, got {path}.")
+        if path.exists() and path.is_dir() == bool(ending):
+            raise ValueError(f"{name} must be a {'file' if ending else 'folder'}, got {path}.")
 
 
 def build(folders: list[pathlib.Path], *, title: str | None = None, report: Report = ignore) -> Document:

@@ -144,7 +144,10 @@ def _prepare(config: TrainConfig) -> _Prepared:
     resume.due_every(config.save_every, run)  # says what is wrong with it
     _check_folder(folder, run, config.members, like)
     if (folder / "run.json").exists():
-        keep |= set(identity.read(folder)["keep"])
+        had, there = set(identity.read(folder)["keep"]), snapshots.steps(folder)
+        if past := sorted(step for step in keep - had if step not in there and there and step < there[-1]):
+            raise ValueError(f"keep must be of updates to come, {folder} has made {there[-1]}, got {past}.")
+        keep |= had
     return _Prepared(run, folder, fork, like, config.members, member_steps, frozenset(keep), config.save_every)
 
 

@@ -80,6 +80,9 @@ def _check(config: TuneConfig) -> Run:
         low, high = getattr(config, name)
         if not 0 < low < high < top:
             raise ValueError(f"{name} must be two numbers, 0 < low < high < {top:g}, got {low:g} and {high:g}.")
+    for name, searched in {"weight_decay": "weight_decays", "momentum": "momenta"}.items():
+        if (given := getattr(config.config, name)) != getattr(SHORT, name):
+            raise ValueError(f"{name} must be left out, {searched} are searched instead, got {given}.")
     if not config.config.holdout_fraction:
         raise ValueError("holdout_fraction must be above 0: trials are compared on held-out data, got 0.")
     workers.choose(asked=config.workers, left=1, updates=0)  # says what is wrong with the number

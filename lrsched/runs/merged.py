@@ -31,13 +31,14 @@ def weights_of(
       ValueError: if these states cannot stand for a decay, a name is not one of a profile that falls, or a baseline of
         that name is no cooldown over the same updates.
     """
+    for name in names:
+        if name not in profiles.PROFILES:
+            raise ValueError(f"merge must name profiles, of {', '.join(profiles.PROFILES)}, got {name}.")
     begins = _check_trunk(members, task)
     if LAST in baselines:
         raise ValueError(f"baselines must not be named {LAST} beside merge, which has a row of that name.")
     found = {}
     for name in names:
-        if name not in profiles.PROFILES:
-            raise ValueError(f"merge must name profiles, of {', '.join(profiles.PROFILES)}, got {name}.")
         found[name] = merge_weights(profiles.named(name), snapshots=len(members)).tolist()
         if min(found[name]) < 0:
             raise ValueError(f"merge must name profiles that never rise, got {name}.")

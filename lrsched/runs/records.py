@@ -142,3 +142,9 @@ def find(path: files.Path, run: str) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return next((row for row in reversed(read(path).rows) if row["run"] == run), None)
+
+
+def planned_steps(record: Record) -> int:
+    """The updates of a run's own plan, which for a branch begins where it left the other run."""
+    origin = record["origin"] or {}
+    return int(record["total_steps"]) - (origin["step"] if origin.get("verb") == "branch" else 0)

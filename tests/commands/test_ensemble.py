@@ -355,6 +355,7 @@ def test_runs_share_a_trunk_if_they_left_one_another() -> None:
         (("first",), {"points": 2}, "points must be at least 3, got 2"),
         (("first",), {"batches": 0}, "batches must be at least 1, got 0"),
         (("first",), {"bins": 0}, "bins must be at least 1, got 0"),
+        (("first",), {"merge": ("nosuch",), "out": "OUT"}, "merge must name profiles, of .* got nosuch"),
         (("first",), {"baselines": ("one",)}, r"baselines must be NAME=FOLDER.*, got 'one'"),
         (("first@7",), {}, "step must be one saved in"),
     ],
@@ -362,9 +363,11 @@ def test_runs_share_a_trunk_if_they_left_one_another() -> None:
 def test_words_that_cannot_be_followed_are_refused(
     made: pathlib.Path, evaluated: list[int], words: tuple[str, ...], more: dict[str, Any], match: str
 ) -> None:
+    more = {name: str(made / "none") if value == "OUT" else value for name, value in more.items()}
     with pytest.raises(ValueError, match=match) as caught:
         _done(made, *words, **more)
     assert "\n" not in str(caught.value)
+    assert not (made / "none").exists()
     assert evaluated == []
 
 

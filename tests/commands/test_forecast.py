@@ -50,12 +50,16 @@ def test_law_of_two_shapes_predicts_the_others(tmp_path: pathlib.Path, capsys: p
 def test_best_member_and_free_rates_are_schedules_to_train_with(tmp_path: pathlib.Path) -> None:
     paths = write_curves(tmp_path, "constant", "cosine")
     config = ForecastConfig(
-        tuple(paths), law="annealing", optimise=("rex:d=0/0.95", "free"), out=str(tmp_path / "out"), total_steps=200
+        tuple(paths),
+        law="annealing",
+        optimise=("rex:d=0/0.95", "free", "rex:d=0/0.1"),
+        out=str(tmp_path / "out"),
+        total_steps=200,
     )
     found = forecast.run(config).result
-    rex, free = found.best
-    for member in found.best:
-        schedule = ls.from_json((tmp_path / "out" / f"best_{member.name}.json").read_text())
+    rex, free, _ = found.best
+    for member, name in zip(found.best, ("rex", "free", "rex_2"), strict=True):
+        schedule = ls.from_json((tmp_path / "out" / f"best_{name}.json").read_text())
         assert schedule.total_steps == 200
         assert found.law.predict(schedule) == pytest.approx(member.loss)
         assert any("200 updates" in sentence for sentence in member.leaves)

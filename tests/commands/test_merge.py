@@ -39,7 +39,11 @@ def merged(parts: pathlib.Path, *names: str, out: pathlib.Path) -> SavedStudy:
 
 @pytest.mark.slow
 def test_parts_are_merged_into_the_whole(parts: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    found, whole = merged(parts, "one", "two", out=tmp_path / "all"), studies.load(parts / "whole")
+    config = MergeConfig((str(parts / "one"), str(parts / "two")), str(tmp_path / "all"))
+    assert {pathlib.Path(path).name for path in merge.run(config).files} == {
+        path.name for path in (tmp_path / "all").rglob("*") if path.is_file()
+    }
+    found, whole = studies.load(tmp_path / "all"), studies.load(parts / "whole")
     for got, due in ((found.records, whole.records), (found.selection, whole.selection)):
         assert [row["run"] for row in got] == [row["run"] for row in due]
         assert [row["params_digest"] for row in got] == [row["params_digest"] for row in due]
@@ -144,16 +148,16 @@ def test_what_is_united_keeps_its_order(tmp_path: pathlib.Path) -> None:
     assert found["seeds"] == ["2", "3", "4"]
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_folders_are_refused(count: int, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match="folders must be at least two"):
-        merge.run(MergeConfig(("a",) * count, str(tmp_path / "all")))
+@pytest.mark.parametrize("folders", [(), ("a",), ("a", "a"), ("a", "b", "./a")])
+def test_fewer_than_two_folders_or_one_twice_are_refused(folders: tuple[str, ...], tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="folders must be at least two, each once, got"):
+        merge.run(MergeConfig(folders, str(tmp_path / "all")))
 
 
 def test_folder_that_has_a_study_is_not_written_over(tmp_path: pathlib.Path) -> None:
     there = write(tmp_path / "one")
     with pytest.raises(ValueError, match="out must be a folder without a study"):
-        merge.run(MergeConfig((str(there), str(there)), str(there)))
+        merge.run(MergeConfig((str(there), str(tmp_path / "two")), str(there)))
     assert json.loads((there / "study.json").read_text())["schedules"] == ["rex"]
 
 

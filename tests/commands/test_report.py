@@ -192,6 +192,33 @@ def test_folders_that_hold_no_result_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"out": "STUDY/records.jsonl"}, "out must be a file that ends in .html, got "),
+        ({"out": "rep.txt"}, "out must be a file that ends in .html, got rep.txt"),
+        ({"markdown": "both.html"}, "markdown must be a file that ends in .md, got both.html"),
+        ({"latex": "both.md", "markdown": "both.md"}, "latex must be a file that ends in .tex, got both.md"),
+        ({"markdown": "STUDY/table.md"}, "markdown must be no file of the results, got "),
+        ({"markdown": "d.md"}, "markdown must be a file, got d.md"),
+        ({"csv": "run.sh"}, "csv must be a folder, got run.sh"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused_before_any_is(
+    asked: dict[str, str], message: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.md").mkdir()
+    (tmp_path / "run.sh").touch()
+    study = RESULTS / "gpt_study"
+    before = {path: path.read_bytes() for path in study.iterdir()}
+    paths = {name: path.replace("STUDY", str(study)) for name, path in asked.items()}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        report.run(ReportConfig(folders=(str(study),), **{"out": "page.html", **paths}))
+    assert {path.name for path in tmp_path.iterdir()} == {"d.md", "run.sh"}
+    assert {path: path.read_bytes() for path in study.iterdir()} == before
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"sha256": "00", "parts": []}', '{"parts": []}'])
 def test_record_that_is_none_is_refused(text: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "record.json").write_text(text, encoding="utf-8")

@@ -16,7 +16,9 @@ from helpers import Stopped, listen, numbers
 
 import lrsched
 from lrsched import cli
-from lrsched.commands import train
+from lrsched.analysis.report import text
+from lrsched.analysis.report.provenance import updates_made
+from lrsched.commands import _report_parts, check, report, train
 from lrsched.commands.train import TrainConfig
 from lrsched.runs import folder, identity, interrupts, records
 from lrsched.runs import task as tasks
@@ -168,6 +170,14 @@ def test_extended_run_follows_the_longer_plan_from_there(
     steps, rates, *_ = drawn[-1]  # of the updates before, the parent's plan has the rates
     assert steps.tolist() == list(range(41, 82))
     np.testing.assert_array_equal(rates, tasks.resolve(longer.config).plan.lr.table()[41:])
+    verdict = check.run(check.CheckConfig(longer.out or "")).result
+    assert verdict.agrees
+    assert verdict.updates.tolist() == list(range(41, 82))
+    assert updates_made(record) == 41
+    found = text.format_markdown(report.build([tmp_path / "long"]))
+    assert "began from another run's state: lrsched train makes it" in found
+    assert "lrsched study" not in found
+    assert _report_parts._ask([record | {"seed": 3}])["seeds"] == ["3-3"]
 
 
 @pytest.mark.slow
@@ -189,6 +199,10 @@ def test_branches_share_a_trunk_and_follow_their_own_plans(tmp_path: pathlib.Pat
         assert record["applied_rate_max_rel_error"] < 1e-6
         whole, _ = made(dataclasses.replace(branch, out=str(tmp_path / f"{name}-whole")))
         assert numbers(record) == numbers(whole)
+        for asked in (None, name):
+            verdict = check.run(check.CheckConfig(branch.out or "", asked, total_steps=21)).result
+            assert verdict.agrees
+            assert len(verdict.updates) == updates_made(record) == 21
         records.append(record)
     assert records[0]["params_digest"] != records[1]["params_digest"]
 
@@ -271,6 +285,13 @@ def test_kept_states_stay_when_the_words_leave_them_out(tmp_path: pathlib.Path) 
     made(words(tmp_path, keep=("5",), save_every="3"), stop_after=12)
     made(words(tmp_path, save_every="3"))
     assert 5 in snapshots.steps(tmp_path)
+
+
+def test_state_that_is_past_cannot_be_kept(whole: tuple[pathlib.Path, Record]) -> None:
+    before = (whole[0] / "run.json").read_bytes()
+    with pytest.raises(ValueError, match=r"keep must be of updates to come, .* has made 41, got \[7\]\.$"):
+        made(words(whole[0], keep=("7",)))
+    assert (whole[0] / "run.json").read_bytes() == before
 
 
 def test_other_members_are_refused(whole: tuple[pathlib.Path, Record]) -> None:

@@ -96,6 +96,8 @@ def test_tune_sets_samplers_side_by_side_and_keeps_diverged_trials(tmp_path: pat
         ({"momenta": (0.5, 1.0)}, "momenta must be two numbers"),
         ({"config": dataclasses.replace(SHORT, peak_value=0.0)}, "peak_value must be above 0"),
         ({"config": RunConfig()}, "holdout_fraction must be above 0"),
+        ({"config": dataclasses.replace(SHORT, momentum="0.3")}, "momentum must be left out, momenta are searched"),
+        ({"config": dataclasses.replace(SHORT, weight_decay=0.7)}, "weight_decay must be left out, weight_decays are"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"trials": 10**11}, "trials and runs_each must come to at most 100,000 runs"),
         ({"runs_each": 10**11}, "trials and runs_each must come to at most 100,000 runs"),

@@ -102,9 +102,10 @@ def _origin(record: Record) -> str:
 
 
 def updates_made(record: Record) -> int:
-    """The updates of a run; one that diverged ended with that of the loss that was not finite."""
+    """The updates that a run made itself; one that diverged ended with that of the loss that was not finite."""
     total, bad = int(record["total_steps"]), record["diverged_at"]
-    return total if bad is None else min(int(bad) + 1, total)
+    end = total if bad is None else min(int(bad) + 1, total)
+    return end - ((record.get("origin") or {}).get("step") or 0)
 
 
 def audit(records: Sequence[Record]) -> Table:

@@ -74,7 +74,7 @@ def describe_study(study: Findings) -> Part:
             provenance.list_runs(everything),
             provenance.list_sources(study.sources),
         ],
-        "To repeat it": [_say_known(study), Lines(study.commands)],
+        "To repeat it": [_say_known(study), Lines(study.commands) if study.commands else None],
     }
     return Part(
         title=study.title,
@@ -174,6 +174,8 @@ def _say_compared(study: Findings) -> str:
 def _say_known(study: Findings) -> str | None:
     if "schedules" in study.asked:
         return None
+    if not study.commands:
+        return "It began from another run's state: lrsched train makes it, with --extend or --branch of that folder."
     rates = len({cell.rates_tried for cell in study.cells})
     more = " Not every schedule was tried at every rate; the table of what was chosen has those it was tried at."
     return f"The command is put together from the records, which came with no study.json.{more if rates > 1 else ''}"
