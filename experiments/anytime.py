@@ -28,7 +28,7 @@ import numpy as np
 from averages import estimated, exponential_mean
 from entries import minus, spread
 
-from lrsched import files
+from lrsched import cli, files
 from lrsched.analysis import drawing, markdown, pairs, statistics
 from lrsched.runs import run as runs
 from lrsched.runs import trunks
@@ -292,4 +292,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

@@ -22,7 +22,7 @@ import numpy as np
 from averages import EMA_DECAY, estimated, exponential_mean
 from entries import minus, name_best, spread
 
-from lrsched import files
+from lrsched import cli, files
 from lrsched.analysis import drawing, markdown, statistics
 from lrsched.forecast.merging import merge_weights
 from lrsched.runs import run as runs
@@ -217,4 +217,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import jax
 
+from lrsched import cli
 from lrsched.runs import ramps
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
@@ -63,4 +64,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

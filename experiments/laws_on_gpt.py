@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from lrsched import display, files
+from lrsched import cli, display, files
 from lrsched.analysis import drawing, markdown
 from lrsched.commands import _loss_curves
 from lrsched.forecast import fits
@@ -258,4 +258,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

@@ -17,11 +17,13 @@ Expected  digits: test accuracy 99.4 % after 6 epochs, the counters print 95.2 %
 
 import argparse
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from lrsched import cli
 from lrsched.runs import run as runs
 from lrsched.runs.config import RunConfig
 from lrsched.runs.task import resolve
@@ -119,7 +121,7 @@ def article_table() -> str:
     return "\n".join(rows)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
@@ -131,7 +133,8 @@ def main() -> None:
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "table.md").write_text(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.guarded(main))

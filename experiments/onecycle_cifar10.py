@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lrsched import display, files
+from lrsched import cli, display, files
 from lrsched.commands import range_test
 from lrsched.commands._study_results import write_results
 from lrsched.commands.range_test import RangeTestConfig
@@ -110,4 +110,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

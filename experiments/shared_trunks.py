@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrsched import display, files
+from lrsched import cli, display, files
 from lrsched.analysis import markdown
 from lrsched.runs import many, trunks
 from lrsched.runs.config import RunConfig
@@ -118,4 +118,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from entries import minus, name_best, spread
 
-from lrsched import files
+from lrsched import cli, files
 from lrsched.analysis import drawing, markdown, statistics
 from lrsched.commands import ensemble, train
 from lrsched.commands.ensemble import EnsembleConfig
@@ -348,4 +348,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

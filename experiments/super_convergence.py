@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 from entries import minus
 from onecycle_cifar10 import best_rate, suggested, train
 
-from lrsched import files
+from lrsched import cli, files
 from lrsched.analysis import drawing, markdown
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.runs import many, records
@@ -337,4 +337,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.guarded(main))

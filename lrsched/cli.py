@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Callable
 
 from lrsched.runs import interrupts
 
@@ -23,16 +24,20 @@ def main(arguments: list[str] | None = None) -> int:
       the work was done.
     """
     _replace_what_cannot_be_shown()
-    status = None
+    return guarded(lambda: _run_and_print(sys.argv[1:] if arguments is None else arguments))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """The exit status of some work; a mistake in what it was given, or Ctrl-C, becomes one line on standard error.
+
+    For other programs too, as those under experiments/ are.
+    """
     with interrupts.handled():
         try:
-            if os.getcwd() not in sys.path:
-                sys.path.append(os.getcwd())  # models, data sets and schedules of the user's own
-            text, status = _run(sys.argv[1:] if arguments is None else arguments)
-            print(text, flush=True)
-        except BrokenPipeError:  # as in: lrsched schedules | head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141 if status is None else status
+            return work()
+        except BrokenPipeError:
+            _close_output()
+            return 141
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
             if missing == "lrsched":
@@ -46,7 +51,21 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt as end:
             print(f"lrsched: interrupted{f', {end}' if str(end) else ''}; the same command resumes.", file=sys.stderr)
             return interrupts.exit_status()
+
+
+def _run_and_print(arguments: list[str]) -> int:
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # models, data sets and schedules of the user's own
+    text, status = _run(arguments)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # as in: lrsched schedules | head
+        _close_output()
     return status
+
+
+def _close_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> tuple[str, int]:

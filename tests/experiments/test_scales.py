@@ -8,7 +8,7 @@ import shlex
 import pytest
 import scales
 
-from lrsched import parsing
+from lrsched import cli, parsing
 from lrsched.commands.study import StudyConfig, make_grid
 
 EXPERIMENTS = pathlib.Path(scales.__file__).parent
@@ -61,3 +61,23 @@ def test_scale_and_options_are_told_apart() -> None:
     assert scales.choose("A study.", words, []) == ("cpu", [])
     with pytest.raises(SystemExit):
         scales.choose("A study.", words, ["--scale", "moon"])
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
+def test_mistake_given_to_a_script_is_one_line(path: pathlib.Path) -> None:
+    """Those with `main` end by the command line's own guard, but for the two that drive other processes."""
+    text = path.read_text()
+    if "def main(" not in text or path.stem.startswith("kill_"):
+        return
+    assert "sys.exit(cli.guarded(main))" in text or (
+        "sys.exit(main())" in text and ("scales.study(" in text or "cli.main(" in text)
+    )
+
+
+def test_guard_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def mistaken() -> int:
+        raise ValueError("data must be\n  there, got none.")
+
+    assert cli.guarded(mistaken) == 2
+    assert capsys.readouterr().err == "lrsched: data must be there, got none.\n"
+    assert cli.guarded(lambda: 3) == 3
