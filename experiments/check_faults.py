@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 import lrsched as ls
-from lrsched import cli, files
+from lrsched import files
 from lrsched.analysis import markdown
 from lrsched.commands.check import CheckConfig
 from lrsched.commands.check import run as check
@@ -224,4 +224,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.guarded(main))
+    sys.exit(main())

@@ -25,7 +25,7 @@ import fractal_bounds
 from entries import minus, name_best, spread
 
 import lrsched
-from lrsched import cli, files
+from lrsched import files
 from lrsched.analysis import drawing, markdown, statistics
 from lrsched.runs import many
 from lrsched.runs.config import RunConfig
@@ -311,4 +311,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.guarded(main))
+    sys.exit(main())

@@ -28,7 +28,7 @@ import theory_laws
 from scipy import stats
 
 import lrsched as ls
-from lrsched import cli, files
+from lrsched import files
 from lrsched.analysis import drawing, markdown
 from lrsched.runs.records import Beginning
 
@@ -191,4 +191,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.guarded(main))
+    sys.exit(main())

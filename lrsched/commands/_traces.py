@@ -170,7 +170,7 @@ def _run(folder: pathlib.Path) -> Found:
     if len(rows) != 1:
         raise ValueError(f"must hold the record of one run, got {len(rows)}.")
     (record,) = rows
-    rates, origin = _loss_curves.rates(record), record["origin"] or {}
+    rates, origin = _loss_curves.rates(record), record.get("origin") or {}
     first = origin["step"] if origin.get("verb") == "extend" else 0  # before it another run applied its own rates
     trace = make_trace(np.arange(first, len(rates)), rates[first:], first_step=0, total_steps=len(rates))
     off = record["applied_rate_max_rel_error"]

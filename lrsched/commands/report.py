@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import tyro
 
@@ -33,8 +33,8 @@ class ReportConfig:
       folders: of studies, runs, range tests, searches, tunes and ensembles. Ranks are over the cells of all studies.
       out: the page, FILE.html; None: report.html in the first folder.
       title: of the page; None: what the folder holds.
-      markdown: a file to write as well, FILE.md, of the text and the tables in Markdown.
-      latex: a file to write as well, FILE.tex, of the tables in LaTeX (booktabs), to \\input.
+      markdown: a file to write as well, of the text and the tables in Markdown.
+      latex: a file to write as well, of the tables in LaTeX (booktabs), to \\input.
       csv: a folder to write as well, of each table as a file.
     """
 
@@ -46,7 +46,8 @@ class ReportConfig:
     csv: str | None = None
 
 
-_ENDINGS = {"out": ".html", "markdown": ".md", "latex": ".tex"}
+_FILES = ("out", "markdown", "latex")
+_RESULTS = ("records.jsonl", "study.json", "record.json", "run.json", "table.md", "ledger.md", "README.md")
 
 
 def run(config: ReportConfig, report: Report = ignore) -> Outcome:
@@ -60,10 +61,10 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
     folders = [files.local_folder("folders", folder) for folder in config.folders]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError(f"folders must differ from each other, got {', '.join(config.folders)}.")
-    asked = {name: getattr(config, name) for name in ("out", *_ENDINGS, "csv")}
+    asked = {name: getattr(config, name) for name in (*_FILES, "csv")}
     paths = {name: files.local_folder(name, path) for name, path in asked.items() if path}
     out = paths.setdefault("out", folders[0] / "report.html")
-    _check_paths(paths, folders)  # before all else
+    _check_paths(paths)  # before all else
     document = build(folders, title=config.title, report=report)
     whole = page.render_page(document)
     files.write_text(out, whole)
@@ -77,17 +78,17 @@ def run(config: ReportConfig, report: Report = ignore) -> Outcome:
     return Outcome(document, f"{document.title}: a page of {len(whole.encode()) / 1024:.0f} KiB", written)
 
 
-def _check_paths(paths: Mapping[str, pathlib.Path], folders: Sequence[pathlib.Path]) -> None:
-    """Raises ValueError unless each file has its ending, so that they differ, and takes the place of no result."""
-    results = {(folder / name).resolve() for folder in folders for name in ("table.md", "ledger.md")}
+def _check_paths(paths: Mapping[str, pathlib.Path]) -> None:
+    """Raises ValueError for a page without its ending, for two in one place, and for what would take a result's."""
+    if paths["out"].suffix not in (".html", ".htm"):
+        raise ValueError(f"out must be a file that ends in .html, got {paths['out']}.")
+    if len({path.resolve() for path in paths.values()}) < len(paths):
+        raise ValueError(f"{', '.join(paths)} must differ from each other, got {', '.join(map(str, paths.values()))}.")
     for name, path in paths.items():
-        ending = _ENDINGS.get(name)
-        if ending and path.suffix != ending:
-            raise ValueError(f"{name} must be a file that ends in {ending}, got {path}.")
-        if path.resolve() in results:
+        if path.name in _RESULTS and any((path.parent / result).exists() for result in _RESULTS[:3]):
             raise ValueError(f"{name} must be no file of the results, got {path}.")
-        if path.exists() and path.is_dir() == bool(ending):
-            raise ValueError(f"{name} must be a {'file' if ending else 'folder'}, got {path}.")
+        if path.exists() and path.is_dir() == (name in _FILES):
+            raise ValueError(f"{name} must be a {'file' if name in _FILES else 'folder'}, got {path}.")
 
 
 def build(folders: list[pathlib.Path], *, title: str | None = None, report: Report = ignore) -> Document:

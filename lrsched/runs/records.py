@@ -146,5 +146,5 @@ def find(path: files.Path, run: str) -> Record | None:
 
 def planned_steps(record: Record) -> int:
     """The updates of a run's own plan, which for a branch begins where it left the other run."""
-    origin = record["origin"] or {}
+    origin = record.get("origin") or {}
     return int(record["total_steps"]) - (origin["step"] if origin.get("verb") == "branch" else 0)

@@ -120,7 +120,7 @@ class Product(Schedule):
             check_rates(self, "factor")
             return
         mine, other = self.total_steps, self.factor.total_steps
-        if is_concrete(mine) and is_concrete(other) and mine != other:
+        if isinstance(mine, int) and isinstance(other, int) and mine != other:
             raise ValueError(f"factor must have the schedule's budget of {mine} updates, got one of {other}.")
 
     @property

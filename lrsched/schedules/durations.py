@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 import re
 from fractions import Fraction
 from typing import Any, NamedTuple, Self
@@ -87,7 +86,7 @@ def _epochs(name: str, value: Any) -> Any:
     number = plain(value)
     if isinstance(number, float) and number is not value:
         number = float(str(np.asarray(value)[()]))  # float32's 0.3 is 0.3, as everywhere
-    if isinstance(number, bool) or not (isinstance(number, numbers.Real) and 0 < float(number) < math.inf):
+    if isinstance(number, bool) or not (isinstance(number, int | float | Fraction) and 0 < number < math.inf):
         raise ValueError(f"{name} must be a finite number of epochs above 0, got {short(value)}.")
     return number
 
@@ -205,8 +204,8 @@ def steps(
       >>> [steps(text, name="keep", total_steps=410, steps_per_epoch=41) for text in ("200", "0.5ep", "12.5%", "0.125")]
       [200, 21, 52, 52]
     """
-    check_count("steps_per_epoch", steps_per_epoch)
-    check_count("batch_size", batch_size)
+    steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch)
+    batch_size = check_count("batch_size", batch_size)
     length = read(text)
     unit = "" if length is None else length.unit or ("st" if length.whole else "%")
     sizes = {
@@ -293,10 +292,7 @@ def duration(
         found = _whole(name, found, value, parts)
     elif not isinstance(found, Ratio):
         kind = found.dtype if isinstance(found, jax.Array) else np.asarray(found).dtype
-        if np.issubdtype(kind, np.floating):
-            found = ratio(name, found)
-        else:
-            check_steps(name, found, at_least=0)
+        found = ratio(name, found) if np.issubdtype(kind, np.floating) else check_steps(name, found, at_least=0)
     size = found.numerator if isinstance(found, Ratio) else found
     if above_zero and is_concrete(size) and size == 0:
         raise ValueError(f"{name} must be at least 1 step, got {value!r}.")

@@ -154,7 +154,8 @@ def plain(x: Any) -> Any:
     if isinstance(x, tuple):
         return tuple(map(plain, x)) if any(isinstance(part, np.generic | np.ndarray | jax.Array) for part in x) else x
     if isinstance(x, np.generic | np.ndarray | jax.Array) and is_concrete(x) and is_number(x) and np.ndim(x) == 0:
-        return x.item()
+        number = x.item()
+        return number if isinstance(number, int) else float(number)  # of a longdouble it is one again
     return x
 
 
@@ -188,11 +189,12 @@ def as_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raises ValueError unless a value is a whole number of at least 1; None passes, for what is not known."""
+def check_count(name: str, value: Any) -> Any:
+    """The Python integer of at least 1 that a value is, else ValueError; None, for what is not known, as it is."""
     number = None if value is None or not is_concrete(value) else _python(value)
     if value is not None and not (isinstance(number, int) and number >= 1):
         raise ValueError(f"{name} must be a whole number of at least 1, got {short(value)}.")
+    return number
 
 
 def check_steps(name: str, value: Number, *, at_least: int = 1) -> Any:

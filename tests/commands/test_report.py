@@ -197,8 +197,11 @@ def test_folders_that_hold_no_result_are_refused(
     [
         ({"out": "STUDY/records.jsonl"}, "out must be a file that ends in .html, got "),
         ({"out": "rep.txt"}, "out must be a file that ends in .html, got rep.txt"),
-        ({"markdown": "both.html"}, "markdown must be a file that ends in .md, got both.html"),
-        ({"latex": "both.md", "markdown": "both.md"}, "latex must be a file that ends in .tex, got both.md"),
+        ({"markdown": "page.html"}, "out, markdown must differ from each other, got page.html, page.html"),
+        (
+            {"latex": "both.md", "markdown": "./both.md"},
+            "out, markdown, latex must differ from each other, got page.html,",
+        ),
         ({"markdown": "STUDY/table.md"}, "markdown must be no file of the results, got "),
         ({"markdown": "d.md"}, "markdown must be a file, got d.md"),
         ({"csv": "run.sh"}, "csv must be a folder, got run.sh"),

@@ -191,7 +191,7 @@ def test_diff_of_equals_says_so(capsys: pytest.CaptureFixture[str]) -> None:
         (["rex", "rex:d=0.5", "--html", "OUT"], "names that differ, got rex, rex"),
         (["rex", "--total-steps", "0"], "total_steps must be at least 1 and at most 1000000 here, got 0"),
         (["--total-steps", "2001", "--html", "OUT"], "total_steps must be at least 1 and at most 2000 here, got 2001"),
-        (["exponential:gamma=1000"], "peak_value must give rates of at least 0 that float32 holds, got"),
+        (["exponential:gamma=1000"], "gamma must give rates that float32 holds, got 1000"),
         (["rex@5-25", "--sampling", "50-75"], "sampling must be given once, got 'rex@5-25' and '50-75'"),
         (["rex", "--sampling", "50"], "sampling must be one of"),
         (["rex", "--peak-value", "-1"], "peak_value must be at least 0, got -1"),

@@ -55,11 +55,17 @@ def test_budget_of_any_integer_type_is_that_number_of_updates(number: Any) -> No
         assert made.table().shape == (100,)
     entered = ls.after(ls.rex(0.1, total_steps=number(100)), number(10))
     assert (entered.total_steps, entered.at(number(120)).total_steps) == (90, 120)
+    pair = [ls.warmup(0.1, total_steps=100), ls.rex(0.1, total_steps=100)]
+    assert ls.sequence(pair, durations=[number(100)] * 2).total_steps == 200
+    assert ls.sequence(pair, durations=["2ep", "1ep"], steps_per_epoch=number(100)).total_steps == 300
+    assert ls.sequence(pair, durations=["1000ex", "500ex"], batch_size=number(100)).total_steps == 15
+    assert ls.sgdr(0.1, total_steps=100, first_cycle=number(10), cycle_mult=2).cycle_ends == (10, 30, 70, 100)
+    assert ls.clr(0.1, total_steps=100, half_cycle=number(100)).total_steps == 100
     halves = [made(0.1, total_steps=number(100)) for made in (ls.warmup, ls.rex)]
     assert ls.sequence(halves).total_steps == 200
 
 
-@pytest.mark.parametrize("number", [np.float32, np.array, jnp.float32])
+@pytest.mark.parametrize("number", [np.float32, np.longdouble, np.array, jnp.float32])
 def test_schedule_keeps_python_numbers_alone(number: Any) -> None:
     given = number(0.125)
     made = ls.rex(given, total_steps=10)

@@ -230,6 +230,8 @@ def test_budget_takes_numbers_of_arrays() -> None:
     of_arrays = ls.Budget(np.float32(0.3), jnp.int32(10))
     assert of_arrays == ls.Budget(0.3, 10)
     assert of_arrays.total_steps == 3  # float32's 0.3 is above 3/10
+    with pytest.raises(ValueError, match=r"budget must be at most 2\*\*31 - 1 steps"):
+        ls.Budget(10**400)
     assert ls.Budget.of_steps(np.int64(7), np.int32(3)) == ls.Budget.of_steps(7, 3)
     plans = [ls.plan("rex", ls.Budget(2, size), peak_value=0.1) for size in (10, np.int64(10))]
     assert plans[0].digest() == plans[1].digest()

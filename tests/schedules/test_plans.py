@@ -15,7 +15,7 @@ STEEP = ls.decay(0.1, profile=ls.profiles.exponential(1000), total_steps=10)
 @pytest.mark.parametrize(
     ("words", "peak", "momentum", "message"),
     [
-        ("exponential:gamma=1000", 0.1, None, "gamma must give rates that float32 holds, got inf"),
+        ("exponential:gamma=1000", 0.1, None, "gamma must give rates that float32 holds, got 1000"),
         (STEEP, None, None, "rates of at least 0 that float32 holds, got 2"),
         ("rex", 1e39, None, "peak_value must be a number that float32 holds, at most 3.4e38, got 1e.39"),
         ("rex", 0.1, "linear:peak_value=0.5,end_value=5", "momentum must be at least 0 and below 1 at every update"),

@@ -97,15 +97,17 @@ def _level(curves: Curves) -> str:
 
     The fall is from the first running mean to the lowest; the noise is the usual change from one loss to the next, as a
     standard deviation; three times that is asked for, in the median over the seeds. Ramps of fewer than 20 points, and
-    held-out measures, count as fallen unless they are the same throughout.
+    held-out losses, count as fallen unless they are the same throughout; accuracies always.
     """
     points = curves.values.shape[1]
+    if curves.quantity == "holdout_accuracy":
+        return ""
     if (
         points > 2
         and np.isfinite(curves.values).all()
         and (np.ptp(curves.values, axis=1) <= FLAT * np.abs(curves.values[:, 0])).all()
     ):
-        return "the loss is the same at every rate (does the step use it?)"
+        return "the loss is the same at every rate (does the step use the rate?)"
     if curves.quantity != "train_loss" or points < 20:
         return ""
     found = [_measure_fall(row[np.isfinite(row)], default_window(points)) for row in curves.values]

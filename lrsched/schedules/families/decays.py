@@ -9,10 +9,9 @@ from collections.abc import Callable
 from lrsched.schedules import profiles
 from lrsched.schedules.core import Decay, decay
 from lrsched.schedules.documented import documented
-from lrsched.schedules.families.powers import check_largest
 from lrsched.schedules.profiles import Profile
 from lrsched.schedules.sampling import Sampling
-from lrsched.schedules.values import Number, is_concrete
+from lrsched.schedules.values import LARGEST_NUMBER, Number, is_concrete
 
 
 @documented
@@ -100,8 +99,8 @@ def exponential(
       Chen, Wolfe, Kyrillidis, arXiv:2107.04197, section 4.1 (gamma = -3 "yields the best performance").
     """
     made = decay(peak_value, profile=profiles.exponential(gamma), total_steps=total_steps, sampling=sampling)
-    if is_concrete(made) and made.peak_value > 0 and gamma > 0:
-        check_largest("gamma", gamma, math.log(made.peak_value) + gamma)
+    if is_concrete(made) and made.peak_value > 0 and gamma > math.log(LARGEST_NUMBER) - math.log(made.peak_value):
+        raise ValueError(f"gamma must give rates that float32 holds, got {gamma:g}.")
     return made
 
 
