@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> di
     names = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{name: value for name, value in settings.items() if name in names})
     rest = {name: value for name, value in settings.items() if name not in names}
+    rest = _with_lists(command.TrainConfig, rest)
     return dict(_run(command, command.TrainConfig(config=config, **rest), report).result or {})
 
 
@@ -61,7 +63,7 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
     file = settings.get("file")
     words = [] if file is None else parsing.read_options(os.fspath(file), command.StudyConfig, settings.keys())
     base = parsing.parse(["study", *words]).config
-    return _run(command, dataclasses.replace(base, **settings), report)
+    return _run(command, dataclasses.replace(base, **_with_lists(command.StudyConfig, settings)), report)
 
 
 def check(rates: Any, schedule: Schedule, *, steps: Any = None, tolerance: float | None = None) -> Verdict:
@@ -99,6 +101,20 @@ def load_run(folder: str | os.PathLike[str], *, data_dir: str | None = None) -> 
     from lrsched.runs import folder as folders
 
     return folders.load_run(folder, data_dir=data_dir)
+
+
+def _with_lists(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in which one word, number or schedule stands for a list of it, as it does on the command line."""
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(config)}
+    found = dict(settings)
+    for name, value in settings.items():
+        kind = kinds.get(name, "")
+        if kind.startswith("tuple["):
+            several = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+            items = tuple(value) if several else (value,)
+            words = kind == "tuple[str, ...]"
+            found[name] = tuple(str(one) if words and isinstance(one, numbers.Real) else one for one in items)
+    return found
 
 
 def _run(command: Any, config: Any, report: Callable[[Any], None] | None) -> Outcome:

@@ -6,10 +6,13 @@ import inspect
 import pkgutil
 import re
 
+import numpy as np
 import pytest
 
 import lrsched
-from lrsched import profiles, sampling
+from lrsched import api, profiles, sampling
+from lrsched.commands.study import StudyConfig
+from lrsched.commands.train import TrainConfig
 
 PLACES = {"lrsched": lrsched, "profiles": profiles, "sampling": sampling}
 CALLABLES = [("lrsched", name) for name in lrsched.__all__ if inspect.isfunction(getattr(lrsched, name))] + [
@@ -51,3 +54,18 @@ def test_examples_are_true(module: str) -> None:
     where = importlib.import_module(module)
     result = doctest.testmod(where, globs={**vars(lrsched), **vars(where)})
     assert result.failed == 0
+
+
+def test_one_word_or_number_stands_for_a_list_of_it() -> None:
+    """A text was a list of its characters: budgets="15" trained 1 and 5 epochs."""
+    single = api._with_lists(StudyConfig, {"schedules": "rex", "budgets": "15", "peak_values": 0.1, "seeds": 3})
+    assert single == {"schedules": ("rex",), "budgets": ("15",), "peak_values": (0.1,), "seeds": ("3",)}
+    rex = lrsched.rex(0.1, total_steps=10)
+    assert api._with_lists(StudyConfig, {"schedules": rex, "model": "mlp"}) == {"schedules": (rex,), "model": "mlp"}
+    several = {"schedules": [{"schedule": "rex"}], "budgets": ["5%", 3]}
+    assert api._with_lists(StudyConfig, several) == {"schedules": ({"schedule": "rex"},), "budgets": ("5%", "3")}
+    assert api._with_lists(TrainConfig, {"keep": np.int64(12)}) == {"keep": ("12",)}
+    assert api._with_lists(TrainConfig, {"keep": (12, 0.5, "50%"), "out": "a"}) == {
+        "keep": ("12", "0.5", "50%"),
+        "out": "a",
+    }

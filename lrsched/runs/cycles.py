@@ -17,7 +17,8 @@ SHOWN = 6  # lengths that are written out
 
 
 def is_cut(follow: Plan) -> bool:
-    """Whether the budget ends before the last cycle does: at a rate above those that all other cycles end at.
+    """Whether the budget ends before the last cycle does: at a rate above those that all other cycles end at, or while
+    it still rises, to less than all others fell from.
 
     max over the other ends e of lr(e - 1) + 5 % of the last cycle's highest rate < lr(total_steps - 1). Of a sequence
     its last segment's cycles count. A schedule of one cycle has nothing to compare it with: it is not cut.
@@ -26,12 +27,19 @@ def is_cut(follow: Plan) -> bool:
       >>> from lrsched.schedules.plans import plan
       >>> [is_cut(plan("sgdr:first_cycle=10", n, peak_value=0.1)) for n in (30, 31, 60, 70)]
       [False, True, True, False]
+      >>> is_cut(plan("sgdr:first_cycle=20st,cycle_mult=1,warmup=10%", 41, peak_value=0.1))  # at the bottom of a warmup
+      True
     """
     last = follow.total_steps
     others = [end for end in follow.cycle_ends if _first(follow) < end < last]
     if not others or follow.cycle_ends[-1] != last:
         return False
-    highest = float(follow.lr.table(np.arange(others[-1], last)).max())
+    cycle = follow.lr.table(np.arange(others[-1], last))
+    highest = float(cycle.max())
+    spans = itertools.pairwise((_first(follow), *others))
+    before = [follow.lr.table(np.arange(start, end)) for start, end in spans]
+    if cycle[-1] == highest and all(highest < rates.max() and rates.argmax() < len(rates) - 1 for rates in before):
+        return True
     ends = follow.lr.table(np.array([end - 1 for end in others]))
     return bool(rate_at_the_end(follow) > float(ends.max()) + TOLERANCE * highest)
 

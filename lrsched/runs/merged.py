@@ -62,7 +62,8 @@ def _check_trunk(members: Sequence[Network], task: Task) -> int:
     if any(network.run != first.run for network in members):
         raise ValueError(f"merge must be given states of one run, got {folders}.")
     if first.origin is not None:
-        raise ValueError(f"merge must be given states of a run from its own beginning, got the branch {folders}.")
+        began = f"{folders}, which began from another run's state"
+        raise ValueError(f"merge must be given states of a run from its own beginning, got {began}.")
     apart = {later - earlier for earlier, later in itertools.pairwise(steps)}
     if len(apart) != 1 or min(apart) < 1 or steps[0] < min(apart):
         raise ValueError(

@@ -22,6 +22,14 @@ from lrsched.schedules.plans import plan
         ("swa", 10, False),  # constant where models are averaged
         ("warmup:1ep+sgdr:first_cycle=1ep", 8, False),
         ("warmup:1ep+sgdr:first_cycle=1ep", 9, True),
+        ("swa:start=4ep,cycle=2ep", 7 - 40 / 41, False),
+        ("sgdr:first_cycle=2ep,cycle_mult=1,warmup=1ep", 4 + 1 / 41, True),  # at the bottom of a warmup
+        ("sgdr:first_cycle=2ep,cycle_mult=1,warmup=1ep", 4.5, True),
+        ("sgdr:first_cycle=2ep,cycle_mult=1,warmup=1ep", 6, False),
+        ("sgdr:first_cycle=2ep,restart_decay=0.5,warmup=1ep,cycle_mult=1", 4.2, True),
+        ("clr:half_cycle=1ep", 4 + 2 / 41, True),  # at the bottom of the rise
+        ("clr:half_cycle=1ep,mode=triangular2", 6, False),
+        ("growth", 3, False),
         ("linear:30%+constant", 10, False),  # other segments' ends are no cycles of the last one
         ("rex", 3, False),
         ("constant", 3, False),
