@@ -27,6 +27,7 @@ def train(*, report: Callable[[Any], None] | None = None, **settings: Any) -> di
     Raises:
       ValueError: with one line that says what is allowed, before anything is written.
       TypeError: for an unknown setting.
+      OSError: if the folder cannot be written, or another process writes it.
     Example:
       `lrsched.train(schedule="rex", peak_value=0.1, max_epochs=1.0, out="runs/rex")`
     """
@@ -50,10 +51,11 @@ def study(*, report: Callable[[Any], None] | None = None, **settings: Any) -> Ou
       report: called with messages and progress; None: nothing is reported.
       settings: fields of `lrsched.commands.study.StudyConfig`; those beside `file` count more than what it says.
     Returns:
-      `.result` (the records, in order), `.text` (the table) and `.files`.
+      `.result` (the records, in order; None of a dry run), `.text` (the table) and `.files`.
     Raises:
       ValueError: with one line that says what is allowed, before anything is written.
       TypeError: for an unknown setting.
+      OSError: if the folder cannot be written, or another process writes it.
     Example:
       `lrsched.study(schedules=("rex", "linear"), budgets=("25%",), seeds=3, out="runs/two")`
     """
@@ -79,6 +81,7 @@ def check(rates: Any, schedule: Schedule, *, steps: Any = None, tolerance: float
       first) and `.differences`.
     Raises:
       ValueError: for rates, steps or a schedule that are none.
+      ModuleNotFoundError: without the extra `train`.
     Example:
       >>> schedule = cosine(0.1, total_steps=100)
       >>> check([float(schedule(k + 1)) for k in range(100)], schedule).reasons[0].text

@@ -45,7 +45,8 @@ class StudyConfig(Recipe):
       shared_rate: the one peak rate of every schedule, in place of peak_values: no rate is tuned to a schedule.
       selection_seeds: seeds that choose, as of seeds.
       holdout_fraction: part of the training set kept for choosing; None: 0.1 if there is anything to choose, else 0.
-      extend_grid: where the best rate is the lowest or highest tried, go on by the same factor until it is not.
+      extend_grid: where the best rate is the lowest or highest tried, go on by the same factor until it is not, by six
+        rates at most.
       question: what the study is to answer; the report quotes it.
       reference: label of the schedule that all others are compared with; None: all pairs are compared.
       no_worse_than: percentage points of error that do not count: each schedule is tested for being no worse than the

@@ -11,7 +11,7 @@ What a plain number, and the whole, is depends on the place:
     place                                      15        0.5            the whole of "5%"
     budget                                     epochs    epochs         max_epochs
     parts of a schedule (segments, warmups,
-      cycles, boundaries, sampling)            updates   of the whole   its budget (of a cycle's warmup: the cycle)
+      cycles, boundaries; with a unit in @)    updates   of the whole   its budget (of a cycle's warmup: the cycle)
     --keep, --save-every                       updates   of the whole   the updates of the run
     the ramp of a range test                   updates   refused        none: refused
 
