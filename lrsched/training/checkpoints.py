@@ -35,8 +35,7 @@ def checkpointer(place: pathlib.Path, policy: Any) -> Any:
 
         # It makes the folder together with all processes, and refuses to where one alone writes. The folder is there.
         checkpoint_manager._create_root_directory = lambda *_, **__: None
-    words = {"preservation_policy": policy, "cleanup_tmp_directories": True, "context": context()}
-    return orbax().training.Checkpointer(place, **words)
+    return orbax().training.Checkpointer(place, preservation_policy=policy, context=context())
 
 
 def context() -> Any:

@@ -34,6 +34,7 @@ Path = str | os.PathLike[str]
 
 RESUME, MEMBERS = "resume", "members"
 NOUNS = {RESUME: "state", MEMBERS: "member"}
+TEMPORARY = ".orbax-checkpoint-tmp"  # in the name of a save that is not committed
 
 
 class Saved(NamedTuple):
@@ -157,7 +158,7 @@ class Store:
         if self._has(RESUME, step):
             return
         with self._failing(RESUME, step):
-            self._saving = step, self._begin(RESUME, "save_async", step, leaves, words)
+            self._saving = step, self._writers[RESUME].save_async(step, leaves, force=True, custom_metadata=words)
         if wait:
             self._settle()
 
@@ -166,7 +167,7 @@ class Store:
         leaves, words = trees.pack(step, tree, facts)
         if not self._has(MEMBERS, step):
             with self._failing(MEMBERS, step):
-                self._begin(MEMBERS, "save", step, leaves, words)
+                self._writers[MEMBERS].save(step, leaves, force=True, custom_metadata=words)
 
     def close(self) -> None:
         """Waits for what is being saved and releases the folder; a closed store may be closed again.
@@ -180,14 +181,6 @@ class Store:
             for kind in NOUNS:
                 self._end(kind)
             self._lock.close()
-
-    def _begin(self, kind: str, how: str, step: int, leaves: Any, words: Any) -> Any:
-        """Calls a writer; once more if what it was tidying, left by a failed save, was gone before it came to it."""
-        try:
-            return getattr(self._writers[kind], how)(step, leaves, force=True, custom_metadata=words)
-        except FileNotFoundError:
-            self._renew(kind)
-            return getattr(self._writers[kind], how)(step, leaves, force=True, custom_metadata=words)
 
     def _settle(self) -> None:
         if self._saving:
@@ -240,9 +233,14 @@ class Store:
             self._writers[RESUME].reload()
 
     def _renew(self, kind: str) -> None:
-        """Ends the writer of a kind and starts another."""
+        """Ends the writer of a kind, removes what a killed or failed save left, and starts another writer.
+
+        Orbax's own removal goes on in a thread, where it takes away what another writer has begun.
+        """
         self._end(kind)
         place = self._folder / kind
+        for path in place.glob(f"*{TEMPORARY}*"):
+            shutil.rmtree(path, ignore_errors=True)
         try:
             self._writers[kind] = checkpointer(place, self._policies[kind])
         except Exception:  # a step's own description is damaged, and Orbax reads those of all

@@ -328,15 +328,25 @@ def test_full_disk_is_said_in_one_line_and_costs_no_earlier_state(tmp_path: path
     assert lines[3:] == ["1 9.0 []", "[1, 2] []"]
 
 
-@pytest.mark.parametrize(("kind", "how"), [("resume", "save_async"), ("members", "save")])
-def test_what_was_tidied_by_another_writer_costs_no_save(
-    kind: str, how: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(*_: Any, **__: Any) -> None:
-        raise FileNotFoundError(tmp_path / "3.orbax-checkpoint-tmp")  # as Orbax's own tidying ends in a thread
+@pytest.mark.parametrize("kind", ["resume", "members"])
+def test_what_killed_and_failed_saves_left_is_gone_before_the_next_save(kind: str, tmp_path: pathlib.Path) -> None:
+    def leave(step: int) -> pathlib.Path:
+        left = tmp_path / kind / f"{step}.orbax-checkpoint-tmp"
+        (left / "state").mkdir(parents=True)
+        return left
 
+    def fail(*_: Any, **__: Any) -> None:
+        left.append(leave(2))
+        raise OSError(errno.EIO, "Input/output error")
+
+    left = [leave(step) for step in range(100, 110)]
     with snapshots.open_store(tmp_path) as store:
-        monkeypatch.setattr(store._writers[kind], how, gone)
+        assert not any(path.exists() for path in left)
+        writer = store._writers[kind]
+        writer.save = writer.save_async = fail
+        with pytest.raises(OSError, match="after update 1 must be written to .*, got .*Input/output error"):
+            store.save(1, _tree(1), FACTS) if kind == "resume" else store.save_member(1, _tree(1), FACTS)
+        assert not any(path.exists() for path in left)
         store.save(1, _tree(1), FACTS)
         store.save_member(1, _tree(1), FACTS)
     assert (snapshots.steps(tmp_path), snapshots.member_steps(tmp_path)) == ([1], [1])
