@@ -36,7 +36,7 @@ class EnsembleConfig:
     Attributes:
       runs: folders of runs, whose members are taken, or FOLDER@STEP: what a run was after so many updates.
       members: of each folder: whole, those of whole cycles; of these last:N, or every:N (counted back from the last);
-        or all, with that of a last cycle that the budget cut, which is otherwise a row of its own and in no mean.
+        or all, with those of cycles that were cut, which are otherwise rows of their own and in no mean.
       baselines: to compare with, each NAME=FOLDER[@STEP][,FOLDER[@STEP]...]: a network, or the mean of several; without
         a step a run's last state. A NAME given again adds to it; a folder with a comma in its name is taken whole.
       data_dir: folder of prepared data sets (else TFDS_DATA_DIR, else TFDS's own); digits and diabetes need none.
@@ -107,7 +107,7 @@ class _Gathered:
 
     task: Task
     members: list[Network]
-    aside: list[Network]  # of cycles that the budget cut
+    aside: list[Network]  # of cycles that were cut
     baselines: dict[str, list[Network]]
     labels: Labels
 
@@ -309,7 +309,7 @@ def _notes(config: EnsembleConfig, labels: Labels, *, normalised: bool, averagin
 
 
 def _cut_notes(members: Sequence[Network], aside: Sequence[Network]) -> list[str]:
-    """Which members end in a cycle that the budget cut."""
+    """Which members end in a cycle that was cut."""
     notes = []
     for those, where in (
         (aside, "A row of its own and in no mean (--members all takes it in)"),
@@ -318,7 +318,7 @@ def _cut_notes(members: Sequence[Network], aside: Sequence[Network]) -> list[str
         for network in those:
             rate = network.facts.get("rate")
             at = "" if rate is None else f" at rate {rate:.3g}"
-            notes.append(f"{where}: {network.name}, whose cycle the budget cut{at}.")
+            notes.append(f"{where}: {network.name}, whose cycle was cut{at}.")
     return notes
 
 

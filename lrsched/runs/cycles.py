@@ -1,4 +1,4 @@
-"""The cycles of a run's learning rate in updates and epochs, and whether its budget cuts the last one."""
+"""The cycles of a run's learning rate in updates and epochs, and which of them are cut."""
 
 from __future__ import annotations
 
@@ -12,46 +12,42 @@ import numpy as np
 from lrsched.schedules.combine import Sequence as Segments
 from lrsched.schedules.plans import Plan
 
-TOLERANCE = 0.05  # of the last cycle's highest rate: equal cycles of few updates differ by one, and end apart
+TOLERANCE = 0.05  # of the cycle's highest rate: equal cycles of few updates differ by one, and end apart
 SHOWN = 6  # lengths that are written out
 
 
-def is_cut(follow: Plan) -> bool:
-    """Whether the budget ends before the last cycle does: at a rate above those that all other cycles end at, or while
-    it still rises, to less than all others fell from.
+def cut_steps(follow: Plan, offset: int = 0) -> frozenset[int]:
+    """The updates (in all, `offset` of them before the plan) after which a cycle ends that is not whole.
 
-    max over the other ends e of lr(e - 1) + 5 % of the last cycle's highest rate < lr(total_steps - 1). Of a sequence
-    its last segment's cycles count. A schedule of one cycle has nothing to compare it with: it is not cut.
+    The budget cuts the last cycle, and the next segment of a sequence that of the segment before, if it ends at a rate
+    above those that all other cycles of the segment end at, or while it still rises, to less than all others fell from:
+
+    max over the other ends e of lr(e - 1) + 5 % of the cycle's highest rate < lr(end - 1).
+
+    A segment of one cycle has nothing to compare it with: it is not cut.
 
     Example:
       >>> from lrsched.schedules.plans import plan
-      >>> [is_cut(plan("sgdr:first_cycle=10", n, peak_value=0.1)) for n in (30, 31, 60, 70)]
-      [False, True, True, False]
-      >>> is_cut(plan("sgdr:first_cycle=20st,cycle_mult=1,warmup=10%", 41, peak_value=0.1))  # at the bottom of a warmup
-      True
+      >>> [sorted(cut_steps(plan("sgdr:first_cycle=10", n, peak_value=0.1))) for n in (30, 31, 60, 70)]
+      [[], [31], [60], []]
+      >>> cut_steps(plan("sgdr:first_cycle=20st,cycle_mult=1,warmup=10%", 41, peak_value=0.1))  # at a warmup's bottom
+      frozenset({41})
+      >>> cut_steps(plan("sgdr:25st,first_cycle=10,cycle_mult=1+linear:25st", 50, peak_value=0.1))
+      frozenset({25})
     """
-    last = follow.total_steps
-    others = [end for end in follow.cycle_ends if _first(follow) < end < last]
-    if not others or follow.cycle_ends[-1] != last:
+    return frozenset(offset + end for start, end in _segments(follow) if _is_cut(follow, start, end))
+
+
+def _is_cut(follow: Plan, start: int, end: int) -> bool:
+    """Whether the last cycle of a segment is cut at the segment's end."""
+    ends = [step for step in follow.cycle_ends if start < step <= end]
+    if len(ends) < 2 or ends[-1] != end:
         return False
-    cycle = follow.lr.table(np.arange(others[-1], last))
-    highest = float(cycle.max())
-    spans = itertools.pairwise((_first(follow), *others))
-    before = [follow.lr.table(np.arange(start, end)) for start, end in spans]
-    if cycle[-1] == highest and all(highest < rates.max() and rates.argmax() < len(rates) - 1 for rates in before):
+    *before, last = (follow.lr.table(np.arange(*span)) for span in itertools.pairwise((start, *ends)))
+    highest = last.max()
+    if last[-1] == highest and all(highest < rates.max() and rates.argmax() < len(rates) - 1 for rates in before):
         return True
-    ends = follow.lr.table(np.array([end - 1 for end in others]))
-    return bool(rate_at_the_end(follow) > float(ends.max()) + TOLERANCE * highest)
-
-
-def rate_at_the_end(follow: Plan) -> float:
-    """The learning rate of the last update."""
-    return float(follow.lr.table(np.array([follow.total_steps - 1]))[0])
-
-
-def cut_steps(follow: Plan, offset: int = 0) -> frozenset[int]:
-    """The updates (in all, `offset` of them before the plan) after which the last cycle is, if the budget cuts it."""
-    return frozenset({offset + follow.total_steps}) if is_cut(follow) else frozenset()
+    return bool(float(last[-1]) > max(float(rates[-1]) for rates in before) + TOLERANCE * float(highest))
 
 
 def describe(follow: Plan) -> Iterator[str]:
@@ -66,21 +62,24 @@ def describe(follow: Plan) -> Iterator[str]:
     first = _in_updates(json.loads(follow.words)["lr"], lengths[0])
     if first is not None and lengths[0] < per_epoch:
         yield f"The first is shorter than an epoch: {first} means {first} updates; {first}ep is {first} epochs."
-    if is_cut(follow):
-        rate = rate_at_the_end(follow)
-        highest = float(follow.lr.table(np.arange(follow.total_steps)).max())
+    highest = float(follow.lr.table(np.arange(follow.total_steps)).max())
+    for end in sorted(cut_steps(follow)):
+        rate = float(follow.lr.table(np.array([end - 1]))[0])
+        what = f"cycle that ends after update {end} is cut by the next part of the sequence"
+        if end == follow.total_steps:
+            what = "last cycle is cut by the budget"
         yield (
-            f"The last cycle is cut by the budget: it ends at rate {rate:.3g}, {100 * rate / highest:.0f} % of the"
-            " peak, and is left out of an ensemble's means unless asked for (--members all)."
+            f"The {what}: it ends at rate {rate:.3g}, {100 * rate / highest:.0f} % of the peak, and is left out of an"
+            " ensemble's means unless asked for (--members all)."
         )
 
 
-def _first(follow: Plan) -> int:
-    """Where the last segment of a sequence begins; 0 of any other schedule."""
-    if not isinstance(follow.lr, Segments):
-        return 0
-    lengths = [int(length) for length in follow.lr.lengths(np.int64(follow.total_steps))]
-    return follow.total_steps - next(length for length in reversed(lengths) if length)
+def _segments(follow: Plan) -> Iterator[tuple[int, int]]:
+    """The updates that the segments of a sequence begin and end at; all of any other schedule are one."""
+    lengths = [follow.total_steps]
+    if isinstance(follow.lr, Segments):
+        lengths = [int(length) for length in follow.lr.lengths(np.int64(follow.total_steps))]
+    yield from itertools.pairwise(itertools.accumulate(lengths, initial=0))
 
 
 def _enumerate(items: Sequence[object]) -> str:

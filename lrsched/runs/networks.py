@@ -28,7 +28,7 @@ class Network(NamedTuple):
     variables: dict[str, Any]
     digest: str  # of the variables
     origin: tuple[str, int] | None = None  # the run that its run left, and after how many updates
-    cut: bool = False  # a member whose cycle the budget cut
+    cut: bool = False  # a member whose cycle the budget, or the next part of a sequence, cut
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ def check_alike(locations: Sequence[str]) -> RunConfig:
 def load_members(location: str, choice: str, task: Task) -> list[Network]:
     """The members in a folder, or the network at its step.
 
-    A member whose cycle the budget cut is there whatever the choice, marked as `cut`.
+    A member whose cycle was cut is there whatever the choice, marked as `cut`.
 
     Args:
       location: FOLDER or FOLDER@UPDATES.
@@ -76,9 +76,9 @@ def load_members(location: str, choice: str, task: Task) -> list[Network]:
     steps = snapshots.member_steps(folder)
     if not steps:
         raise ValueError(f"{folder} must hold members, or be asked for as {folder}@STEP, got none.")
-    last = _network(opened, steps[-1], member=True)
-    chosen = select_members(choice, steps, cut=steps[-1:] if last.cut else ())
-    return [*(_network(opened, each, member=True) for each in chosen if each != last.step), last]
+    cut = cycles.cut_steps(opened.run.plan, opened.run.offset)
+    chosen = cut.union(select_members(choice, steps, cut=cut))
+    return [_network(opened, step, member=True) for step in steps if step in chosen]
 
 
 def load_state(location: str, task: Task) -> Network:
@@ -160,7 +160,7 @@ def _network(opened: _Opened, step: int, *, member: bool = False) -> Network:
         raise ValueError(f"{folder}@{step} must hold finite weights, got some that are not: the run diverged.")
     origin = (run.origin.run, run.origin.step) if run.origin else None
     digest = provenance.digest(variables)
-    cut = member and bool(saved.facts.get("cut", step in cycles.cut_steps(run.plan, run.offset)))
+    cut = member and step in cycles.cut_steps(run.plan, run.offset)
     return Network(opened.id, folder, step, run.config, saved.facts, variables, digest, origin, cut)
 
 

@@ -108,8 +108,12 @@ def train(
     rates, momenta, tables = _rates(run)
     state, log = start or Point(run.initial_state(), Log())
     total, first = len(rates), int(state.step)
+    every = run.evaluate_every
+    if every and 0 < first < total and first % every == 0 and first not in [step for step, *_ in log.evaluations]:
+        # Another run's last state: that run is evaluated after it was saved.
+        log = log.evaluated(*_measure(run, run.task.variables(state)))
     steps = run.task.updates(state, seed=run.config.seed, rates=rates, momenta=momenta)
-    begun, every = time.perf_counter(), run.evaluate_every
+    begun = time.perf_counter()
     due = {total} if stops else set[int]()  # Points
 
     def pauses(completed: int) -> bool:

@@ -300,7 +300,7 @@ def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path,
     assert row["networks"][0].endswith("cut@41")
     assert len(record["growing"]["weights"]) == len(record["growing"]["forward"]) == 2
     assert all(len(each["networks"]) == 2 for each in record["rows"] if each["kind"] in ("ensemble", "weights"))
-    assert any("cut@41, whose cycle the budget cut at rate 0.0" in note for note in record["notes"])
+    assert any("cut@41, whose cycle was cut at rate 0.0" in note for note in record["notes"])
     taken = _done(cut.parent, "cut", members="all").result
     assert [member["step"] for member in taken["members"]] == [12, 36, 41]
     assert taken["members"][2]["cut"]

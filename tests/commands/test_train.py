@@ -157,11 +157,14 @@ def test_extended_run_follows_the_longer_plan_from_there(
 ) -> None:
     drawn = list[Any]()
     monkeypatch.setattr(train, "draw_run", lambda *columns: drawn.append(columns))
-    short = words(tmp_path / "short", schedule="rex")
-    made(short)
-    longer = words(tmp_path / "long", schedule="rex", budget="2ep", extend=str(tmp_path / "short"))
+    alike: dict[str, Any] = {"schedule": "rex", "evaluate_every": "41st"}
+    ended, _ = made(words(tmp_path / "short", **alike))
+    longer = words(tmp_path / "long", budget="2ep", extend=str(tmp_path / "short"), **alike)
     record, _ = made(longer)
     assert record is not None
+    assert ended is not None
+    assert record["evaluations"]["steps"] == [41, 82]
+    assert record["evaluations"]["errors"][:1] == ended["evaluations"]["errors"]
     assert record["total_steps"] == 82
     assert record["origin"]["step"] == 41
     assert record["origin"]["verb"] == "extend"

@@ -36,7 +36,27 @@ from lrsched.schedules.plans import plan
     ],
 )
 def test_last_cycle_is_cut_where_the_rate_is_above_other_ends(words: str, epochs: int, cut: bool) -> None:
-    assert cycles.is_cut(plan(words, Budget(epochs, 41), peak_value=0.1)) == cut
+    follow = plan(words, Budget(epochs, 41), peak_value=0.1)
+    assert cycles.cut_steps(follow, 3) == ({3 + follow.total_steps} if cut else set())
+
+
+@pytest.mark.parametrize(
+    ("words", "updates", "cut"),
+    [
+        ("warmup:5st+sgdr:first_cycle=10st,cycle_mult=1+linear:10st", 60, {50}),
+        ("warmup:5st+sgdr:first_cycle=10st,cycle_mult=1+linear:10st", 55, set()),
+        ("sgdr:25st,first_cycle=10st,cycle_mult=1+sgdr:25st,first_cycle=10st,cycle_mult=1", 50, {25, 50}),
+        ("sgdr:25st,first_cycle=10st,cycle_mult=1+linear", 25, {25}),  # of the linear decay nothing is left
+        ("constant:10st+linear:10st", 20, set()),
+    ],
+)
+def test_cycle_is_cut_by_the_next_part_of_a_sequence(words: str, updates: int, cut: set[int]) -> None:
+    follow = plan(words, updates, peak_value=0.1)
+    assert cycles.cut_steps(follow) == cut
+    said = [line for line in cycles.describe(follow) if " is cut by " in line]
+    assert len(said) == len(cut)
+    for end, line in zip(sorted(cut), said, strict=True):
+        assert ("last cycle" if end == updates else f"cycle that ends after update {end}") in line
 
 
 def test_said_of_a_cut_cycle() -> None:
