@@ -103,7 +103,11 @@ def _describe_difference(config: Record, cell: Cell, number: PaperNumber) -> str
         stated.append(f"momentum {cell.momentum} (there {there})")
     if cell.chosen_on == "only one" and number.tuned:
         stated.append("one rate given (there tuned for each entry)")
+    if schedule == paper.STEEP:
+        stated.append(f"{schedule} for a steep profile whose constant is not given")
     unstated = paper.describe_unstated({**config, "weight_decay": cell.weight_decay})
+    if not number.tuned:
+        unstated = ", ".join([f"rate {cell.peak_value:g}", *([unstated] if unstated else [])])
     sentences = [f"differs: {', '.join(stated)}"] if stated else []
     return "; ".join([*sentences, *([f"not stated there: {unstated}"] if unstated else [])])
 
@@ -123,9 +127,11 @@ def format_markdown(entries: Sequence[Entry]) -> str:
         rows.append([*row, verdict, letters.get(entry.differs, "as stated"), markdown.escape(entry.printed.source)])
     setting = ", ".join(dict.fromkeys(f"{entry.setting}" for entry in entries))
     told = [entry.inside for entry in entries if entry.inside is not None]
-    share = f"{told.count(True)} of {len(told)} measured means lie within the printed mean ± 2 printed sd"
+    share = (
+        f"; {told.count(True)} of {len(told)} measured means lie within the printed mean ± 2 printed sd" if told else ""
+    )
     lines = [
-        f"{markdown.escape(setting)}. Measured and printed: mean ± sd (runs); {share}.",
+        f"{markdown.escape(setting)}. Measured and printed: mean ± sd (runs){share}.",
         *(f"{letter}: {markdown.escape(words)}." for words, letter in letters.items()),
     ]
     return markdown.table(rows, align="llrrlll") + "\n" + "\n\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import pytest
 
 from lrsched.analysis.study.cells import gather
 from lrsched.analysis.study.ledger import Entry, format_markdown, ledger, lies_inside
-from lrsched.analysis.study.paper import PaperNumber
+from lrsched.analysis.study.paper import PaperNumber, find_numbers
 
 CIFAR: dict[str, Any] = {"data": "cifar10", "model": "resnet20", "max_epochs": 300}
 
@@ -72,7 +72,18 @@ def test_ledger_of_chosen_rates_does_not_say_that_one_was_given(record: Any) -> 
 def test_ledger_of_sampled_schedules_is_of_table_2(record: Any) -> None:
     (one,) = entries([record("rex@50-75", test_error=0.2, **CIFAR)])
     assert (one.printed.mean, one.printed.trials, one.inside) == (0.2079, None, None)
+    assert one.differs.startswith("not stated there: rate 0.1, weight decay 0.0005")
     assert entries([record("step@50-75", **CIFAR)]) == []  # an exponential of unknown constant
+
+
+def test_ledger_says_that_a_steep_profile_stands_for_one_of_unknown_constant(record: Any) -> None:
+    rows = [record(f"exponential:gamma=-5{at}", test_error=0.15, **CIFAR) for at in ("", "@50-75")]
+    found = entries(rows)
+    assert [one.printed.mean for one in found] == [0.1919, 0.1448]
+    said = "differs: exponential:gamma=-5 for a steep profile whose constant is not given; not stated there: rate 0.1,"
+    assert all(one.differs.startswith(said) for one in found)
+    assert find_numbers(rows) == {}  # no number of its own
+    assert "lie within" not in format_markdown(found)  # of no number is a spread printed
 
 
 def test_ledger_of_settings_that_nobody_printed(record: Any) -> None:
@@ -86,5 +97,5 @@ def test_ledger_as_a_table(record: Any) -> None:
     (line,) = (line for line in text.splitlines() if "Tables 4-9" in line)
     assert line.startswith("| `rex` | 5% | 12.10 ± 0.10 (3) | 12.86 ± 0.27 (3) | no (-0.76 points) | b |")
     assert "0 of 1 measured means lie within the printed mean ± 2 printed sd." in text
-    assert "\na: not stated there: weight decay 0.0005, augmentation.\n" in text
+    assert "\na: not stated there: rate 0.1, weight decay 0.0005, augmentation.\n" in text
     assert "\nb: differs: one rate given (there tuned for each entry); not stated there: weight decay" in text
