@@ -21,7 +21,7 @@ SCHEDULES = {name: name for name in ("rex", "linear", "cosine", "step", "exponen
     "constant": "none",
     "onecycle:variant=rex_paper": "onecycle",
 }
-# Table 2 calls "step" an exponential profile whose constant it does not give; the levels of figure 2 are those of this one.
+# Table 2 calls "step" an exponential profile whose constant it does not give; figure 2's levels are those of this one.
 STEEP = "exponential:gamma=-5"
 SAMPLINGS = {"every_step": "every", "every iter": "every"}  # the paper's words (Tables 4-9, Table 2) for ours
 
