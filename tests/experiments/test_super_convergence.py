@@ -84,9 +84,10 @@ def test_fewer_images_may_have_budgets_of_their_own() -> None:
     assert budgets == [["3ep", "3ep", "24ep"], ["15ep", "15ep", "120ep"]]
 
 
-def row(label: str, budget: str, rate: float, seed: int, error: float | None) -> dict[str, Any]:
+def row(label: str, budget: str, rate: float, seed: int, error: float | None, model: str = "mlp") -> dict[str, Any]:
     """A record with what is asked of every one, and what the table reads of it."""
-    config = RunConfig(data="digits", model="mlp", schedule=label, budget=budget, peak_value=rate, seed=seed).as_json()
+    words: dict[str, Any] = {"schedule": label, "budget": budget, "peak_value": rate, "seed": seed}
+    config = RunConfig(data="digits", model=model, **words).as_json()
     epochs, none = float(budget.removesuffix("ep")), dict.fromkeys(records._ALWAYS)
     return {
         **none,
@@ -110,11 +111,11 @@ def write(folder: pathlib.Path, rows: list[dict[str, Any]]) -> None:
         records.append(folder / "records.jsonl", one)
 
 
-def finals(long: list[float | None]) -> list[dict[str, Any]]:
+def finals(long: list[float | None], model: str = "mlp") -> list[dict[str, Any]]:
     return [
-        *(row("onecycle", "3ep", 0.4, seed, error) for seed, error in ((1, 0.2), (2, 0.22))),
-        *(row("step", "3ep", 0.1, seed, error) for seed, error in ((1, 0.3), (2, 0.3))),
-        *(row("step", "24ep", 0.1, seed, error) for seed, error in enumerate(long, start=1)),
+        *(row("onecycle", "3ep", 0.4, seed, error, model) for seed, error in ((1, 0.2), (2, 0.22))),
+        *(row("step", "3ep", 0.1, seed, error, model) for seed, error in ((1, 0.3), (2, 0.3))),
+        *(row("step", "24ep", 0.1, seed, error, model) for seed, error in enumerate(long, start=1)),
     ]
 
 
@@ -129,9 +130,9 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
     lines = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| 1,438")]
     # sd of 20 and 22: sqrt(2); the difference is that of seed 1 alone, 20 - 25 and 30 - 25 points.
     assert lines == [
-        ["1,438", "`onecycle` @ 0.4", "3", "3,000", "21.00 ± 1.41 (2)", "-5.00", "7.56"],
+        ["1,438", "`onecycle` @ 0.4", "3", "3,000", "21.00 ± 1.41 (2)", "-5.00", "7.56 (ResNet-56)"],
         ["1,438", "`step` @ 0.1", "3", "3,000", "30.00 ± 0.00 (2)", "5.00", ""],
-        ["1,438", "`step` @ 0.1", "24", "24,000", "25.00 (1)", "-", "9.68"],
+        ["1,438", "`step` @ 0.1", "24", "24,000", "25.00 (1)", "-", "9.68 (ResNet-56)"],
     ]
     assert "for 3ep is 0.1 of 0.03, 0.1, an edge of them" in text
     assert "The steps for 24ep took it over" in text
@@ -139,12 +140,22 @@ def test_table_has_means_differences_by_seed_and_printed_numbers(tmp_path: pathl
     assert text == (tmp_path / "table.md").read_text()
     words = figure_words(tmp_path)
     assert [word for word in words if "step" in word or "onecycle" in word] == [
-        "onecycle, printed (ResNet-56)",
-        "step, printed (ResNet-56)",
+        "onecycle, printed",
+        "step, printed",
         "onecycle",
         "step",
     ]
-    assert "1,438 training images" in words
+    assert "1,438 images; printed: ResNet-56" in words
+
+
+def test_printed_numbers_of_the_network_that_was_trained_come_first(tmp_path: pathlib.Path) -> None:
+    for part in PARTS:
+        write(tmp_path / part, finals([0.25], model="resnet20"))
+    lines = super_convergence.write_results(tmp_path, tmp_path).splitlines()
+    printed = [line[2:-2].split(" | ")[-1] for line in lines if line.startswith("| 1,438")]
+    assert printed[::3] == ["9.58, 7.56 (ResNet-56)", "19.41 (ResNet-56)"]
+    assert printed[2::3] == ["11.36, 9.68 (ResNet-56)", "28.80 (ResNet-56)"]
+    assert "1,438 images; printed: ResNet-20" in figure_words(tmp_path)
 
 
 def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathlib.Path) -> None:
@@ -162,7 +173,7 @@ def test_table_of_a_study_under_way_speaks_of_what_is_on_record(tmp_path: pathli
 def test_long_run_that_diverged_has_no_mean_and_nothing_is_held_against_it(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "few", finals([None]))
     text = super_convergence.write_results(tmp_path, tmp_path)
-    assert "| 24,000 | diverged 1/1 |  | 28.80 |" in text
+    assert "| 24,000 | diverged 1/1 |  | 28.80 (ResNet-56) |" in text
     assert "| 21.00 ± 1.41 (2) |  | 19.41 |" in text
 
 
