@@ -16,7 +16,8 @@ Time      62 epochs of 50,000 images: two hours on two CPU cores. What is on rec
           10,000 images an epoch has a fifth of the updates; --few-short 15ep --few-long 120ep gives both sets the same
           number, as the paper's scale does, in 41 epochs of 50,000 more.
 Expected  final test errors in the logs, single runs: 7.56 % for the cycle, 9.68 % for the steps, with ResNet-20 9.58
-          and 11.36 %; with 10,000 images (ResNet-56 alone) 19.41 and 28.80 %. The steps there are a weak rival: others came to 6.5 % in 100 epochs at 0.1, batch 64.
+          and 11.36 %; with 10,000 images (ResNet-56 alone) 19.41 and 28.80 %. The steps there are a weak rival: others
+          came to 6.5 % in 100 epochs at 0.1, batch 64.
           Here 27.2 % for the cycle and 33.8 % for steps of 3 epochs (n = 3), 12.5 % for those of 24 (n = 1); with
           10,000 images 55.1, 55.6 and 28.8 %.
 """

@@ -174,7 +174,7 @@ def test_long_run_that_diverged_has_no_mean_and_nothing_is_held_against_it(tmp_p
     write(tmp_path / "few", finals([None]))
     text = super_convergence.write_results(tmp_path, tmp_path)
     assert "| 24,000 | diverged 1/1 |  | 28.80 (ResNet-56) |" in text
-    assert "| 21.00 ± 1.41 (2) |  | 19.41 |" in text
+    assert "| 21.00 ± 1.41 (2) |  | 19.41 (ResNet-56) |" in text
 
 
 def test_ledger_with_two_rates_of_a_place_is_refused(tmp_path: pathlib.Path) -> None:
