@@ -5,8 +5,8 @@ Source    Li, Yumer, Ramanan, ICLR 2020, arXiv:1905.04753: 1 to 100 % of the bud
           Cityscapes and Kinetics, step (converted) beside linear. Their CIFAR-10 table (ResNet-18, 200 epochs, batch
           128, rate 0.1, weight decay 5e-4) could not be had. The step drops to a tenth at 1/2 and at 3/4: cut off
           before its first drop it is the constant rate, whose runs stand for it here, at the rate that is best for
-          them; who breaks off a long run has the long run's rate, so this flatters the cut. ResNet-20 stands for
-          ResNet-18 at the paper's scale.
+          them; who breaks off a long run has the long run's rate, so this flatters the cut. From 50 % on it is no
+          constant rate, so that the paper's scale ends at 25 %. ResNet-20 stands for ResNet-18 there.
 Command   python experiments/budgeted_training.py [--scale paper] [--data-dir FOLDER] [--dry-run]
           python experiments/budgeted_training.py --gather FOLDER: of one study, or of several (results)
 Time      the digits take a minute; the table is gathered from studies that are there, CIFAR-10's among them.
@@ -23,7 +23,7 @@ import scales
 from entries import minus, spread
 
 from lrsched import files
-from lrsched.analysis import markdown, pairs, statistics
+from lrsched.analysis import drawing, markdown, pairs, statistics
 from lrsched.analysis.study.cells import Cell, gather
 from lrsched.runs import studies
 
@@ -47,7 +47,8 @@ STUDIES = {  # folder in results/ -> what it trains
 
 
 def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
-    """The table of the studies in a folder that have all three: returned, and written to out/table.md."""
+    """The table of the studies in a folder that have all three: returned, and written to out/table.md, and a figure."""
+    drawn = dict[str, Mapping[str, Cell]]()
     rows = [["setting", "budget", *SCHEDULES, "converted - cut off", "linear - converted", "separated"]]
     for name, words in ({".": str(folder)} if (folder / "records.jsonl").exists() else STUDIES).items():
         if not (folder / name / "records.jsonl").exists():
@@ -58,6 +59,7 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
             three = {way: cells[label, budget] for way, label in SCHEDULES.items() if (label, budget) in cells}
             if len(three) == len(SCHEDULES):
                 rows.append([words, budget, *_compare(three)])
+                drawn[f"{words}, {budget}"] = three
     text = (
         f"{markdown.table(rows, align='ll' + 'r' * (len(rows[0]) - 3) + 'l')}\n"
         "Test error in %, mean ± sd (seeds) @ rate, chosen on held-out data where the study has several; *: the lowest "
@@ -67,7 +69,28 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
         "row, not adjusted for the number of rows.\n"
     )
     files.write_text(out / "table.md", text)
+    if drawn:
+        draw(drawn, out / "budgeted_training.svg")
     return text
+
+
+def draw(rows: Mapping[str, Mapping[str, Cell]], path: pathlib.Path) -> None:
+    """Test errors, a line a row of the table: mean ± sd; a run that diverged has its schedule no point."""
+    with drawing.figure(path, (7.2, 0.5 * len(rows) + 1.2)) as figure:
+        axes = figure.subplots()
+        for i, way in enumerate(SCHEDULES):
+            known = [(k, three[way]) for k, three in enumerate(rows.values()) if not three[way].diverged]
+            axes.errorbar(
+                [100 * (cell.mean or 0) for _, cell in known],
+                [k + 0.15 * (i - 1) for k, _ in known],
+                xerr=[100 * (cell.sd or 0) for _, cell in known],
+                **{**drawing.look(i), "linestyle": "none"},
+                label=way,
+            )
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.invert_yaxis()
+        axes.set_xlabel("test error, %")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(SCHEDULES))
 
 
 def _compare(three: Mapping[str, Cell]) -> list[str]:

@@ -15,6 +15,7 @@ Expected  the contraction to 1e-12; for T = 64, k = 1000 a largest prefix of 868
 """
 
 import argparse
+import itertools
 import math
 import pathlib
 import sys
@@ -126,7 +127,13 @@ def _cell(arm: Mapping[str, Any], field: str) -> str:
 
 
 def count(args: argparse.Namespace) -> str:
-    """What would be trained."""
+    """What would be trained.
+
+    Raises:
+      ValueError: if a schedule has no rates under a budget.
+    """
+    for schedule, rate, updates in itertools.product(ARMS.values(), args.rates, args.budgets):
+        lrsched.plan(schedule, updates, peak_value=rate).table()
     each = len(ARMS) * len(args.rates) * len(args.selection_seeds) + (len(ARMS) + 1) * len(args.seeds)
     total, size = each * sum(args.budgets), SETTINGS[args.scale]["batch_size"]
     return f"{each * len(args.budgets):,} runs, {total:,} updates of {size:,} examples; nothing was trained"

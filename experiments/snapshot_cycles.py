@@ -89,7 +89,7 @@ SETTINGS = {
     "digits": Setting("digits", "resnet8", epochs=24, cycles=6, seeds=tuple(range(10))),
     "fashion_mnist": Setting("fashion_mnist", "cnn", epochs=12, cycles=6, seeds=(0, 1, 2), rates=(0.01, 0.03, 0.1)),
     "paper": Setting(
-        "cifar100",
+        "cifar10",  # or --data cifar100
         "resnet110",
         epochs=200,
         cycles=5,

@@ -6,13 +6,22 @@ import clr_anytime
 import numpy as np
 import pytest
 
+import lrsched
 from lrsched.runs import studies
 
 
-def test_words_shrink_as_the_papers_do_whatever_the_length() -> None:
-    for updates in (2345, 70_000):
-        gamma = float(clr_anytime.words(updates).partition("gamma=")[2].partition(" ")[0])
-        assert gamma**updates == pytest.approx(0.99994**42_000, rel=0.05)  # six digits are written
+def test_rates_shrink_as_the_papers_do() -> None:
+    gamma = float(clr_anytime.SCALES["cpu"].partition("gamma=")[2].partition(" ")[0])
+    assert gamma**2345 == pytest.approx(0.99994**42_000, rel=0.05)  # six digits are written
+    assert "clr:mode=exp_range,gamma=0.999940,half_cycle=2000st" in clr_anytime.SCALES["paper"]
+
+
+def test_papers_scale_has_its_cycles_whole() -> None:
+    words = "clr:half_cycle=2000st,initial_fraction=0.166667"
+    assert f" {words} " in clr_anytime.SCALES["paper"]
+    run = lrsched.plan(words, 144 * 500, peak_value=0.006)  # batches of 100 of 50,000 images
+    assert run.cycle_ends == tuple(range(4000, 72_001, 4000))
+    assert [round(float(run.lr(t)), 6) for t in (0, 1000, 2000, 3000, 4000)] == [0.001, 0.0035, 0.006, 0.0035, 0.001]
 
 
 def test_anytime_error_is_the_mean_over_updates() -> None:

@@ -138,7 +138,7 @@ def _describe_power(
     cells: Sequence[Cell], judged: Sequence[Judged], reference: str | None, margin: float | None
 ) -> str:
     """The seeds that would do, for the difference of each budget that is the nearest to being separated."""
-    found, given = [], []
+    found, given, counts = [], [], []
     for budget in dict.fromkeys(one.first.budget for one in judged):
         lowest = _find_best(cells, budget) if reference is None else reference
         options = []
@@ -151,11 +151,11 @@ def _describe_power(
         if options:
             seeds, other, difference, nearest = min(options, key=lambda option: option[0])
             found.append(f"{seeds:,} at {budget} ({other} from {lowest}, {100 * difference:.2f} points)")
+            counts.append(int(nearest.tests.n[nearest.at]))
             enough = None if margin is None else count_seeds(nearest, margin)
             given += [] if enough is None else [f"{enough:,} at {budget}"]
     if not found:
         return "Nothing is separated, and these runs do not tell how many seeds would be enough."
     more = f" A difference of {100 * (margin or 0):g} points would take {', '.join(given)}." if given else ""
-    few = min(int(one.tests.n[one.at]) for one in judged)
-    said = f"seeds that would do, were the means and the spread of these {few} seeds true (80 % power)"
+    said = f"seeds that would do, were the means and the spread of these {min(counts)} seeds true (80 % power)"
     return f"Nothing is separated; {said}: {', '.join(found)}.{more}"

@@ -235,6 +235,11 @@ def test_caption_says_how_many_seeds_where_nothing_is_separated(record):
     assert all(int(seeds.replace(",", "")) > 4 for seeds, *_ in found)
 
 
+def test_caption_counts_the_seeds_of_the_differences_that_it_names(record):
+    rows = [*best_of(record), record("cosine", "5%", 0, 0.1)]  # which has one
+    assert "the spread of these 4 seeds true" in table.format_markdown(gather(rows))
+
+
 def test_caption_with_something_separated_says_nothing_of_seeds(record):
     text = table.format_markdown(gather(best_of(record, 0.3)))
     assert "†" not in row(text, "| `step`")
