@@ -106,14 +106,10 @@ def train(
     """
     beginning = records.Beginning()
     rates, momenta, tables = _rates(run)
-    state, log = start or Point(run.initial_state(), Log())
+    state, log = _begin(run, start)
     total, first = len(rates), int(state.step)
-    every = run.evaluate_every
-    if every and 0 < first < total and first % every == 0 and first not in [step for step, *_ in log.evaluations]:
-        # Another run's last state: that run is evaluated after it was saved.
-        log = log.evaluated(*_measure(run, run.task.variables(state)))
     steps = run.task.updates(state, seed=run.config.seed, rates=rates, momenta=momenta)
-    begun = time.perf_counter()
+    begun, every = time.perf_counter(), run.evaluate_every
     due = {total} if stops else set[int]()  # Points
 
     def pauses(completed: int) -> bool:
@@ -210,6 +206,15 @@ def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
         evaluate = jax.jit(lambda steps: schedule(steps))  # its numbers are known, not traced
     blocks = [evaluate(np.arange(first, first + block, dtype=np.int32)) for first in range(0, total_steps, block)]
     return np.concatenate(jax.device_get(blocks))[:total_steps]
+
+
+def _begin(run: Run, start: Point | None) -> Point:
+    """Where a run starts; evaluated there, if another run's last state it is: that one's evaluation came after it."""
+    state, log = start or Point(run.initial_state(), Log())
+    every, due = run.evaluate_every, 0 < log.completed < run.total_steps
+    if every and due and log.completed % every == 0 and log.completed not in [step for step, *_ in log.evaluations]:
+        log = log.evaluated(*_measure(run, run.task.variables(state)))
+    return Point(state, log)
 
 
 def _rates(run: Run) -> tuple[np.ndarray, np.ndarray, Tables]:
