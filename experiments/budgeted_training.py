@@ -50,10 +50,12 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
     """The table of the studies in a folder that have all three: returned, and written to out/table.md, and a figure."""
     drawn = dict[str, Mapping[str, Cell]]()
     rows = [["setting", "budget", *SCHEDULES, "converted - cut off", "linear - converted", "separated"]]
-    for name, words in ({".": str(folder)} if (folder / "records.jsonl").exists() else STUDIES).items():
+    for name, words in ({".": ""} if (folder / "records.jsonl").exists() else STUDIES).items():
         if not (folder / name / "records.jsonl").exists():
             continue
         study = studies.load(folder / name)
+        config = study.records[0]["config"]
+        words = words or f"{config['data']}, {config['model']}, {config['max_epochs']:g} epochs"
         cells = {(cell.label, cell.budget): cell for cell in gather(study.records, study.selection)}
         for budget in BUDGETS if name != "." else dict.fromkeys(of for _, of in cells):
             three = {way: cells[label, budget] for way, label in SCHEDULES.items() if (label, budget) in cells}
@@ -75,7 +77,7 @@ def write_results(folder: pathlib.Path, out: pathlib.Path) -> str:
 
 
 def draw(rows: Mapping[str, Mapping[str, Cell]], path: pathlib.Path) -> None:
-    """Test errors, a line a row of the table: mean ± sd; a run that diverged has its schedule no point."""
+    """Test errors, a line a row of the table: mean ± sd; a schedule with a diverged run has no point."""
     with drawing.figure(path, (7.2, 0.5 * len(rows) + 1.2)) as figure:
         axes = figure.subplots()
         for i, way in enumerate(SCHEDULES):
@@ -89,7 +91,7 @@ def draw(rows: Mapping[str, Mapping[str, Cell]], path: pathlib.Path) -> None:
             )
         axes.set_yticks(range(len(rows)), list(rows))
         axes.invert_yaxis()
-        axes.set_xlabel("test error, %")
+        axes.set_xlabel("test error, % (mean ± sd)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(SCHEDULES))
 
 

@@ -5,9 +5,9 @@ Claim     `study` (two workers), `search`, `tune`, `range-test`, `train` and `en
           No run begins at 0 again that had a saved state, and no process outlives its command.
 Command   python experiments/kill_runs.py [--kills 100] [--seed 0] [--commands train ensemble] [--json -]
 Time      some ten seconds a kill on two CPU cores.
-Expected  "equal": true, "orphans": 0, "begun_again": 0, and where the kills fell. An earlier version, which ended
-          `train` and `ensemble` by SIGKILL alone, fell on 25 runs 13 times while starting, 19 while training, 27 while
-          a state was being saved, 16 while evaluating or writing, and 25 in the ensemble.
+Expected  "equal": true, "orphans": 0, "begun_again": 0, and where the kills fell. In an earlier version,
+          which ended `train` and `ensemble` by SIGKILL alone, those of 25 runs fell 13 times into the start, 19 into
+          training, 27 into the saving of a state, 16 into evaluating or writing, and 25 into the ensemble.
 """
 
 import argparse

@@ -270,7 +270,7 @@ def _check_members(members: Sequence[Network], aside: Sequence[Network]) -> None
         seen[network.digest] = network
     if len(members) < 2:
         got = ", ".join(n.name for n in members) or "none"
-        cut = f" beside {', '.join(n.name for n in aside)}, of a cut cycle (--members all takes it)" if aside else ""
+        cut = f" beside {', '.join(n.name for n in aside)}, of cut cycles (--members all takes them)" if aside else ""
         raise ValueError(f"runs must give at least two members, got {got}{cut}.")
 
 

@@ -41,8 +41,8 @@ class TrainConfig:
         run's plan (10%), seconds (90s) or minutes (2min).
       keep: after which updates (200), epochs (3ep), examples (50000ex) or share of its plan (50%) a full state is kept
         for good, to branch from; in a branch they are counted from the start of the run it left.
-      members: which ends of cycles become members of an ensemble: all; whole (not that of a last cycle that the budget
-        cuts); of the whole ones the last three (last:3) or every second, counted from the last (every:2).
+      members: which ends of cycles become members of an ensemble: all; whole (not those of cycles that are cut); of the
+        whole ones the last three (last:3) or every second, counted from the last (every:2).
       extend: FOLDER[@UPDATES] of a run to extend under a longer budget (from its last state unless @ names
         another). What was trained stays; from there on the rate is that of the longer plan at the same update.
       branch: FOLDER[@UPDATES] of a run to start from. This run's own plan begins there, and its budget counts the new
@@ -154,7 +154,7 @@ def _prepare(config: TrainConfig) -> _Prepared:
 def _train(prepared: _Prepared, store: snapshots.Store | None, report: Report) -> Record:
     """The record of the run, with the members that it kept; without a store nothing is written."""
     run, record = prepared.run, Record()
-    for line in cycles.describe(run.plan):
+    for line in cycles.describe(run.plan, run.offset):
         report(line)
 
     def take(point: Point) -> None:
@@ -239,8 +239,6 @@ def _member_facts(run: Run, log: Log, variables: dict[str, Any]) -> dict[str, An
     step = log.completed
     rate = float(run.plan.lr(step - 1 - run.offset))
     facts = {"run": run.id, "cycle": run.cycle_ends.index(step), "rate": rate, "train_loss": log.train_loss}
-    if step in cycles.cut_steps(run.plan, run.offset):
-        facts["cut"] = True
     if run.task.holdout is not None:
         held = run.task.evaluate(variables, run.task.holdout)
         facts |= {"holdout_error": round(1 - held.accuracy, 10), "holdout_loss": held.loss}

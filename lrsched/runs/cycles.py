@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lrsched.schedules.combine import Clip, Product
 from lrsched.schedules.combine import Sequence as Segments
+from lrsched.schedules.core import Schedule
+from lrsched.schedules.entered import After, Truncated
 from lrsched.schedules.plans import Plan
 
 TOLERANCE = 0.05  # of the cycle's highest rate: equal cycles of few updates differ by one, and end apart
@@ -19,12 +22,12 @@ SHOWN = 6  # lengths that are written out
 def cut_steps(follow: Plan, offset: int = 0) -> frozenset[int]:
     """The updates (in all, `offset` of them before the plan) after which a cycle ends that is not whole.
 
-    The budget cuts the last cycle, and the next segment of a sequence that of the segment before, if it ends at a rate
-    above those that all other cycles of the segment end at, or while it still rises, to less than all others fell from:
+    The budget cuts the last cycle, and the next part of a sequence that of the part before, if it ends at a rate above
+    those that all other cycles of its part end at, or while it still rises, to less than all others fell from:
 
     max over the other ends e of lr(e - 1) + 5 % of the cycle's highest rate < lr(end - 1).
 
-    A segment of one cycle has nothing to compare it with: it is not cut.
+    A cycle that is alone in its part has nothing to be compared with: it is not cut.
 
     Example:
       >>> from lrsched.schedules.plans import plan
@@ -35,11 +38,12 @@ def cut_steps(follow: Plan, offset: int = 0) -> frozenset[int]:
       >>> cut_steps(plan("sgdr:25st,first_cycle=10,cycle_mult=1+linear:25st", 50, peak_value=0.1))
       frozenset({25})
     """
-    return frozenset(offset + end for start, end in _segments(follow) if _is_cut(follow, start, end))
+    parts = itertools.pairwise((0, *_part_ends(follow.lr)))
+    return frozenset(offset + end for start, end in parts if _is_cut(follow, start, end))
 
 
 def _is_cut(follow: Plan, start: int, end: int) -> bool:
-    """Whether the last cycle of a segment is cut at the segment's end."""
+    """Whether the last cycle of a part is cut at the part's end."""
     ends = [step for step in follow.cycle_ends if start < step <= end]
     if len(ends) < 2 or ends[-1] != end:
         return False
@@ -50,8 +54,8 @@ def _is_cut(follow: Plan, start: int, end: int) -> bool:
     return bool(float(last[-1]) > max(float(rates[-1]) for rates in before) + TOLERANCE * float(highest))
 
 
-def describe(follow: Plan) -> Iterator[str]:
-    """Lines about the cycles of a plan; none if there is one cycle."""
+def describe(follow: Plan, offset: int = 0) -> Iterator[str]:
+    """Lines about the cycles of a plan, `offset` updates of the run before it; none if there is one cycle."""
     ends = follow.cycle_ends
     if len(ends) < 2:
         return
@@ -65,7 +69,7 @@ def describe(follow: Plan) -> Iterator[str]:
     highest = float(follow.lr.table(np.arange(follow.total_steps)).max())
     for end in sorted(cut_steps(follow)):
         rate = float(follow.lr.table(np.array([end - 1]))[0])
-        what = f"cycle that ends after update {end} is cut by the next part of the sequence"
+        what = f"cycle that ends after update {offset + end} is cut by the next part of the sequence"
         if end == follow.total_steps:
             what = "last cycle is cut by the budget"
         yield (
@@ -74,12 +78,22 @@ def describe(follow: Plan) -> Iterator[str]:
         )
 
 
-def _segments(follow: Plan) -> Iterator[tuple[int, int]]:
-    """The updates that the segments of a sequence begin and end at; all of any other schedule are one."""
-    lengths = [follow.total_steps]
-    if isinstance(follow.lr, Segments):
-        lengths = [int(length) for length in follow.lr.lengths(np.int64(follow.total_steps))]
-    yield from itertools.pairwise(itertools.accumulate(lengths, initial=0))
+def _part_ends(schedule: Schedule) -> list[int]:
+    """The updates after which the parts of a sequence end; a schedule of one part has the end of its budget."""
+    total = int(schedule.total_steps)
+    if isinstance(schedule, Segments):
+        ends, start = list[int](), 0
+        for segment, length in zip(schedule.segments, schedule.lengths(np.int64(total)), strict=True):
+            ends += [start + end for end in _part_ends(segment.at(int(length)))] if length else []
+            start += int(length)
+        return ends
+    if isinstance(schedule, Product | Clip):
+        return _part_ends(schedule.schedule)
+    if isinstance(schedule, After):
+        return [end - int(schedule.step) for end in _part_ends(schedule.schedule) if end > int(schedule.step)]
+    if isinstance(schedule, Truncated):
+        return [*(end for end in _part_ends(schedule.schedule) if end < total), total]
+    return [total]
 
 
 def _enumerate(items: Sequence[object]) -> str:

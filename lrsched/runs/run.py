@@ -209,7 +209,7 @@ def values(schedule: Any, total_steps: int, block: int = 4096) -> np.ndarray:
 
 
 def _begin(run: Run, start: Point | None) -> Point:
-    """Where a run starts; evaluated there, if another run's last state it is: that one's evaluation came after it."""
+    """Where a run starts; evaluated there, if that is due and was not done: a run that ends is saved before it is."""
     state, log = start or Point(run.initial_state(), Log())
     every, due = run.evaluate_every, 0 < log.completed < run.total_steps
     if every and due and log.completed % every == 0 and log.completed not in [step for step, *_ in log.evaluations]:

@@ -305,25 +305,20 @@ def test_member_of_a_cut_cycle_is_in_no_mean_unless_asked_for(cut: pathlib.Path,
     assert [member["step"] for member in taken["members"]] == [12, 36, 41]
     assert taken["members"][2]["cut"]
     assert not taken["aside"]
-    with pytest.raises(ValueError, match="at least two members, got .*cut@36 beside .*cut@41, of a cut cycle"):
+    with pytest.raises(ValueError, match="at least two members, got .*cut@36 beside .*cut@41, of cut cycles"):
         _done(cut.parent, "cut", members="last:1")
 
 
 @pytest.mark.slow
-def test_cut_cycle_is_known_of_members_that_do_not_say_so(cut: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = tasks.resolve(folder.read_config(cut)).task
-    assert [(n.step, n.cut) for n in members.load_members(str(cut), "whole", shared)] == [
-        (12, False), (36, False), (41, True)
-    ]  # fmt: skip
-    assert members.load_members(str(cut), "whole", shared)[-1].facts["cut"]
-    real = snapshots.load_member
-
-    def older(*args: Any) -> snapshots.Saved:
-        saved = real(*args)
-        return saved._replace(facts={name: value for name, value in saved.facts.items() if name != "cut"})
-
-    monkeypatch.setattr(snapshots, "load_member", older)
-    assert members.load_members(str(cut), "whole", shared)[-1].cut
+def test_members_of_cut_cycles_are_there_whatever_is_chosen(tmp_path: pathlib.Path) -> None:
+    part = "sgdr:25st,first_cycle=10st,cycle_mult=1"
+    config = RunConfig(schedule=f"{part}+{part}", budget="50st", max_epochs=2.0, model="mlp")
+    train.run(TrainConfig(config=config, out=str(tmp_path)))
+    shared = tasks.resolve(folder.read_config(tmp_path)).task
+    for choice, whole in (("whole", (10, 20, 35, 45)), ("last:2", (35, 45)), ("every:2", (20, 45))):
+        found = members.load_members(str(tmp_path), choice, shared)
+        assert [n.step for n in found] == sorted({*whole, 25, 50})
+        assert [n.step for n in found if n.cut] == [25, 50]
 
 
 @pytest.mark.slow

@@ -100,6 +100,8 @@ def test_dry_run_of_the_papers_scale_counts_and_writes_nothing(
     # (4 arms x 6 rates x 3 seeds + 5 arms x 10 seeds) x 2 budgets; 122 x (400 + 1200) updates
     assert "244 runs, 195,200 updates of 8,192 examples" in capsys.readouterr().out
     assert not out.exists()
+    with pytest.raises(ValueError, match="budget must be at least 1 .*, got 0"):
+        fractal_steps.main(["--scale", "paper", "--dry-run", "--budgets", "0"])
 
 
 @pytest.mark.slow

@@ -66,11 +66,11 @@ def test_steps_of_one_study_are_gathered_as_well(studied: pathlib.Path) -> None:
     assert budgeted_training.main(["--gather", str(folder)]) == 0
     rows = (folder / "budgeted_training" / "table.md").read_text().splitlines()
     assert [row.split("|")[1:3] for row in rows if "@ 0.1" in row] == [
-        [f" {folder} ", f" {budget} "] for budget in ("1%", "25%")
+        [" digits, mlp, 8 epochs ", f" {budget} "] for budget in ("1%", "25%")
     ]
 
 
-def test_schedule_with_a_run_that_diverged_has_no_mean_and_no_difference() -> None:
+def test_schedule_with_a_run_that_diverged_has_no_mean_and_no_difference(tmp_path: pathlib.Path) -> None:
     study = studies.load(RESULTS / "all_budgets" / "digits")
     cells = {cell.label: cell for cell in gather(study.records, study.selection) if cell.budget == "5%"}
     three = {way: cells[label] for way, label in budgeted_training.SCHEDULES.items()}
@@ -82,6 +82,8 @@ def test_schedule_with_a_run_that_diverged_has_no_mean_and_no_difference() -> No
     assert cut.startswith("diverged 1/10 (10) @")
     assert "**" in converted + linear
     assert (first, second[:5]) == ("-", "-0.22")
+    budgeted_training.draw({"digits, 5%": three}, tmp_path / "drawn.svg")
+    assert "digits, 5%" in (tmp_path / "drawn.svg").read_text()
 
 
 def test_printed_share_over_all_budgets_lies_between_those_of_low_and_high_ones() -> None:

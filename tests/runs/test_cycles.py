@@ -2,6 +2,7 @@
 
 import pytest
 
+import lrsched as ls
 from lrsched.runs import cycles
 from lrsched.schedules.durations import Budget
 from lrsched.schedules.plans import plan
@@ -57,6 +58,27 @@ def test_cycle_is_cut_by_the_next_part_of_a_sequence(words: str, updates: int, c
     assert len(said) == len(cut)
     for end, line in zip(sorted(cut), said, strict=True):
         assert ("last cycle" if end == updates else f"cycle that ends after update {end}") in line
+
+
+def test_cycles_of_a_sequence_in_other_schedules_are_cut_where_they_end() -> None:
+    cycles_of = {"first_cycle": 10, "cycle_mult": 1}
+    parts = [ls.sgdr(0.1, total_steps=25, **cycles_of), ls.linear(0.1, total_steps=25)]
+    sequence = ls.sequence(parts, durations=[25, 25], total_steps=50)
+    twice = ls.sequence([sequence, parts[0]], durations=[50, 25], total_steps=75)
+    for schedule, cut in (
+        (sequence, {25}),
+        (ls.product(sequence, 0.5), {25}),
+        (ls.clip(sequence, maximum=0.09), {25}),
+        (twice, {25, 75}),
+        (ls.truncated(sequence, total_steps=24), {24}),
+    ):
+        assert cycles.cut_steps(plan(schedule, schedule.total_steps)) == cut
+    assert cycles.cut_steps(plan(sequence, 50).after(3), 3) == {25}
+
+
+def test_cut_cycle_is_named_by_the_updates_of_the_run() -> None:
+    follow = plan("sgdr:25st,first_cycle=10st,cycle_mult=1+linear:25st", 50, peak_value=0.1)
+    assert any("The cycle that ends after update 45 is cut" in line for line in cycles.describe(follow, 20))
 
 
 def test_said_of_a_cut_cycle() -> None:

@@ -41,7 +41,7 @@ def ledger(records: Sequence[Record], cells: Sequence[Cell]) -> list[Entry]:
     """Every cell that a paper has numbers of, once for each number, in the order of the cells.
 
     A setting is data, model, optimizer, schedule with its sampling rate, and budget in epochs and as a percentage.
-    Batch size, momentum and the choice of rates may differ; `Entry.differs` says so.
+    Batch size, momentum, the choice of rates and the profile (`paper.STEEP`) may differ; `Entry.differs` says so.
 
     Args:
       records: of the study.
@@ -105,9 +105,8 @@ def _describe_difference(config: Record, cell: Cell, number: PaperNumber) -> str
         stated.append("one rate given (there tuned for each entry)")
     if schedule == paper.STEEP:
         stated.append(f"{schedule} for a steep profile whose constant is not given")
-    unstated = paper.describe_unstated({**config, "weight_decay": cell.weight_decay})
-    if not number.tuned:
-        unstated = ", ".join([f"rate {cell.peak_value:g}", *([unstated] if unstated else [])])
+    chosen = {"peak_value": cell.peak_value, "weight_decay": cell.weight_decay}
+    unstated = paper.describe_unstated({**config, **chosen}, number)
     sentences = [f"differs: {', '.join(stated)}"] if stated else []
     return "; ".join([*sentences, *([f"not stated there: {unstated}"] if unstated else [])])
 

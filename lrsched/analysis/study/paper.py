@@ -58,7 +58,8 @@ def find_error(
       data, model, optimizer: as in a run's config.
       schedule: canonical words without the sampling rate: those of SCHEDULES, so "rex:d=0.9" has no number, and of the
         1cycles only "onecycle:variant=rex_paper" has.
-      sampling: a name of the paper's: "every", "50-75", "33-66", "25-50-75", "10-10", "5-25", "1-100".
+      sampling: "every" (the paper's "every iter"), or a name of the paper's: "50-75", "33-66", "25-50-75", "10-10",
+        "5-25", "1-100".
       epochs: the budget; must agree in epochs and as a percentage of max_epochs.
       max_epochs: what the percentage is of.
     Returns:
@@ -128,7 +129,8 @@ def find_numbers(records: Sequence[Record]) -> dict[tuple[str, str], PaperNumber
             max_epochs=float(config["max_epochs"]),
         )
         if number is not None:
-            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=describe_unstated(config))
+            unstated = describe_unstated(config, number)
+            found[record["label"], config["budget"]] = dataclasses.replace(number, unstated=unstated)
     return found
 
 
@@ -142,9 +144,9 @@ def momentum_agrees(momentum: str | None, schedule: str) -> bool:
         return False
 
 
-def describe_unstated(config: Record) -> str:
-    """The run's values of what the paper does not state; what a record does not hold is left out."""
-    words = []
+def describe_unstated(config: Record, number: PaperNumber) -> str:
+    """The run's values of what the paper does not state beside a number; what a record does not hold is left out."""
+    words = [] if number.tuned or "peak_value" not in config else [f"rate {config['peak_value']:g}"]
     if "weight_decay" in config:
         mode = config.get("weight_decay_mode")
         words.append(f"weight decay {config['weight_decay']:g}" + (f" ({mode})" if mode else ""))
