@@ -230,32 +230,32 @@ def assert_all_stand(numbers: Iterable[str], there: Iterable[float]) -> None:
 
 
 def settings(value: Any) -> Iterator[float]:
-    """Every number in what a record says of its setting, those in words as well, and the lengths of lists."""
+    """The numbers of a configuration, those in its words (15ep) as well."""
     if isinstance(value, str):
         yield from map(float, re.findall(r"\d+\.?\d*", value))
     elif isinstance(value, int | float):
         yield float(value)
     elif isinstance(value, dict | list):
-        yield float(len(value))
         for each in value.values() if isinstance(value, dict) else value:
             yield from settings(each)
 
 
 def set_up(folders: Iterable[pathlib.Path]) -> set[float]:
-    """Every number in the settings of the runs and of the record in those folders."""
+    """The numbers of the settings of the runs in those folders: configurations without seeds, images, updates."""
     there = set[float]()
     for folder in folders:
-        rows = [row for path in folder.rglob("records.jsonl") for row in records.read(path).rows]
-        there |= set(settings([[row[field] for field in ("config", "data", "total_steps", "epochs")] for row in rows]))
-        known = ("setting", "data", "seeds", "rates", "config", "places", "selection_seeds")
-        there |= set(settings({field: value for field, value in read(folder).items() if field in known}))
+        for row in [row for path in folder.rglob("records.jsonl") for row in records.read(path).rows]:
+            config = {name: value for name, value in row["config"].items() if name != "seed"}
+            sizes = [row["data"][name] for name in ("train", "holdout", "test") if name in row["data"]]
+            there |= set(settings([config, sizes, row["total_steps"], row["epochs"]]))
+        there |= set(settings(read(folder).get("setting", {})))
     return there
 
 
 # Whole numbers of the index that are counts over a table, or a paper's.
 COUNTED = {
     "digits_study": {"7"},  # rates at the edge of the grid
-    "cifar10_snapshots": {"200"},  # epochs in the papers
+    "cifar10_snapshots": {"7", "200"},  # epochs at the end of a cycle, and in the papers
     "anytime_digits": {"2", "143"},  # seeds that chose, on so many images
     "forecast_gpt": {"18"},  # cells that were foretold
     "forecast_resnet": {"18"},
@@ -267,28 +267,30 @@ ROWS = [line for line in (RESULTS / "README.md").read_text().splitlines() if lin
 
 @pytest.mark.parametrize("line", ROWS, ids=lambda line: line[3:].partition("]")[0])
 def test_numbers_of_the_index_stand_in_the_tables_that_they_are_of(line: str) -> None:
-    """Those with a decimal point, and whole ones of three digits and more in the answer, rounded, in the tables; all
-    other whole ones there, or in what the records say of the setting."""
+    """Those with a decimal point, and those of the answer, rounded, in the tables; other whole ones there as they are,
+    or in the settings."""
     folders = {RESULTS / path for path in re.findall(r"\]\(([^)]+)/\w+\.md\)", line)}
     _, _, question, answer, *more = line.replace(",", "").split("|")
-    there = found(folders)
-    assert_all_stand([*decimals(" ".join([answer, *more])), *re.findall(r"(?<![\w.])\d{3,}(?![\w.])", answer)], there)
-    whole = set(re.findall(r"(?<![\w.-])\d+(?![\w.]*\w)", " ".join([question, answer, *more])))
+    there, known = found(folders), set_up(folders)
     for folder in folders:
-        whole -= COUNTED.get(name(folder), set())
-    assert_all_stand(whole, there | set_up(folders))
+        known |= {float(number) for number in COUNTED.get(name(folder), ())}
+    assert_all_stand(decimals(" ".join([answer, *more])), there)
+    assert_all_stand(whole_numbers(answer), there | known)
+    others = {float(number) for number in whole_numbers(" ".join([question, *more]))}
+    assert others <= {number for number in there | known if number == int(number)}
+
+
+def whole_numbers(text: str) -> list[str]:
+    return re.findall(r"(?<![\w.-])\d+(?![\w.]*\w)", text)
 
 
 NOTES = [path.parent for path in sorted(RESULTS.rglob("README.md")) if path.parent != RESULTS]
 # What notes say beside their results: numbers of a paper or of another folder, the size of a text, chance.
 OTHERS = {
     "budgeted_training": {"79.61", "69.37", "48.06", "42.74", "-10.24", "-5.32"},
-    "clr_fashion_mnist": {"81.4", "82.2", "79.1", "18.6", "17.8", "20.9"},
     "forecast_gpt": {"0.2", "1.6"},
     "forecast_resnet": {"0.26", "0.29"},
     "onecycle_cifar10": {"92.0", "89.1"},
-    "snapshot_cycles/digits": {"5.52", "5.73", "5.32", "5.49", "7.35"},
-    "snapshot_cycles/fashion_mnist": {"5.52", "5.73", "5.32", "5.49", "7.35"},
     "rex_table2_resnet38": {"12.86", "11.30", "16.95"},
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lrsched.analysis import markdown
 from lrsched.analysis.study.cells import Cell
 from lrsched.analysis.study.comparisons import Judged, count_seeds
-from lrsched.analysis.study.paper import PaperNumber
+from lrsched.analysis.study.paper import PaperNumber, list_unstated
 
 Papers = Mapping[tuple[str, str], PaperNumber]  # (label, budget) -> number
 
@@ -88,8 +88,8 @@ def _describe_papers(papers: Papers) -> list[str]:
         return []
     rates = {True: "rates tuned for each entry", False: "one rate for all"}
     sources = dict.fromkeys(f"{number.source}, {rates[number.tuned]}" for number in papers.values())
-    unstated = dict.fromkeys(number.unstated for number in papers.values() if number.unstated)
-    return [f"paper: {'; '.join(sources)}.", *(f"Not stated there, and here: {words}." for words in unstated)]
+    unstated = [f"Not stated there, and here: {words}." for words in list_unstated(papers.values())]
+    return [f"paper: {'; '.join(sources)}.", *unstated]
 
 
 def _describe_margin(cells: Sequence[Cell], judged: Sequence[Judged], reference: str | None, margin: float) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Real
 from lrsched.analysis import drawing
 from lrsched.analysis.drawing import Axes
 from lrsched.analysis.study.cells import Cell
-from lrsched.analysis.study.paper import PaperNumber
+from lrsched.analysis.study.paper import PaperNumber, list_unstated
 
 Path = str | os.PathLike[str]
 
@@ -128,7 +128,7 @@ def _write_notes(
     notes = [f"bars: ± 1 sd over {many} seeds"] if seeds else []
     notes += ["hollow: the paper's numbers"] if papers else []
     lines = ["; ".join(notes)] if notes else []
-    for words in dict.fromkeys(number.unstated for number in (papers or {}).values() if number.unstated):
+    for words in list_unstated((papers or {}).values()):
         lines += textwrap.wrap(f"not stated there, and here: {words}", 66)
     if gone:
         lines += textwrap.wrap(f"not drawn, because runs diverged: {', '.join(gone)}", 66)

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import importlib.resources
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lrsched.analysis import Record
 
@@ -159,6 +159,12 @@ def describe_unstated(config: Record, number: PaperNumber) -> str:
         part = f"{100 * held_out:.3g} % of the training data held out"
         words.append(part if held_out else "no data held out")
     return ", ".join(words)
+
+
+def list_unstated(numbers: Iterable[PaperNumber]) -> list[str]:
+    """What is left unsaid beside these numbers, once; not what another of the texts ends with."""
+    texts = dict.fromkeys(number.unstated for number in numbers if number.unstated)
+    return [text for text in texts if not any(other.endswith(f", {text}") for other in texts)]
 
 
 @functools.cache
