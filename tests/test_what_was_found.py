@@ -1,10 +1,13 @@
 """What the README says was found is made anew from the tables of results/."""
 
+import csv
 import pathlib
 
 from tables import interval, means, number, table
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text("utf-8")
+ROOT = pathlib.Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+README = (ROOT / "README.md").read_text("utf-8")
 FOUND = " ".join(README.partition("## What was found")[2].partition("\n## ")[0].split())
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -39,7 +42,10 @@ def test_table_2() -> None:
     rows = [each for each in table("rex_table2") if each["schedule"].strip("`").removesuffix("@50-75") in profiles]
     seeds = {each[budget].partition("(")[2][0] for each in rows}
     said = {"1": "one seed", "2": "two seeds"}["".join(seeds)]
-    assert f"updated every step, REX lowest; in two drops, highest, as printed ({said})." in FOUND
+    pairs = csv.DictReader((RESULTS / "rex_table2" / "comparisons.csv").read_text("utf-8").splitlines())
+    apart = {frozenset((pair["first"], pair["second"])): pair["separated"] for pair in pairs}
+    assert {apart[frozenset((f"rex{at}", f"linear{at}"))] for at in ("", "@50-75")} == {"no"}
+    assert f"REX lowest; in two drops, highest, as printed ({said}; not separated from linear)." in FOUND
 
 
 def test_six_budgets() -> None:
