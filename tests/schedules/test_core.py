@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 import lrsched as ls
+from lrsched.schedules import shapes
+from lrsched.schedules.core import Schedule
+from lrsched.schedules.values import value_class
 
 
 @pytest.mark.parametrize("total_steps", [0, -1, 2**31, 1.5, True, "10"])
@@ -80,3 +83,17 @@ def test_schedule_keeps_python_numbers_alone(number: Any) -> None:
 def test_steps_beyond_int64_are_the_last() -> None:
     s = ls.rex(0.1, total_steps=10)
     np.testing.assert_array_equal(s.table(np.array([2**64 - 1, 2**63], np.uint64)), [0, 0])
+
+
+def test_class_that_forgot_its_formula_is_named() -> None:
+    @value_class
+    class Forgetful(Schedule):
+        total_steps: int
+
+    class Shapeless(shapes.Profile):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Forgetful must define _value, the schedule's formula"):
+        Forgetful(10)(0)
+    with pytest.raises(NotImplementedError, match="Shapeless must define _value, the profile's formula"):
+        Shapeless()(0.5)
